@@ -1,0 +1,1 @@
+//! What a sweep remembers: sightings, the queue, answers, the ledger.

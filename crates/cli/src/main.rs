@@ -1,0 +1,2 @@
+//! hashsweep.
+fn main() {}

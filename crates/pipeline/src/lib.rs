@@ -1,0 +1,1 @@
+//! The order of rooms and the doors between them; the only place that waits.

@@ -1,0 +1,1 @@
+//! A case into text: CSV, JSONL, tables and the summary.

@@ -1,0 +1,1 @@
+//! What the user points at becomes sightings: walk, read, hash, lists.

@@ -1,0 +1,1 @@
+//! One attempt against Spectra Intelligence: wire forms, faults, secrets.
