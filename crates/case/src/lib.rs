@@ -1,1 +1,28 @@
-//! What a sweep remembers: sightings, the queue, answers, the ledger.
+//! What we remember: sightings, the queue, answers and the ledger, in one SQLite file.
+//!
+//! The case is the queue between hashing and asking, the proof of what a sweep saw, and the only thing a report is
+//! made from. It stores and finds; it never waits, never asks, never reads a clock (moments are arguments) and
+//! knows nothing of files or HTTP. SQLite does not show through: callers speak in sightings, claims and
+//! settlements, so that another database can serve them later.
+//!
+//! Everything that changes a case happens in a [`Group`]: one transaction, durable when [`Case::group`] returns.
+//! The cost of that design is one fsync a group, so callers put many things into one.
+//!
+//! ```text
+//!   record ──► want: pending ──claim──► asking ──settle──► answered | failed | invalid
+//!                 ▲                        │
+//!                 └────────release─────────┘        defer_rest, reopen: at a run's two ends
+//! ```
+
+mod codes;
+mod group;
+mod ledger;
+mod open;
+mod results;
+mod sweeps;
+
+pub use group::{AttemptId, Claimed, Fate, Freshness, Group};
+pub use ledger::Scope;
+pub use open::{Case, CaseError};
+pub use results::{Only, Order};
+pub use sweeps::{NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};

@@ -16,11 +16,11 @@ mod sighting;
 mod skip;
 mod tally;
 
-pub use answer::{Answer, Source, Verdict};
+pub use answer::{Answer, NotAVerdict, Source, Verdict};
 pub use batch::{Batch, BatchError, MAX_BATCH};
 pub use digest::{Digest, DigestError, Digests, HashKind, Kinds};
 pub use quota::Quota;
-pub use row::{Outcome, Row, Settled, Stamp};
+pub use row::{NotAnOutcome, Outcome, Row, Settled, Stamp};
 pub use sighting::{Place, Seen, Sighting};
-pub use skip::{Skip, SkipKind};
+pub use skip::{NotASkip, Skip, SkipKind};
 pub use tally::{Imbalance, Tally};

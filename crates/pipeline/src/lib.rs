@@ -1,1 +1,33 @@
-//! The order of rooms and the doors between them; the only place that waits.
+//! The order of rooms and the doors between them.
+//!
+//! [`run::sweep`](sweep) is the story of a run on one screen. The rooms are an intake (threads that walk, hash or
+//! read lists), the clerk (one thread, the only one that writes the case) and submit (one task, the only place
+//! that waits). Nothing here opens files, speaks HTTP or knows a table; it decides who does so, in which order and
+//! how often.
+//!
+//! ```text
+//!   intake ──rows──► clerk ──claims──► submit ──batch──► Service
+//!                      ▲                  │
+//!                      └────settlements───┘◄── reconcile (pure)
+//! ```
+
+mod clerk;
+mod clock;
+mod gauges;
+mod intake;
+mod judge;
+mod pace;
+mod reconcile;
+mod run;
+mod service;
+mod submit;
+
+pub use clock::now;
+pub use gauges::{Gauges, Waiting};
+pub use intake::Intake;
+pub use judge::{Halt, HaltKind};
+pub use pace::Rate;
+pub use reconcile::{Reconciled, reconcile};
+pub use run::{Ended, Order, PipelineError, sweep};
+pub use service::Service;
+pub use submit::Asking;

@@ -1,1 +1,39 @@
-//! A case into text: CSV, JSONL, tables and the summary.
+//! Rows into text: CSV, JSONL, enriched lists, manifests, the findings table and the summary.
+//!
+//! Everything here takes the model's nouns and writes to an [`io::Write`](std::io::Write). It does not know that a
+//! network, a database or a terminal exists, and it never reads a clock: whoever calls it says how wide the screen
+//! is, whether colour is wanted and how long things took.
+//!
+//! ```text
+//!            ┌─► CsvReport, JsonlReport     the seventeen columns
+//!  Row ──────┼─► ListCsv, ListJsonl         the user's own list, with ours appended
+//!            └─► Findings                   the table on a screen
+//!  digests ────► Manifest                   what `hashsweep hash` prints
+//!  Tally ──────► Summary                    the bottom line and the books
+//! ```
+//!
+//! File names and the service's texts are hostile. Every one of them passes through [`safe`] on its way out;
+//! numbers and our own words do not need to. What is promised to readers of the output is docs/output.md.
+
+mod columns;
+mod csv;
+mod emit;
+mod figures;
+mod findings;
+mod jsonl;
+mod list;
+mod manifest;
+pub mod safe;
+mod summary;
+
+pub use columns::ListNames;
+pub use csv::{CsvReport, ListCsv};
+pub use emit::Emit;
+pub use findings::{Findings, Layout};
+pub use jsonl::{JsonlReport, ListJsonl};
+pub use list::ListHeader;
+pub use manifest::{Format, Manifest};
+pub use summary::{Figures, Speed, Summary, What};
+
+/// Stands wherever a person might take a simulated verdict for a real one.
+pub const SIMULATED: &str = "SIMULATED VERDICTS: they say nothing about these files";

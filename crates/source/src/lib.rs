@@ -1,1 +1,36 @@
 //! What the user points at becomes sightings: walk, read, hash, lists.
+//!
+//! Two doors lead in. [`walk`] takes directories and files and gives one [`Sighting`](hashsweep_model::Sighting)
+//! for every entry that is not a directory, and one for every directory that could not be looked into.
+//! [`list::read`] takes a file of hashes and gives one for every row. Both push what they see into [`Rows`],
+//! which may make them wait, and both leave out what [`Recorded`] or a first row says was seen before.
+//!
+//! ```text
+//!  Walk ─► roots checked ─► descent (rayon) ─► read + hash ─┐
+//!                              │ links, own files, filters  ├─► Rows::take
+//!  ListOrder ─► layout recognised ─► raw rows ──────────────┘
+//! ```
+//!
+//! This crate does not know the case, the network or the terminal. It opens evidence for reading only, follows
+//! no link that it was not told to follow, and loses no entry in silence: what cannot be read is a row that
+//! says why.
+
+mod descent;
+mod dir;
+mod filter;
+mod hash;
+mod links;
+pub mod list;
+mod meta;
+mod names;
+mod own;
+mod pseudo;
+mod read;
+mod rows;
+mod walk;
+
+pub use filter::{BadGlob, Globs};
+pub use hash::{Hasher, digests_of};
+pub use own::OwnFiles;
+pub use rows::{Fresh, Gauges, Recorded, Rows};
+pub use walk::{MissingRoot, Root, Walk, WalkError, Walked, check_roots, walk};

@@ -1,0 +1,255 @@
+//! Opening a case: creating it privately, locking it, refusing what is not ours.
+
+use crate::group::Group;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The schema this version writes, kept in SQLite's `user_version`.
+const VERSION: i64 = 1;
+
+/// Marks the file as ours in SQLite's header: "hswp".
+const APPLICATION_ID: i64 = 0x6873_7770;
+
+/// File systems on which SQLite's locks and shared memory do not hold (statfs `f_type`).
+const NETWORK_FILE_SYSTEMS: [(i64, &str); 6] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xfe53_4d42, "SMB2"),
+    (0xff53_4d42, "CIFS"),
+    (0x5346_414f, "AFS"),
+    (0x00c3_6400, "Ceph"),
+];
+
+/// One case file, open.
+#[derive(Debug)]
+pub struct Case {
+    pub(crate) connection: Connection,
+    path: PathBuf,
+    /// Held while we may write; dropping it lets the next process in.
+    _lock: Option<File>,
+}
+
+/// Why a case cannot be used, by what the user can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum CaseError {
+    /// There is none at that path.
+    #[error("there is no case at {0}\n  hint: scan or list makes one; --case names another")]
+    Missing(PathBuf),
+    /// Another process writes to it.
+    #[error(
+        "another hashsweep is at work on {0}\n  hint: wait for it, or give this run a case of its own with --case"
+    )]
+    InUse(PathBuf),
+    /// Made by a newer version.
+    #[error("{path} was written by a newer hashsweep (schema {found}, this one knows {VERSION})")]
+    Newer {
+        /// The case.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+    },
+    /// Some other file.
+    #[error("{0} is not a hashsweep case; it was left untouched")]
+    NotACase(PathBuf),
+    /// On a network file system.
+    #[error(
+        "{path} is on a network file system ({kind}), where a case is not safe\n  hint: put it on a local disk with --case"
+    )]
+    NetworkFileSystem {
+        /// The case.
+        path: PathBuf,
+        /// The file system.
+        kind: &'static str,
+    },
+    /// It belongs to another service.
+    #[error(
+        "this case belongs to {has}, not to {wants}\n  hint: answers of two services do not mix; give another --case"
+    )]
+    OtherService {
+        /// The service it belongs to.
+        has: String,
+        /// The one asked for.
+        wants: String,
+    },
+    /// No such sweep in it.
+    #[error("the case has no sweep {0}")]
+    NoSuchSweep(i64),
+    /// No sweep at all.
+    #[error("the case holds no sweep yet")]
+    NoSweep,
+    /// What it holds contradicts itself.
+    #[error("the case is damaged: {0}\n  hint: it was not changed; copy it before anything else")]
+    Damaged(String),
+    /// The file system said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The database said no: a full disk, for example.
+    #[error("the case cannot be written or read: {0}")]
+    Database(#[from] rusqlite::Error),
+}
+
+impl Case {
+    /// Opens a case to write, and makes it if it is not there: the file 0600, a directory that must be made for it
+    /// 0700. One process at a time.
+    pub fn open(path: &Path) -> Result<Case, CaseError> {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(io(parent))?;
+        refuse_network(path, parent)?;
+        let lock_path = beside(path, "-lock");
+        let lock = private_file(&lock_path).map_err(io(&lock_path))?;
+        lock.try_lock().map_err(|e| match e {
+            std::fs::TryLockError::WouldBlock => CaseError::InUse(path.to_owned()),
+            std::fs::TryLockError::Error(source) => CaseError::Io { path: lock_path.clone(), source },
+        })?;
+        refuse_foreign(path)?;
+        drop(private_file(path).map_err(io(path))?);
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        // 64 MiB of pages: the upper levels of the queue's and the answers' trees at ten million digests.
+        connection.pragma_update(None, "cache_size", -65536)?;
+        let mut case = Case { connection, path: path.to_owned(), _lock: Some(lock) };
+        case.migrate()?;
+        Ok(case)
+    }
+
+    /// Opens an existing case to read beside whoever writes it.
+    pub fn open_to_read(path: &Path) -> Result<Case, CaseError> {
+        if !path.exists() {
+            return Err(CaseError::Missing(path.to_owned()));
+        }
+        refuse_foreign(path)?;
+        // Read-write, because a reader of a WAL database may have to recover it; nothing here writes.
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+        // A writer commits in milliseconds; a reader that met it in recovery waits a little.
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.pragma_update(None, "query_only", true)?;
+        let case = Case { connection, path: path.to_owned(), _lock: None };
+        match case.version()? {
+            VERSION => Ok(case),
+            0 => Err(CaseError::NotACase(path.to_owned())),
+            found => Err(CaseError::Newer { path: path.to_owned(), found }),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The files that make up a case at `path`, for a walk to leave alone.
+    pub fn files_of(path: &Path) -> Vec<PathBuf> {
+        ["", "-wal", "-shm", "-journal", "-lock"].iter().map(|suffix| beside(path, suffix)).collect()
+    }
+
+    /// One transaction: everything in it is durable when this returns, or nothing of it happened.
+    pub fn group<T>(
+        &mut self,
+        work: impl FnOnce(&mut Group<'_>) -> Result<T, CaseError>,
+    ) -> Result<T, CaseError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut group = Group { transaction };
+        let done = work(&mut group)?;
+        group.transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Binds a new case to a service, and refuses one that belongs to another.
+    pub fn belong_to(&mut self, service: &str) -> Result<(), CaseError> {
+        match self.service()? {
+            Some(has) if has == service => Ok(()),
+            Some(has) => Err(CaseError::OtherService { has, wants: service.to_owned() }),
+            None => {
+                self.connection.execute("INSERT INTO meta VALUES ('service', ?1)", [service])?;
+                Ok(())
+            }
+        }
+    }
+
+    /// The service it belongs to, if it was ever meant for one.
+    pub fn service(&self) -> Result<Option<String>, CaseError> {
+        self.meta("service")
+    }
+
+    pub(crate) fn meta(&self, name: &str) -> Result<Option<String>, CaseError> {
+        use rusqlite::OptionalExtension;
+        Ok(self
+            .connection
+            .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
+            .optional()?)
+    }
+
+    fn version(&self) -> Result<i64, CaseError> {
+        let not_ours = |_| CaseError::NotACase(self.path.clone());
+        self.connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(not_ours)
+    }
+
+    fn migrate(&mut self) -> Result<(), CaseError> {
+        match self.version()? {
+            VERSION => Ok(()),
+            0 => {
+                let transaction = self.connection.transaction()?;
+                transaction.execute_batch(include_str!("schema.sql"))?;
+                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+                transaction.pragma_update(None, "user_version", VERSION)?;
+                transaction.commit()?;
+                Ok(())
+            }
+            found => Err(CaseError::Newer { path: self.path.clone(), found }),
+        }
+    }
+}
+
+/// A file that is there, not empty, and not an SQLite database with our mark must not be touched: not even by
+/// opening it to write, which could roll back a journal beside it.
+fn refuse_foreign(path: &Path) -> Result<(), CaseError> {
+    use std::io::Read;
+    let mut head = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(72).read_to_end(&mut head).map_err(io(path))?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(CaseError::Io { path: path.to_owned(), source }),
+    };
+    // The mark stands at byte 68 of the header. A case whose very first transaction is still in its log has an
+    // empty file or a header without a mark but with nothing in it.
+    let mark = head.get(68..72).map(|b| i64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
+    let is_sqlite = head.starts_with(b"SQLite format 3\0");
+    if head.is_empty() || (is_sqlite && matches!(mark, Some(0 | APPLICATION_ID))) {
+        Ok(())
+    } else {
+        Err(CaseError::NotACase(path.to_owned()))
+    }
+}
+
+fn refuse_network(path: &Path, directory: &Path) -> Result<(), CaseError> {
+    let Ok(found) = rustix::fs::statfs(directory) else { return Ok(()) };
+    #[expect(clippy::unnecessary_cast, reason = "the field's width differs between platforms")]
+    let f_type = found.f_type as i64;
+    match NETWORK_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == f_type) {
+        Some((_, kind)) => Err(CaseError::NetworkFileSystem { path: path.to_owned(), kind }),
+        None => Ok(()),
+    }
+}
+
+fn private_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> CaseError {
+    let path = path.to_owned();
+    move |source| CaseError::Io { path, source }
+}

@@ -1,0 +1,206 @@
+//! Sweeps and runs: who asked for what, when.
+
+use crate::codes::count;
+use crate::{Case, CaseError, Group};
+use hashsweep_model::Stamp;
+use rusqlite::{OptionalExtension, Row, params};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// Names a sweep within its case, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SweepId(pub i64);
+
+/// Names a run within its case, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub(crate) i64);
+
+/// A sweep about to begin.
+#[derive(Clone, Debug)]
+pub struct NewSweep {
+    /// `scan` or `list`.
+    pub command: String,
+    /// Whatever the caller needs to go on with it, as JSON; without secrets.
+    pub settings: String,
+    /// What the user pointed at, in order.
+    pub roots: Vec<NewRoot>,
+}
+
+/// One thing the user pointed at.
+#[derive(Clone, Debug)]
+pub struct NewRoot {
+    /// As typed.
+    pub given: Vec<u8>,
+    /// What to open.
+    pub opened: PathBuf,
+}
+
+/// A sweep as the case remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// Its name.
+    pub id: SweepId,
+    /// `scan` or `list`.
+    pub command: String,
+    /// As the caller stored them.
+    pub settings: String,
+    /// When it began.
+    pub started_at: Stamp,
+    /// Whether its intake reached the end.
+    pub intake_finished: bool,
+    /// Entries left out by the user's filters.
+    pub excluded: u64,
+    /// What the user pointed at, in order.
+    pub roots: Vec<StoredRoot>,
+}
+
+/// A root as the case remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRoot {
+    /// As typed.
+    pub given: Vec<u8>,
+    /// What to open.
+    pub opened: PathBuf,
+    /// SHA-256 of a list's bytes when it was read to its end.
+    pub fingerprint: Option<[u8; 32]>,
+}
+
+impl From<&NewRoot> for StoredRoot {
+    fn from(new: &NewRoot) -> StoredRoot {
+        StoredRoot { given: new.given.clone(), opened: new.opened.clone(), fingerprint: None }
+    }
+}
+
+impl Group<'_> {
+    /// Begins a sweep.
+    pub fn begin_sweep(&mut self, new: &NewSweep, now: Stamp) -> Result<SweepId, CaseError> {
+        self.transaction.execute(
+            "INSERT INTO sweep (command, settings, started_at) VALUES (?1, ?2, ?3)",
+            params![new.command, new.settings, now.0],
+        )?;
+        let sweep = self.transaction.last_insert_rowid();
+        for (n, root) in (0i64..).zip(&new.roots) {
+            self.transaction.execute(
+                "INSERT INTO root (sweep, n, given, opened) VALUES (?1, ?2, ?3, ?4)",
+                params![sweep, n, root.given, root.opened.as_os_str().as_bytes()],
+            )?;
+        }
+        Ok(SweepId(sweep))
+    }
+
+    /// Begins a run of a sweep and takes over what an earlier run left undone: what it had reserved is released,
+    /// what it had sent is in doubt.
+    pub fn begin_run(&mut self, sweep: SweepId, now: Stamp) -> Result<RunId, CaseError> {
+        self.transaction.execute(
+            "UPDATE attempt SET settled_at = ?1, ended = 'killed',
+                    in_doubt = CASE WHEN sent_at IS NULL THEN 0 ELSE n_hashes END
+             WHERE settled_at IS NULL",
+            [now.0],
+        )?;
+        self.transaction.execute("UPDATE want SET state = 'pending' WHERE state = 'asking'", [])?;
+        self.transaction
+            .execute("INSERT INTO run (sweep, started_at) VALUES (?1, ?2)", params![sweep.0, now.0])?;
+        Ok(RunId(self.transaction.last_insert_rowid()))
+    }
+
+    /// Ends a run.
+    pub fn end_run(&mut self, run: RunId, now: Stamp, exit_code: Option<u8>) -> Result<(), CaseError> {
+        self.transaction.execute(
+            "UPDATE run SET ended_at = ?2, exit_code = ?3 WHERE id = ?1",
+            params![run.0, now.0, exit_code],
+        )?;
+        Ok(())
+    }
+
+    /// Says that the intake reached its end, and how many entries the user's filters left out.
+    pub fn finish_intake(&mut self, sweep: SweepId, excluded: u64, now: Stamp) -> Result<(), CaseError> {
+        self.transaction.execute(
+            "UPDATE sweep SET intake_finished_at = ?2, excluded = ?3 WHERE id = ?1",
+            params![sweep.0, now.0, crate::codes::column(excluded)],
+        )?;
+        Ok(())
+    }
+
+    /// Remembers what a list's bytes were when it was read.
+    pub fn fingerprint(&mut self, sweep: SweepId, root: u32, sha256: [u8; 32]) -> Result<(), CaseError> {
+        self.transaction.execute(
+            "UPDATE root SET fingerprint = ?3 WHERE sweep = ?1 AND n = ?2",
+            params![sweep.0, root, sha256],
+        )?;
+        Ok(())
+    }
+}
+
+impl Case {
+    /// One sweep, or the latest.
+    pub fn sweep(&self, id: Option<SweepId>) -> Result<Sweep, CaseError> {
+        let found = self
+            .connection
+            .query_row(
+                "SELECT id, command, settings, started_at, intake_finished_at IS NOT NULL, excluded
+                 FROM sweep WHERE ?1 IS NULL OR id = ?1 ORDER BY id DESC LIMIT 1",
+                [id.map(|id| id.0)],
+                sweep_of,
+            )
+            .optional()?;
+        let mut sweep = match (found, id) {
+            (Some(sweep), _) => sweep,
+            (None, Some(SweepId(id))) => return Err(CaseError::NoSuchSweep(id)),
+            (None, None) => return Err(CaseError::NoSweep),
+        };
+        let mut roots = self
+            .connection
+            .prepare("SELECT given, opened, fingerprint FROM root WHERE sweep = ?1 ORDER BY n")?;
+        sweep.roots = roots.query_map([sweep.id.0], root_of)?.collect::<Result<_, _>>()?;
+        Ok(sweep)
+    }
+
+    /// Every sweep, oldest first.
+    pub fn sweep_ids(&self) -> Result<Vec<SweepId>, CaseError> {
+        let mut ids = self.connection.prepare("SELECT id FROM sweep ORDER BY id")?;
+        Ok(ids.query_map([], |row| Ok(SweepId(row.get(0)?)))?.collect::<Result<_, _>>()?)
+    }
+
+    /// The paths of a sweep's rows so far, each with its root, for an intake that goes on.
+    pub fn recorded(&self, sweep: SweepId, mut each: impl FnMut(u32, &[u8])) -> Result<(), CaseError> {
+        let mut rows = self
+            .connection
+            .prepare("SELECT root, path FROM sighting WHERE sweep = ?1 AND path IS NOT NULL")?;
+        let mut rows = rows.query([sweep.0])?;
+        while let Some(row) = rows.next()? {
+            each(row.get(0)?, row.get_ref(1)?.as_blob().unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// The highest row number of a list that is recorded, 0 for none.
+    pub fn recorded_lines(&self, sweep: SweepId, root: u32) -> Result<u64, CaseError> {
+        let highest: Option<i64> = self.connection.query_row(
+            "SELECT max(line) FROM sighting WHERE sweep = ?1 AND root = ?2",
+            params![sweep.0, root],
+            |row| row.get(0),
+        )?;
+        Ok(highest.map_or(0, count))
+    }
+}
+
+fn sweep_of(row: &Row<'_>) -> rusqlite::Result<Sweep> {
+    Ok(Sweep {
+        id: SweepId(row.get(0)?),
+        command: row.get(1)?,
+        settings: row.get(2)?,
+        started_at: Stamp(row.get(3)?),
+        intake_finished: row.get(4)?,
+        excluded: count(row.get(5)?),
+        roots: Vec::new(),
+    })
+}
+
+fn root_of(row: &Row<'_>) -> rusqlite::Result<StoredRoot> {
+    Ok(StoredRoot {
+        given: row.get(0)?,
+        opened: PathBuf::from(OsStr::from_bytes(row.get_ref(1)?.as_blob().unwrap_or_default())),
+        fingerprint: row.get(2)?,
+    })
+}

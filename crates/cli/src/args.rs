@@ -1,0 +1,406 @@
+//! What can be typed. Nothing here looks at the system; `settings` turns it into what is meant.
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use hashsweep_model::{HashKind, Kinds};
+use hashsweep_pipeline::Rate;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Sweep files and hash lists through a file-reputation service.
+#[derive(Debug, Parser)]
+#[command(name = "hashsweep", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 complete, nothing found; 1 complete, findings; 2 could not run; 3 incomplete."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+}
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Talk {
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more; twice for every request
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// When to draw progress
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) progress: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Walk directories, hash every file, look the hashes up, report
+    Scan(Box<Scan>),
+    /// Look up the hashes of CSV and text lists
+    List(Box<List>),
+    /// Only hash: a manifest on stdout, no case, no network
+    Hash(Box<Hash>),
+    /// Finish what a sweep still owes
+    Resume(Box<Resume>),
+    /// Write any format again from the case, without a request
+    Report(Report),
+    /// Show what asking has cost
+    Quota(Quota),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    /// Directories and files to sweep
+    #[arg(value_name = "PATH", required_unless_present = "files_from")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) walking: Walking,
+    #[command(flatten)]
+    pub(crate) hashing: Hashing,
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    #[command(flatten)]
+    pub(crate) sending: Sending,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) ending: Ending,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Lists to look up; - is stdin
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The column that holds the hash: its name, or its number from 1
+    #[arg(long, value_name = "NAME|N")]
+    pub(crate) column: Option<String>,
+    /// The only kind of hash to accept
+    #[arg(long, value_name = "KIND")]
+    pub(crate) hash_type: Option<HashKind>,
+    #[command(flatten)]
+    pub(crate) hashing: Hashing,
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    #[command(flatten)]
+    pub(crate) sending: Sending,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) ending: Ending,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Hash {
+    /// Directories and files to hash
+    #[arg(value_name = "PATH", required_unless_present = "files_from")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) walking: Walking,
+    #[command(flatten)]
+    pub(crate) hashing: Hashing,
+    /// How the manifest is written
+    #[arg(long, value_name = "FORMAT", default_value = "coreutils")]
+    pub(crate) format: ManifestFormat,
+    /// Write the manifest there instead of to stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Refuse to replace an output that is there
+    #[arg(long, requires = "output")]
+    pub(crate) no_clobber: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    /// Which sweep; the latest unless given
+    #[arg(long, value_name = "N")]
+    pub(crate) sweep: Option<i64>,
+    #[command(flatten)]
+    pub(crate) sending: Sending,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) ending: Ending,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    /// The case of the built-in simulator, unless --case names one
+    #[arg(long)]
+    pub(crate) sim: bool,
+    /// Which sweep; the latest unless given
+    #[arg(long, value_name = "N")]
+    pub(crate) sweep: Option<i64>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) ending: Ending,
+    /// Write the summary as one JSON object to stdout, and no rows
+    #[arg(long, conflicts_with_all = ["output", "format", "emit"])]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Quota {
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    /// The case of the built-in simulator, unless --case names one
+    #[arg(long)]
+    pub(crate) sim: bool,
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Only our own ledger; do not ask the service for its count
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// Which case.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CaseChoice {
+    /// The case file [default: case.db, or simulator.db with --sim, under `$XDG_STATE_HOME/hashsweep/`]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) case: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Hashing")]
+pub(crate) struct Hashing {
+    /// Hash functions to record; the first is the one asked
+    #[arg(long, value_name = "KINDS", default_value = "sha1")]
+    pub(crate) hash: Kinds,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Walking")]
+pub(crate) struct Walking {
+    /// Leave out what matches, by path or by name (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Read only files that match (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Read globs to exclude from a file, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) exclude_from: Vec<PathBuf>,
+    /// Stay on the file system of each root
+    #[arg(short = 'x', long)]
+    pub(crate) one_file_system: bool,
+    /// Follow symbolic links
+    #[arg(short = 'L', long)]
+    pub(crate) follow: bool,
+    /// Descend at most so many levels
+    #[arg(long, value_name = "N")]
+    pub(crate) max_depth: Option<usize>,
+    /// Leave out smaller files (suffixes: k, M, G, T of 1024; kB, MB, GB, TB of 1000)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) min_size: Option<u64>,
+    /// Leave out larger files
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_size: Option<u64>,
+    /// Leave out files unchanged since a date (2026-11-01, 2026-11-01T12:00Z) or for longer than a time (24h)
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) newer: Option<String>,
+    /// Read more paths from a file, one a line; - is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) files_from: Option<PathBuf>,
+    /// The paths of --files-from end in NUL
+    #[arg(short = '0', long, requires = "files_from")]
+    pub(crate) null: bool,
+    /// What to do about a root that does not exist
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    pub(crate) missing_root: MissingRoot,
+    /// Hashing threads [default: one a core]
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Accepted because other tools want it; directories are always walked
+    #[arg(short, long, hide = true)]
+    pub(crate) recursive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MissingRoot {
+    Fail,
+    Skip,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Asking")]
+pub(crate) struct Sending {
+    /// Ask the built-in simulator; its verdicts say nothing about your files
+    #[arg(long, conflicts_with_all = ["api_url", "ca_cert", "proxy", "credentials"])]
+    pub(crate) sim: bool,
+    /// Where the service is [default: <https://data.reversinglabs.com>]
+    #[arg(long, value_name = "URL")]
+    pub(crate) api_url: Option<String>,
+    /// Trust these roots too (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// Go through this proxy [default: `HTTPS_PROXY`, `NO_PROXY`]
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// A TOML file with username and password, readable by you alone [default: `SPECTRA_USERNAME` and `SPECTRA_PASSWORD`]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) credentials: Option<PathBuf>,
+    /// Requests in time: 100/s, 30/m, unlimited [default: 100/s]
+    #[arg(long)]
+    pub(crate) rate: Option<Rate>,
+    /// Requests on their way at once [default: 16]
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency: Option<NonZeroUsize>,
+    /// Hashes in a request, at most 100 [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) batch_size: Option<u8>,
+    /// Time for one request [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) timeout: Option<Duration>,
+    /// How long the service may fail before the run gives up [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) give_up_after: Option<Duration>,
+    /// Ask nobody; what is not known already is deferred
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Ask again what is known already
+    #[arg(long, conflicts_with = "max_cache_age")]
+    pub(crate) refresh: bool,
+    /// Ask again what was answered longer ago than this
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) max_cache_age: Option<Duration>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Output {
+    /// Write the report there (repeatable; - is stdout); the ending names the format
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Vec<PathBuf>,
+    /// Write this format whatever the ending says
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Which rows to write [default: all to a file or a pipe, findings to a terminal]
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) emit: Option<Emit>,
+    /// Refuse to replace an output that is there
+    #[arg(long)]
+    pub(crate) no_clobber: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    Csv,
+    Jsonl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Emit {
+    All,
+    Findings,
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ManifestFormat {
+    Coreutils,
+    Hashdeep,
+    Csv,
+    Jsonl,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Exit code")]
+pub(crate) struct Ending {
+    /// The mildest verdict that makes the exit code 1 [default: suspicious]
+    #[arg(long, value_name = "VERDICT")]
+    pub(crate) fail_on: Option<FailOn>,
+    /// Do not exit with 3 for these kinds of incompleteness, or for any
+    #[arg(long, value_name = "KINDS", num_args = 0..=1, require_equals = true, value_delimiter = ',',
+          default_missing_value = "all")]
+    pub(crate) incomplete_ok: Vec<Gap>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FailOn {
+    Malicious,
+    Suspicious,
+    Unknown,
+    Never,
+}
+
+/// A way for a sweep to be incomplete that a user may accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Gap {
+    All,
+    Changed,
+    Unreadable,
+    Vanished,
+    Missing,
+    Limit,
+    Deferred,
+    Failed,
+}
+
+/// `10M`, `10MB`, `4096`.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        other => return Err(format!("'{other}' is no unit of size (known: k, M, G, T, kB, MB, GB, TB)")),
+    };
+    let n: u64 = digits.parse().map_err(|_| format!("'{text}' is no size (write 4096, 10M, 2GB)"))?;
+    n.checked_mul(unit).ok_or_else(|| format!("'{text}' is too large"))
+}
+
+/// `60s`, `10m`, `7d`, `1h 30m`.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    let no_time = || format!("'{text}' is no time (write 60s, 10m, 24h, 7d)");
+    let span: jiff::Span = text.parse().map_err(|_| no_time())?;
+    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| no_time())?;
+    Duration::try_from(length).ok().filter(|t| !t.is_zero()).ok_or_else(no_time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_times_read() {
+        assert_eq!(size("10M"), Ok(10 << 20));
+        assert_eq!(size("2GB"), Ok(2_000_000_000));
+        assert_eq!(size("4096"), Ok(4096));
+        assert!(size("10X").is_err() && size("M").is_err() && size("99999999T").is_err());
+        assert_eq!(time("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(time("7d"), Ok(Duration::from_secs(7 * 86400)));
+        assert!(time("soon").is_err() && time("0s").is_err() && time("-1s").is_err());
+    }
+}

@@ -1,0 +1,104 @@
+//! `hashsweep hash`: a manifest and nothing else.
+
+use crate::args::{Hash, ManifestFormat};
+use crate::exit::Exit;
+use crate::outputs;
+use crate::settings::{Filters, Outputs, Target, absolute, roots};
+use crate::shell::{Terminal, say};
+use anyhow::Context;
+use hashsweep_model::{Place, Seen, Sighting};
+use hashsweep_report::{Format, Manifest, safe};
+use hashsweep_source::{Fresh, Gauges, OwnFiles, Root, Rows, Walk, walk};
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+pub(crate) fn run(hash: &Hash, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let format = match hash.format {
+        ManifestFormat::Coreutils => Format::Coreutils,
+        ManifestFormat::Hashdeep => Format::Hashdeep,
+        ManifestFormat::Csv => Format::Csv,
+        ManifestFormat::Jsonl => Format::Jsonl,
+    };
+    let target = match &hash.output {
+        // The report's format means nothing here: only the opening is shared.
+        Some(path) if path.as_os_str() != "-" => Target::File(absolute(path)?, crate::args::Format::Csv),
+        _ => Target::Stdout(crate::args::Format::Csv),
+    };
+    let outputs = Outputs { targets: vec![target], emit: None, no_clobber: hash.no_clobber, table: false };
+    let mut open = outputs::open(&outputs)?;
+    let output = open.pop().context("open the manifest")?;
+    let walk_roots = roots(&hash.paths, &hash.walking)?
+        .into_iter()
+        .map(|path| {
+            // hashdeep's audit compares names as it spells them itself: absolute and without links.
+            let given = match hash.format {
+                ManifestFormat::Hashdeep => path.canonicalize().unwrap_or_else(|_| path.clone()),
+                ManifestFormat::Coreutils | ManifestFormat::Csv | ManifestFormat::Jsonl => path.clone(),
+            };
+            Ok(Root { given: given.as_os_str().as_bytes().to_vec(), open_at: absolute(&path)? })
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let paths = output.paths();
+    let own = paths.iter().fold(OwnFiles::of(&paths), OwnFiles::expecting);
+    let order = Filters::new(&hash.walking)?.walk(walk_roots, hash.hashing.hash.clone(), own)?;
+    let comments = [format!("made by hashsweep {}", env!("CARGO_PKG_VERSION"))];
+    let mut missed = 0;
+    output.fill(|_, out| {
+        let manifest = Manifest::new(out, format, &order.kinds, &comments)?;
+        missed = write(&order, manifest, !terminal.talk.quiet)?;
+        Ok(())
+    })?;
+    Ok(if missed == 0 { Exit::Clean } else { Exit::Incomplete })
+}
+
+/// Groups of rows between the readers and the writer: a slow pipe soon makes the readers wait.
+const GROUPS_WAITING: usize = 16;
+
+/// Walks on threads of its own and writes on this one. Returns how many entries nobody could look at.
+fn write(order: &Walk, mut manifest: Manifest<&mut dyn Write>, talks: bool) -> anyhow::Result<u64> {
+    let (sender, rows) = sync_channel(GROUPS_WAITING);
+    std::thread::scope(|scope| {
+        // Dropping the sender at the end of the walk ends the loop below; dropping the receiver ends the walk.
+        let walking = scope.spawn(move || {
+            walk(order, &Readers(sender), &Fresh, &Gauges::default(), &AtomicBool::new(false))
+        });
+        let mut missed = 0;
+        for row in rows.into_iter().flatten() {
+            let Place::Path(path) = &row.place else { continue };
+            match &row.seen {
+                Seen::Read { size, digests, .. } => manifest.file(path, *size, digests)?,
+                Seen::Skipped(skip) => {
+                    if skip.kind.is_not_looked_at() {
+                        missed += 1;
+                        say(format!(
+                            "hashsweep: {}: {}",
+                            safe::terminal(path),
+                            safe::terminal(skip.to_string().as_bytes())
+                        ));
+                    } else if talks {
+                        tracing::info!("{}: {skip}", safe::terminal(path));
+                    }
+                }
+                Seen::Listed { .. } | Seen::Invalid(_) => {}
+            }
+        }
+        walking.join().map_err(|_| anyhow::Error::msg("a bug: the walk panicked"))??;
+        manifest.finish()?;
+        Ok(missed)
+    })
+}
+
+/// The readers' end of the door.
+struct Readers(SyncSender<Vec<Sighting>>);
+
+impl Rows for Readers {
+    fn take(&self, rows: Vec<Sighting>) -> ControlFlow<()> {
+        match self.0.send(rows) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}

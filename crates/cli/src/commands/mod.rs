@@ -1,0 +1,51 @@
+//! One file a command. Each turns its arguments into settings and hands them to a room that does the work.
+
+mod hash;
+mod list;
+mod quota;
+mod report;
+mod resume;
+mod scan;
+mod sweep;
+mod written;
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use crate::shell::Terminal;
+use tracing_subscriber::EnvFilter;
+
+/// Runs what was typed.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let terminal = Terminal::new(cli.talk);
+    log_to_stderr(&terminal);
+    crate::shell::raise_descriptor_limit();
+    match cli.command {
+        Command::Scan(scan) => scan::run(*scan, &terminal),
+        Command::List(list) => list::run(*list, &terminal),
+        Command::Hash(hash) => hash::run(&hash, &terminal),
+        Command::Resume(resume) => resume::run(*resume, &terminal),
+        Command::Report(report) => report::run(report, &terminal),
+        Command::Quota(quota) => quota::run(&quota),
+    }
+}
+
+/// Our own words at the level asked for, other crates' only when they warn. `HASHSWEEP_LOG` overrides both.
+fn log_to_stderr(terminal: &Terminal) {
+    let ours = match (terminal.talk.quiet, terminal.talk.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    let crates = ["hashsweep", "hashsweep_pipeline", "hashsweep_spectra", "hashsweep_source"];
+    let mut directives = vec!["warn".to_owned()];
+    directives.extend(crates.map(|name| format!("{name}={ours}")));
+    let filter =
+        EnvFilter::try_from_env("HASHSWEEP_LOG").unwrap_or_else(|_| EnvFilter::new(directives.join(",")));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal.stderr && terminal.colour)
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,47 @@
+//! `hashsweep report`: any format again, without a request.
+
+use super::sweep::path_bytes;
+use super::written;
+use crate::args::{Emit, Report};
+use crate::exit::Exit;
+use crate::outputs;
+use crate::settings::{Ending, Outputs, SIMULATOR, case_path};
+use crate::shell::Terminal;
+use crate::stored::Stored;
+use hashsweep_case::{Case, SweepId};
+use hashsweep_report::{Figures, Summary, What};
+use std::io::Write;
+
+pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let case = Case::open_to_read(&case_path(&report.case, report.sim)?)?;
+    let sweep = case.sweep(report.sweep.map(SweepId))?;
+    let stored = Stored::parse(&sweep.settings)?;
+    let ending = Ending::resolve(&report.ending, Some(&stored.ending));
+    let simulated = case.service()?.as_deref() == Some(SIMULATOR);
+    let tally = case.tally(sweep.id)?;
+    let figures = Figures {
+        what: if sweep.command == "list" { What::Rows } else { What::Files },
+        speed: None,
+        simulated,
+        interrupted: !tally.intake_finished,
+        next_step: Some(format!("hashsweep resume --case {}", case.path().display())),
+        case_path: Some(path_bytes(&case)),
+    };
+    let summary = Summary::new(&tally, &figures);
+    if report.json {
+        writeln!(std::io::stdout(), "{}", summary.json())?;
+        return Ok(Exit::of(&tally, &ending));
+    }
+    let outputs = Outputs::resolve(&report.output, terminal.stdout, Vec::new())?;
+    for output in outputs::open(&outputs)? {
+        let emit = outputs.emit.or(stored.emit).unwrap_or(Emit::All);
+        output.fill(|format, out| written::plain(&case, &sweep, emit, format, out))?;
+    }
+    if outputs.table && !terminal.talk.quiet {
+        written::table(&case, &sweep, outputs.emit.unwrap_or(Emit::Findings), terminal, simulated)?;
+    }
+    if !terminal.talk.quiet {
+        summary.write(&mut std::io::stderr().lock(), terminal.stderr && terminal.colour)?;
+    }
+    Ok(Exit::of(&tally, &ending))
+}

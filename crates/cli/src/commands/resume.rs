@@ -1,0 +1,40 @@
+//! `hashsweep resume`: what a sweep still owes.
+
+use super::sweep::Ready;
+use super::{list, scan};
+use crate::args::Resume;
+use crate::exit::Exit;
+use crate::outputs;
+use crate::settings::{Ending, Outputs, Sending, case_path};
+use crate::shell::Terminal;
+use crate::stored::Stored;
+use anyhow::{Context, bail};
+use hashsweep_case::{Case, SweepId};
+use hashsweep_pipeline::Intake;
+
+pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let path = case_path(&resume.case, resume.sending.sim)?;
+    if !path.exists() {
+        bail!(hashsweep_case::CaseError::Missing(path));
+    }
+    let mut case = Case::open(&path)?;
+    let sweep = case.sweep(resume.sweep.map(SweepId))?;
+    let stored = Stored::parse(&sweep.settings)?;
+    let ending = Ending::resolve(&resume.ending, Some(&stored.ending));
+    let sending = Sending::resolve(&resume.sending, &stored.sending)?;
+    if let Some(service) = &sending.identity {
+        case.belong_to(service)?;
+    }
+    let mut outputs = Outputs::resolve(&resume.output, terminal.stdout, stored.targets())?;
+    outputs.emit = outputs.emit.or(stored.emit);
+    let open = outputs::open(&outputs)?;
+    let intake = match (sweep.intake_finished, &stored.walking) {
+        (true, _) => Intake::Finished,
+        (false, Some(filters)) => {
+            let kinds = stored.kinds.parse().context("read the sweep's hash functions")?;
+            scan::intake(filters, &sweep.roots, kinds, &path, &open)?
+        }
+        (false, None) => list::intake(&sweep.roots, &stored)?,
+    };
+    Ready { case, sweep: sweep.id, intake, sending, outputs, open, ending }.run(terminal)
+}

@@ -1,0 +1,65 @@
+//! `hashsweep scan`: files below roots.
+
+use super::sweep::Ready;
+use crate::args::Scan;
+use crate::exit::Exit;
+use crate::outputs::{self, Open};
+use crate::settings::{Ending, Filters, Outputs, Sending, absolute, case_path, roots, to_store};
+use crate::shell::Terminal;
+use crate::stored::{Stored, StoredSending};
+use hashsweep_case::{Case, NewRoot, NewSweep, StoredRoot};
+use hashsweep_model::Kinds;
+use hashsweep_pipeline::{Intake, now};
+use hashsweep_source::{OwnFiles, Root, check_roots};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let outputs = Outputs::resolve(&scan.output, terminal.stdout, Vec::new())?;
+    let ending = Ending::resolve(&scan.ending, None);
+    let sending = Sending::resolve(&scan.sending, &StoredSending::default())?;
+    let filters = Filters::new(&scan.walking)?;
+    let new_roots = roots(&scan.paths, &scan.walking)?
+        .into_iter()
+        .map(|path| Ok(NewRoot { given: path.as_os_str().as_bytes().to_vec(), opened: absolute(&path)? }))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let path = case_path(&scan.case, scan.sending.sim)?;
+
+    let stored_roots: Vec<StoredRoot> = new_roots.iter().map(StoredRoot::from).collect();
+    // A root that is not there is said before a case is made for it.
+    check_roots(&filters.walk(walk_roots(&stored_roots), scan.hashing.hash.clone(), OwnFiles::default())?)?;
+    let open = outputs::open(&outputs)?;
+    let mut case = Case::open(&path)?;
+    if let Some(service) = &sending.identity {
+        case.belong_to(service)?;
+    }
+    let stored = Stored::new(
+        scan.hashing.hash.to_string(),
+        Some(filters.clone()),
+        None,
+        to_store(&scan.sending)?,
+        &outputs,
+        &ending,
+    );
+    let new = NewSweep { command: "scan".to_owned(), settings: stored.json(), roots: new_roots };
+    let sweep = case.group(|group| group.begin_sweep(&new, now()))?;
+    let intake = intake(&filters, &stored_roots, scan.hashing.hash, &path, &open)?;
+    Ready { case, sweep, intake, sending, outputs, open, ending }.run(terminal)
+}
+
+/// A walk that leaves our own files alone.
+pub(crate) fn intake(
+    filters: &Filters,
+    roots: &[StoredRoot],
+    kinds: Kinds,
+    case: &Path,
+    open: &[Open],
+) -> anyhow::Result<Intake> {
+    let paths: Vec<_> = Case::files_of(case).into_iter().chain(open.iter().flat_map(Open::paths)).collect();
+    let own = paths.iter().fold(OwnFiles::of(&paths), OwnFiles::expecting);
+    Ok(Intake::Walk(filters.walk(walk_roots(roots), kinds, own)?))
+}
+
+fn walk_roots(roots: &[StoredRoot]) -> Vec<Root> {
+    roots.iter().map(|root| Root { given: root.given.clone(), open_at: root.opened.clone() }).collect()
+}

@@ -1,0 +1,257 @@
+//! From a case to the files and the table that a sweep leaves behind.
+
+use crate::args::{Emit, Format};
+use crate::outputs::Open;
+use crate::settings::Outputs;
+use crate::shell::Terminal;
+use crate::stored::Stored;
+use anyhow::{Context, bail};
+use hashsweep_case::{Case, CaseError, Only, Order, StoredRoot, Sweep, SweepId};
+use hashsweep_model::{Place, Row};
+use hashsweep_report::{CsvReport, Findings, JsonlReport, Layout, ListCsv, ListHeader, ListJsonl, ListNames};
+use hashsweep_source::list::{self, ListOrder, RawRows};
+use std::io::{BufWriter, Write};
+
+/// Lines of the table: more would scroll away what matters.
+const MAX_TABLE_ROWS: usize = 50;
+
+/// Writes every report of a sweep, and the table of findings where there is a terminal for it. A list's reports
+/// are the list itself with our columns.
+pub(crate) fn write_all(
+    case: &Case,
+    sweep: SweepId,
+    outputs: &Outputs,
+    open: Vec<Open>,
+    terminal: &Terminal,
+    simulated: bool,
+) -> anyhow::Result<()> {
+    let sweep = case.sweep(Some(sweep))?;
+    let emit = outputs.emit.unwrap_or(Emit::All);
+    for output in open {
+        output.fill(|format, out| match sweep.command.as_str() {
+            "list" => enriched(case, &sweep, emit, format, out),
+            _ => plain(case, &sweep, emit, format, out),
+        })?;
+    }
+    if outputs.table && !terminal.talk.quiet {
+        table(case, &sweep, outputs.emit.unwrap_or(Emit::Findings), terminal, simulated)?;
+    }
+    Ok(())
+}
+
+/// The standard columns; a row of a list is `FILE:ROW`.
+pub(crate) fn plain(
+    case: &Case,
+    sweep: &Sweep,
+    emit: Emit,
+    format: Format,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let (only, order) = (only(emit), order(sweep));
+    match format {
+        Format::Csv => {
+            let mut report = CsvReport::new(out, names(sweep))?;
+            case.rows(sweep.id, only, order, |row| Ok::<_, anyhow::Error>(report.row(&row)?))?;
+            report.finish()?;
+        }
+        Format::Jsonl => {
+            let mut report = JsonlReport::new(out, names(sweep));
+            case.rows(sweep.id, only, order, |row| Ok::<_, anyhow::Error>(report.row(&row)?))?;
+            report.finish()?;
+        }
+    }
+    Ok(())
+}
+
+/// The findings (or whatever is wanted), worst first.
+pub(crate) fn table(
+    case: &Case,
+    sweep: &Sweep,
+    emit: Emit,
+    terminal: &Terminal,
+    simulated: bool,
+) -> anyhow::Result<()> {
+    let layout = Layout {
+        width: terminal.width(),
+        colour: terminal.stdout && terminal.colour,
+        max_rows: terminal.stdout.then_some(MAX_TABLE_ROWS),
+        emit: wanted(emit),
+        simulated,
+    };
+    let mut findings = Findings::new(layout, names(sweep));
+    case.rows(sweep.id, only(emit), Order::Arrival, |row| {
+        findings.add(&row);
+        Ok::<_, CaseError>(())
+    })?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    findings.write(&mut out)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The lists as they came, row by row, with our columns behind theirs.
+fn enriched(
+    case: &Case,
+    sweep: &Sweep,
+    emit: Emit,
+    format: Format,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let stored = Stored::parse(&sweep.settings)?;
+    let mut lists = Vec::new();
+    for root in &sweep.roots {
+        let order = super::list::order(&root.opened, &stored)?;
+        let layout = list::recognise(&order)?;
+        lists.push(Source { given: &root.given, order, layout, root });
+    }
+    let Some(first) = lists.first() else { return Ok(()) };
+    if let Some(other) = lists.iter().find(|list| header_names(&list.layout) != header_names(&first.layout)) {
+        bail!(
+            "{} and {} have different columns, so one output cannot hold both\n  hint: sweep them one by one, or write the standard columns with 'hashsweep report'",
+            String::from_utf8_lossy(first.given),
+            String::from_utf8_lossy(other.given)
+        );
+    }
+    let opened = RawRows::open(&first.order.path, &first.layout)?;
+    let preamble = opened.preamble().to_vec();
+    let (raw, terminator) = split_line(&preamble);
+    let names = header_names(&first.layout);
+    let header = match &names {
+        Some(names) => ListHeader::Columns { raw, names, delimiter: b',' },
+        None => ListHeader::Text,
+    };
+    let mut join = Join { lists: &lists, at: 0, read: 0, rows: Some(opened), whole: sweep.intake_finished };
+    match format {
+        Format::Csv => {
+            let mut report = ListCsv::new(out, &header, terminator)?;
+            case.rows(sweep.id, only(emit), Order::Arrival, |row| {
+                let found = join.find(&row)?;
+                Ok::<_, anyhow::Error>(report.row(found.raw, found.terminator, &row)?)
+            })?;
+            join.finish()?;
+            report.finish()?;
+        }
+        Format::Jsonl => {
+            let mut report = ListJsonl::new(out, &header);
+            case.rows(sweep.id, only(emit), Order::Arrival, |row| {
+                let found = join.find(&row)?;
+                let cells: Vec<&[u8]> = found.fields.iter().collect();
+                Ok::<_, anyhow::Error>(report.row(&cells, &row)?)
+            })?;
+            join.finish()?;
+            report.finish()?;
+        }
+    }
+    Ok(())
+}
+
+/// One list of the sweep, ready to be read again.
+struct Source<'a> {
+    given: &'a [u8],
+    order: ListOrder,
+    layout: list::Layout,
+    root: &'a StoredRoot,
+}
+
+/// The case's rows held against the lists' own, in step. Both come in the order of the lists.
+struct Join<'a> {
+    lists: &'a [Source<'a>],
+    at: usize,
+    /// The last row read of the list at hand.
+    read: u64,
+    rows: Option<RawRows>,
+    /// Whether the lists were read to their ends, so that their fingerprints are known.
+    whole: bool,
+}
+
+impl Join<'_> {
+    /// The row of the list that a row of the case came from.
+    fn find(&mut self, row: &Row) -> anyhow::Result<list::RawRow<'_>> {
+        let Place::Line(line) = row.place else { bail!("a row of a list without a line") };
+        while self.at < row.root as usize {
+            self.close()?;
+            self.at += 1;
+            let list = self.lists.get(self.at).context("a row of a list that is not there")?;
+            self.rows = Some(RawRows::open(&list.order.path, &list.layout)?);
+            self.read = 0;
+        }
+        let changed = self.changed();
+        let rows = self.rows.as_mut().context("the list is closed")?;
+        // Rows that are not wanted are passed over.
+        for _ in self.read + 1..line {
+            if rows.next()?.is_none() {
+                bail!(changed);
+            }
+        }
+        self.read = line;
+        rows.next()?.ok_or(anyhow::Error::msg(changed))
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        while self.at < self.lists.len() {
+            self.close()?;
+            self.at += 1;
+            if let Some(list) = self.lists.get(self.at) {
+                self.rows = Some(RawRows::open(&list.order.path, &list.layout)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the rest of the list at hand: its bytes must be those that the verdicts are about.
+    fn close(&mut self) -> anyhow::Result<()> {
+        let Some(mut rows) = self.rows.take() else { return Ok(()) };
+        if !self.whole {
+            return Ok(());
+        }
+        while rows.next()?.is_some() {}
+        if Some(rows.finish()?.fingerprint) == self.lists[self.at].root.fingerprint {
+            return Ok(());
+        }
+        bail!(self.changed())
+    }
+
+    fn changed(&self) -> String {
+        format!(
+            "{} changed between reading and enriching, so its rows cannot be joined with their verdicts\n  hint: 'hashsweep report' writes what was read as FILE:ROW",
+            String::from_utf8_lossy(self.lists[self.at].given)
+        )
+    }
+}
+
+fn header_names(layout: &list::Layout) -> Option<Vec<Vec<u8>>> {
+    match layout {
+        list::Layout::Text => None,
+        list::Layout::Csv { header, .. } => Some(header.clone()),
+    }
+}
+
+/// A line and what ends it.
+fn split_line(line: &[u8]) -> (&[u8], &[u8]) {
+    let end = line.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |at| at + 1);
+    line.split_at(end)
+}
+
+fn names(sweep: &Sweep) -> ListNames {
+    ListNames::new(sweep.roots.iter().map(|root| root.given.clone()).collect())
+}
+
+fn only(emit: Emit) -> Only {
+    match emit {
+        Emit::All => Only::All,
+        Emit::Findings => Only::Findings,
+        Emit::Unknown => Only::Unknown,
+    }
+}
+
+fn wanted(emit: Emit) -> hashsweep_report::Emit {
+    match emit {
+        Emit::All => hashsweep_report::Emit::All,
+        Emit::Findings => hashsweep_report::Emit::Findings,
+        Emit::Unknown => hashsweep_report::Emit::Unknown,
+    }
+}
+
+fn order(sweep: &Sweep) -> Order {
+    if sweep.command == "list" { Order::Arrival } else { Order::Path }
+}

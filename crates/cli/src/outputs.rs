@@ -1,0 +1,108 @@
+//! Opening outputs before the work, and putting them in place after it.
+//!
+//! A file is written beside its target under a temporary name and takes the target's place in one step, so that a
+//! reader never sees half a report and a failed run leaves the old one. What is not an ordinary file (a pipe, a
+//! device) is written straight.
+
+use crate::args::Format;
+use crate::settings::{Outputs, Target};
+use anyhow::{Context, bail};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// An output that will certainly be there when the work is done.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) format: Format,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Stdout,
+    Straight(PathBuf, File),
+    Beside { target: PathBuf, file: NamedTempFile },
+}
+
+/// Opens all of them, or none.
+pub(crate) fn open(outputs: &Outputs) -> anyhow::Result<Vec<Open>> {
+    outputs
+        .targets
+        .iter()
+        .map(|target| match target {
+            Target::Stdout(format) => Ok(Open { format: *format, place: Place::Stdout }),
+            Target::File(path, format) => {
+                let place = place(path, outputs.no_clobber)
+                    .with_context(|| format!("open the output {}", path.display()))?;
+                Ok(Open { format: *format, place })
+            }
+        })
+        .collect()
+}
+
+fn place(path: &Path, no_clobber: bool) -> anyhow::Result<Place> {
+    // A link is written through, not replaced.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    match target.metadata() {
+        Ok(there) if there.is_dir() => bail!("it is a directory"),
+        Ok(_) if no_clobber => bail!("it is there already, and --no-clobber was given"),
+        Ok(there) if !there.is_file() => {
+            let file = OpenOptions::new().write(true).open(&target)?;
+            return Ok(Place::Straight(target, file));
+        }
+        _ => {}
+    }
+    let directory = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(target.file_name().context("it names no file")?);
+    // 0666 less the umask, like any file a shell would make.
+    let file = tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(".partial")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(directory)?;
+    Ok(Place::Beside { target, file })
+}
+
+impl Open {
+    /// The files of ours that this output is or will be.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        match &self.place {
+            Place::Stdout => Vec::new(),
+            Place::Straight(path, _) => vec![path.clone()],
+            Place::Beside { target, file } => vec![target.clone(), file.path().to_owned()],
+        }
+    }
+
+    /// Lets `write` fill it, and puts it in place.
+    pub(crate) fn fill(
+        self,
+        write: impl FnOnce(Format, &mut dyn Write) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        match self.place {
+            Place::Stdout => {
+                let mut out = BufWriter::new(io::stdout().lock());
+                write(self.format, &mut out)?;
+                out.flush()?;
+            }
+            Place::Straight(_, file) => {
+                let mut out = BufWriter::new(file);
+                write(self.format, &mut out)?;
+                out.flush()?;
+            }
+            Place::Beside { target, file } => {
+                let mut out = BufWriter::new(file);
+                write(self.format, &mut out)?;
+                let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+                file.as_file().sync_all()?;
+                file.persist(&target)
+                    .map_err(|e| e.error)
+                    .with_context(|| format!("put {} in place", target.display()))?;
+            }
+        }
+        Ok(())
+    }
+}

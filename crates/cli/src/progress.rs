@@ -1,0 +1,150 @@
+//! Progress on a terminal: two lines, redrawn ten times a second from the pipeline's gauges. Nothing is drawn
+//! where nobody looks.
+
+use crate::shell::Terminal;
+use hashsweep_model::Verdict;
+use hashsweep_pipeline::{Gauges, Waiting};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Ten times a second looks alive and costs nothing.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// The two lines. Dropping it wipes them off the screen.
+pub(crate) struct Progress {
+    drawn: MultiProgress,
+    reading: ProgressBar,
+    asking: ProgressBar,
+    gauges: Arc<Gauges>,
+    /// Whether rows of a list are read rather than files.
+    lists: bool,
+}
+
+impl Progress {
+    /// Draws on stderr, or not at all.
+    pub(crate) fn new(terminal: &Terminal, gauges: Arc<Gauges>, lists: bool) -> Progress {
+        let target = if terminal.draws_progress() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let drawn = MultiProgress::with_draw_target(target);
+        let reading = drawn.add(ProgressBar::new_spinner());
+        let asking = drawn.add(ProgressBar::no_length());
+        reading.set_style(style("{spinner} {elapsed:>4} {msg}"));
+        asking.set_style(style("  asked {bar:20} {pos}/{len} {msg}"));
+        Progress { drawn, reading, asking, gauges, lists }
+    }
+
+    /// Redraws until it is dropped.
+    #[expect(clippy::disallowed_methods, reason = "a display waits for the next frame, not for the service")]
+    pub(crate) async fn run(&self) {
+        if self.drawn.is_hidden() {
+            return std::future::pending().await;
+        }
+        loop {
+            self.draw();
+            tokio::time::sleep(REDRAW).await;
+        }
+    }
+
+    fn draw(&self) {
+        let source = &self.gauges.source;
+        let seconds = self.reading.elapsed().as_secs_f64().max(0.001);
+        if self.gauges.intake_finished.load(Relaxed) {
+            self.reading.set_message(format!("{} rows read", thousands(source.rows.load(Relaxed))));
+        } else if self.lists {
+            let rows = source.rows.load(Relaxed);
+            self.reading.set_message(format!(
+                "{} rows read, {}/s",
+                thousands(rows),
+                per_second(rows, seconds)
+            ));
+        } else {
+            let (files, bytes) = (source.files_hashed.load(Relaxed), source.bytes_hashed.load(Relaxed));
+            #[expect(clippy::cast_precision_loss, reason = "a figure of three digits")]
+            let (gigabytes, rate) = (bytes as f64 / 1e9, bytes as f64 / 1e9 / seconds);
+            self.reading.set_message(format!(
+                "{} files hashed, {gigabytes:.2} GB, {}/s, {rate:.2} GB/s",
+                thousands(files),
+                per_second(files, seconds),
+            ));
+        }
+        self.reading.tick();
+        let answered = self.gauges.answered.load(Relaxed) + self.gauges.failed.load(Relaxed);
+        self.asking.set_length(answered + self.gauges.queued.load(Relaxed));
+        self.asking.set_position(answered);
+        self.asking.set_message(self.asking_words(answered, seconds));
+        self.asking.tick();
+    }
+
+    fn asking_words(&self, answered: u64, seconds: f64) -> String {
+        let mut words = Vec::new();
+        for verdict in Verdict::WORST_FIRST {
+            let n = self.gauges.verdicts(verdict);
+            if n > 0 {
+                words.push(format!("{} {verdict}", thousands(n)));
+            }
+        }
+        let queued = self.gauges.queued.load(Relaxed);
+        let waiting = match self.gauges.waiting() {
+            Waiting::ForBackoff { until } => Some(format!("backoff until {}", local_time(until.0))),
+            Waiting::ForDigests => Some("waiting for digests".to_owned()),
+            Waiting::ForPace => Some("at the set rate".to_owned()),
+            Waiting::ForAnswers => None,
+        };
+        words.extend(waiting);
+        if self.gauges.intake_finished.load(Relaxed) && queued > 0 && answered > 0 {
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "an estimate of seconds"
+            )]
+            let left = (queued as f64 / (answered as f64 / seconds)) as u64;
+            words.push(format!("ETA {}", clock(left)));
+        }
+        words.join(" · ")
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.reading.finish_and_clear();
+        self.asking.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates above are well formed").progress_chars("━╸─")
+}
+
+fn thousands(n: u64) -> String {
+    indicatif::HumanCount(n).to_string()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a figure for the eye"
+)]
+fn per_second(n: u64, seconds: f64) -> String {
+    thousands((n as f64 / seconds) as u64)
+}
+
+fn clock(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
+        (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// `hh:mm:ss` on the wall.
+fn local_time(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis)
+        .map(|at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string())
+        .unwrap_or_default()
+}

@@ -1,0 +1,380 @@
+//! What is meant: arguments, stored settings, configuration and defaults, put together once. Commands see only
+//! this.
+
+use crate::args::{self, Emit, FailOn, Format, Gap};
+use crate::config::{Config, home};
+use crate::stored::{StoredSending, path_text, stamp, text_path};
+use anyhow::{Context, bail};
+use hashsweep_case::Freshness;
+use hashsweep_model::{Kinds, Source, Stamp, Verdict};
+use hashsweep_pipeline::{Asking, Rate, now};
+use hashsweep_source::{Globs, MissingRoot, OwnFiles, Root, Walk};
+use hashsweep_spectra::{Credentials, DEFAULT_URL, Endpoint};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
+use std::io::Read;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A fifth of what the vendor's service takes (500 requests a second for TCA-0101), so that a first run on an
+/// unknown contract is no storm.
+const DEFAULT_RATE: u32 = 100;
+
+/// At 100 requests a second and the 150 ms of a far service, 15 are on their way.
+const DEFAULT_CONCURRENCY: usize = 16;
+
+/// What the vendor's troubleshooting page raises the time limit to for big batches.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longer than a restart or a failover, shorter than a night.
+const DEFAULT_GIVE_UP_AFTER: Duration = Duration::from_secs(600);
+
+/// How long an answer counts, in days: what is malicious stays so, what is unknown is so only until somebody
+/// looks. Guesses, unmeasured.
+const DAYS_FRESH: [(Verdict, i64); 4] =
+    [(Verdict::Malicious, 30), (Verdict::Suspicious, 7), (Verdict::Known, 7), (Verdict::Unknown, 1)];
+
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+
+/// What a walk leaves out, as it can be stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Filters {
+    include: Vec<String>,
+    exclude: Vec<String>,
+    one_file_system: bool,
+    follow: bool,
+    max_depth: Option<usize>,
+    min_size: Option<u64>,
+    max_size: Option<u64>,
+    #[serde(with = "stamp")]
+    newer: Option<Stamp>,
+    skip_missing_roots: bool,
+    jobs: Option<NonZeroUsize>,
+}
+
+impl Filters {
+    pub(crate) fn new(walking: &args::Walking) -> anyhow::Result<Filters> {
+        let mut exclude = walking.exclude.clone();
+        for file in &walking.exclude_from {
+            let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+            exclude.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+        }
+        Ok(Filters {
+            include: walking.include.clone(),
+            exclude,
+            one_file_system: walking.one_file_system,
+            follow: walking.follow,
+            max_depth: walking.max_depth,
+            min_size: walking.min_size,
+            max_size: walking.max_size,
+            newer: walking.newer.as_deref().map(moment).transpose()?,
+            skip_missing_roots: walking.missing_root == args::MissingRoot::Skip,
+            jobs: walking.jobs,
+        })
+    }
+
+    pub(crate) fn walk(&self, roots: Vec<Root>, kinds: Kinds, own: OwnFiles) -> anyhow::Result<Walk> {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Ok(Walk {
+            roots,
+            kinds,
+            follow: self.follow,
+            one_file_system: self.one_file_system,
+            max_depth: self.max_depth,
+            min_size: self.min_size,
+            max_size: self.max_size,
+            newer: self.newer,
+            include: globs(&self.include)?,
+            exclude: globs(&self.exclude)?,
+            own,
+            jobs: self.jobs.unwrap_or(cores),
+            missing_root: if self.skip_missing_roots { MissingRoot::Skip } else { MissingRoot::Fail },
+        })
+    }
+}
+
+fn globs(patterns: &[String]) -> anyhow::Result<Globs> {
+    if patterns.is_empty() { Ok(Globs::none()) } else { Ok(Globs::new(patterns)?) }
+}
+
+/// `2026-11-01`, `2026-11-01T12:00:00Z`, or how long ago.
+fn moment(text: &str) -> anyhow::Result<Stamp> {
+    if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
+        return Ok(Stamp(timestamp.as_millisecond()));
+    }
+    if let Ok(civil) = text.parse::<jiff::civil::DateTime>() {
+        let local = civil.to_zoned(jiff::tz::TimeZone::system())?;
+        return Ok(Stamp(local.timestamp().as_millisecond()));
+    }
+    let ago = args::time(text).map_err(|_| {
+        anyhow::anyhow!("'{text}' is no moment (write 2026-11-01, 2026-11-01T12:00:00Z, 24h)")
+    })?;
+    Ok(Stamp(now().0 - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// The roots of a walk: typed ones first, then those of `--files-from`; one typed twice counts once.
+pub(crate) fn roots(paths: &[PathBuf], walking: &args::Walking) -> anyhow::Result<Vec<PathBuf>> {
+    let mut roots = Vec::new();
+    let mut listed = Vec::new();
+    if let Some(file) = &walking.files_from {
+        let mut bytes = Vec::new();
+        if file.as_os_str() == "-" {
+            std::io::stdin().read_to_end(&mut bytes).context("read paths from stdin")?;
+        } else {
+            bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+        }
+        let end = if walking.null { b'\0' } else { b'\n' };
+        listed.extend(
+            bytes.split(|b| *b == end).filter(|p| !p.is_empty()).map(|p| PathBuf::from(OsStr::from_bytes(p))),
+        );
+    }
+    for path in paths.iter().cloned().chain(listed) {
+        if path.as_os_str().is_empty() {
+            bail!("an empty path was given");
+        }
+        if !roots.contains(&path) {
+            roots.push(path);
+        }
+    }
+    if roots.is_empty() {
+        bail!("there is no path to look at");
+    }
+    Ok(roots)
+}
+
+/// A path as it is opened later, from wherever.
+pub(crate) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("find {}", path.display()))
+}
+
+/// Where a case is unless the user says so.
+pub(crate) fn case_path(choice: &args::CaseChoice, simulated: bool) -> anyhow::Result<PathBuf> {
+    if let Some(path) = &choice.case {
+        return absolute(path);
+    }
+    let name = if simulated { "simulator.db" } else { "case.db" };
+    let directory = home("XDG_STATE_HOME", ".local/state")
+        .context("there is no home directory to keep a case in\n  hint: name one with --case")?;
+    Ok(directory.join(name))
+}
+
+/// Who is asked.
+#[derive(Debug)]
+pub(crate) enum Service {
+    /// The simulator inside this process.
+    Simulator,
+    /// A service somewhere.
+    Remote(Box<Remote>),
+    /// Nobody.
+    Offline,
+}
+
+/// How to reach a service.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) ca_cert_pem: Option<Vec<u8>>,
+    pub(crate) proxy: Option<String>,
+}
+
+/// How a sweep asks.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub(crate) service: Service,
+    /// To which service a case of this sweep belongs; nothing is said when offline.
+    pub(crate) identity: Option<String>,
+    pub(crate) source: Source,
+    pub(crate) asking: Asking,
+    pub(crate) timeout: Duration,
+    pub(crate) fresh: Freshness,
+}
+
+/// The identity of the built-in simulator's cases.
+pub(crate) const SIMULATOR: &str = "the built-in simulator";
+
+impl Sending {
+    /// Arguments over stored settings over configuration over defaults.
+    pub(crate) fn resolve(typed: &args::Sending, stored: &StoredSending) -> anyhow::Result<Sending> {
+        let config = Config::load()?;
+        let simulated = typed.sim || (stored.simulated && typed.api_url.is_none());
+        let rate = match (typed.rate, stored.rate.as_ref().or(config.rate.as_ref())) {
+            (Some(rate), _) => rate,
+            (None, Some(text)) => text.parse().map_err(anyhow::Error::msg)?,
+            (None, None) => default_rate(),
+        };
+        let concurrency = typed
+            .concurrency
+            .or(stored.concurrency.and_then(NonZeroUsize::new))
+            .or(config.concurrency)
+            .map_or(DEFAULT_CONCURRENCY, NonZeroUsize::get);
+        let seconds = |seconds: Option<f64>| seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
+        let asking = Asking {
+            rate,
+            concurrency,
+            batch_size: usize::from(typed.batch_size.or(stored.batch_size).unwrap_or(100)),
+            give_up_after: typed
+                .give_up_after
+                .or(seconds(stored.give_up_after_seconds))
+                .unwrap_or(DEFAULT_GIVE_UP_AFTER),
+        };
+        let (service, identity, source) = if typed.offline {
+            let identity = simulated.then(|| SIMULATOR.to_owned());
+            (Service::Offline, identity, if simulated { Source::Simulator } else { Source::Service })
+        } else if simulated {
+            (Service::Simulator, Some(SIMULATOR.to_owned()), Source::Simulator)
+        } else {
+            let remote = remote(typed, stored, &config)?;
+            let identity = format!("the service at {}", remote.endpoint.identity());
+            (Service::Remote(Box::new(remote)), Some(identity), Source::Service)
+        };
+        Ok(Sending {
+            service,
+            identity,
+            source,
+            asking,
+            timeout: typed.timeout.or(seconds(stored.timeout_seconds)).unwrap_or(DEFAULT_TIMEOUT),
+            fresh: freshness(typed, now()),
+        })
+    }
+}
+
+/// What of the command line a sweep stores: no proxy (it may hold a password), no credentials.
+pub(crate) fn to_store(typed: &args::Sending) -> anyhow::Result<StoredSending> {
+    Ok(StoredSending {
+        simulated: typed.sim,
+        api_url: typed.api_url.clone(),
+        ca_cert: typed.ca_cert.as_deref().map(absolute).transpose()?.as_deref().map(path_text),
+        rate: typed.rate.map(|rate| rate.to_string()),
+        concurrency: typed.concurrency.map(NonZeroUsize::get),
+        batch_size: typed.batch_size,
+        timeout_seconds: typed.timeout.map(|t| t.as_secs_f64()),
+        give_up_after_seconds: typed.give_up_after.map(|t| t.as_secs_f64()),
+    })
+}
+
+fn default_rate() -> Rate {
+    let n = NonZeroU32::new(DEFAULT_RATE).expect("it is not zero");
+    Rate::Limited { n, per: Duration::from_secs(1) }
+}
+
+fn remote(typed: &args::Sending, stored: &StoredSending, config: &Config) -> anyhow::Result<Remote> {
+    let url = typed.api_url.as_ref().or(stored.api_url.as_ref()).or(config.api_url.as_ref());
+    let endpoint = Endpoint::parse(url.map_or(DEFAULT_URL, String::as_str))?;
+    let proxy = typed.proxy.clone();
+    if proxy.as_ref().is_some_and(|proxy| proxy.contains('@')) {
+        bail!(
+            "the proxy's URL holds a user name or password\n  hint: put it into HTTPS_PROXY or the configuration file"
+        );
+    }
+    let stored_ca = stored.ca_cert.as_deref().map(text_path);
+    let ca_cert = typed.ca_cert.clone().or(stored_ca).or_else(|| config.ca_cert.clone());
+    let ca_cert_pem = ca_cert
+        .map(|path| std::fs::read(&path).with_context(|| format!("read {}", path.display())))
+        .transpose()?;
+    let credentials = config.credentials(typed.credentials.as_deref())?;
+    if credentials.is_none() && endpoint.identity() != "loopback" {
+        bail!(
+            "there are no credentials for {}\n  hint: set SPECTRA_USERNAME and SPECTRA_PASSWORD, or try --sim or --offline",
+            endpoint.host()
+        );
+    }
+    Ok(Remote { endpoint, credentials, ca_cert_pem, proxy: proxy.or_else(|| config.proxy.clone()) })
+}
+
+fn freshness(typed: &args::Sending, now: Stamp) -> Freshness {
+    let mut fresh = Freshness::NOTHING;
+    if typed.refresh {
+        return fresh;
+    }
+    let cap = typed.max_cache_age.map_or(i64::MAX, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    for (verdict, days) in DAYS_FRESH {
+        fresh.accept_since(verdict, Stamp(now.0 - (days * DAY_MILLIS).min(cap)));
+    }
+    fresh
+}
+
+/// One place a report goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Stdout(Format),
+    File(PathBuf, Format),
+}
+
+/// Where reports go and what is in them.
+#[derive(Clone, Debug)]
+pub(crate) struct Outputs {
+    pub(crate) targets: Vec<Target>,
+    /// As the user said it; the default depends on the target.
+    pub(crate) emit: Option<Emit>,
+    pub(crate) no_clobber: bool,
+    /// Whether the findings are shown as a table on stdout.
+    pub(crate) table: bool,
+}
+
+impl Outputs {
+    /// What was typed; `before` is where the sweep's reports went earlier.
+    pub(crate) fn resolve(
+        typed: &args::Output,
+        stdout_is_terminal: bool,
+        before: Vec<Target>,
+    ) -> anyhow::Result<Outputs> {
+        let mut targets = Vec::new();
+        for path in &typed.output {
+            let format = match typed.format {
+                Some(format) => format,
+                None if path.as_os_str() == "-" => Format::Csv,
+                None => format_of(path)?,
+            };
+            targets.push(if path.as_os_str() == "-" {
+                Target::Stdout(format)
+            } else {
+                Target::File(absolute(path)?, format)
+            });
+        }
+        let given = !targets.is_empty();
+        if !given && typed.format.is_none() {
+            // stdout may have been a pipe then and be a terminal now.
+            targets = before;
+            targets.retain(|target| matches!(target, Target::File(..)));
+        }
+        let stdout = targets.iter().any(|target| matches!(target, Target::Stdout(_)));
+        if targets.is_empty() && (!stdout_is_terminal || typed.format.is_some()) {
+            targets.push(Target::Stdout(typed.format.unwrap_or(Format::Csv)));
+        }
+        let table = stdout_is_terminal && !stdout && (typed.format.is_none() || given);
+        Ok(Outputs { targets, emit: typed.emit, no_clobber: typed.no_clobber, table })
+    }
+}
+
+fn format_of(path: &Path) -> anyhow::Result<Format> {
+    match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
+        Some("csv") => Ok(Format::Csv),
+        Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
+        _ => bail!(
+            "the ending of {} names no format (known: .csv, .jsonl)\n  hint: say it with --format",
+            path.display()
+        ),
+    }
+}
+
+/// What the exit code depends on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Ending {
+    pub(crate) fail_on: FailOn,
+    pub(crate) incomplete_ok: Vec<Gap>,
+}
+
+impl Ending {
+    /// What was typed over what the sweep was begun with.
+    pub(crate) fn resolve(typed: &args::Ending, before: Option<&Ending>) -> Ending {
+        let fail_on = typed.fail_on.or(before.map(|b| b.fail_on)).unwrap_or(FailOn::Suspicious);
+        let incomplete_ok = match before {
+            Some(before) if typed.incomplete_ok.is_empty() => before.incomplete_ok.clone(),
+            _ => typed.incomplete_ok.clone(),
+        };
+        Ending { fail_on, incomplete_ok }
+    }
+}

@@ -1,0 +1,118 @@
+//! The terminal and the process around us: streams, signals, threads, the clock.
+
+use crate::args::{Talk, When};
+use crate::exit::Exit;
+use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What of the terminal matters to a command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terminal {
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+    /// Colour on either stream.
+    pub(crate) colour: bool,
+    pub(crate) talk: Talk,
+}
+
+impl Terminal {
+    pub(crate) fn new(talk: Talk) -> Terminal {
+        // NO_COLOR counts when it is set and not empty (no-color.org).
+        let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_none_or(|value| value != "dumb");
+        Terminal { stdout: io::stdout().is_terminal(), stderr: io::stderr().is_terminal(), colour, talk }
+    }
+
+    pub(crate) fn draws_progress(&self) -> bool {
+        match self.talk.progress {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => self.stderr && !self.talk.quiet,
+        }
+    }
+
+    /// Columns of stdout, if it is a terminal.
+    pub(crate) fn width(&self) -> Option<usize> {
+        if !self.stdout {
+            return None;
+        }
+        rustix::termios::tcgetwinsize(io::stdout())
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|w| *w > 0)
+    }
+}
+
+/// Prints what went wrong and turns it into an exit code. A closed pipe is a normal end: `hashsweep … | head`.
+#[expect(clippy::print_stderr, reason = "the place where errors meet people")]
+pub(crate) fn say_errors_of(result: anyhow::Result<Exit>) -> Exit {
+    match result {
+        Ok(exit) => exit,
+        Err(error) if is_broken_pipe(&error) => Exit::Clean,
+        Err(error) => {
+            let text = format!("{error:#}");
+            eprintln!("hashsweep: {}", lines_safe(&text));
+            Exit::CouldNotRun
+        }
+    }
+}
+
+/// Error texts hold file names and the service's words: no control sequence may pass, our own line breaks may.
+fn lines_safe(text: &str) -> String {
+    text.split('\n')
+        .map(|line| hashsweep_report::safe::terminal(line.as_bytes()))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+}
+
+/// A line to people on stderr.
+pub(crate) fn say(line: impl AsRef<str>) {
+    // If stderr is closed there is nobody left to tell.
+    let _ = writeln!(io::stderr(), "{}", line.as_ref());
+}
+
+/// A token that the first Ctrl-C or SIGTERM cancels; the second ends the process at once. The case's journal
+/// remembers what was on its way.
+pub(crate) fn stop_on_signals() -> io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let token = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            let code = tokio::select! {
+                _ = interrupt.recv() => 130,
+                _ = terminate.recv() => 143,
+            };
+            if token.is_cancelled() {
+                std::process::exit(code);
+            }
+            say("stopping: what is on its way is awaited; once more stops at once");
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+/// The steady clock, for figures that people read.
+#[expect(clippy::disallowed_methods, reason = "the named shell: figures of speed are measured here")]
+pub(crate) fn steady_now() -> Instant {
+    Instant::now()
+}
+
+/// Lets a deep walk keep many directories open: the soft limit on descriptors goes up to the hard one.
+pub(crate) fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Not being allowed to is no trouble: the walk bounds its own descriptors.
+    let _ = setrlimit(Resource::Nofile, limit);
+}

@@ -1,0 +1,114 @@
+//! The intake: threads of a source, delivering to the clerk.
+
+use crate::clerk::{Delivery, RowsDoor};
+use crate::{Gauges, PipelineError};
+use hashsweep_case::{Case, CaseError, SweepId};
+use hashsweep_model::Sighting;
+use hashsweep_source::list::{self, Layout, ListOrder, ListRead};
+use hashsweep_source::{Recorded, Rows, Walk, Walked};
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hasher};
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
+
+/// Where a sweep's rows come from.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
+pub enum Intake {
+    /// Files below the roots.
+    Walk(Walk),
+    /// Rows of lists, one after the other.
+    Lists(Vec<(ListOrder, Layout)>),
+    /// Everything is recorded already: only asking is left.
+    Finished,
+}
+
+/// What an interrupted intake has recorded already.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    /// 128-bit hashes of root and path: at ten million rows the chance that one of them hides an unseen file is
+    /// below 1e-24, and the set stays small.
+    paths: HashSet<u128>,
+    /// The last recorded row of each list.
+    lines: Vec<u64>,
+}
+
+impl Before {
+    /// Reads it from the case.
+    pub(crate) fn of(case: &Case, sweep: SweepId) -> Result<Before, CaseError> {
+        let mut before = Before::default();
+        case.recorded(sweep, |root, path| {
+            before.paths.insert(fingerprint(root, path));
+        })?;
+        for root in (0u32..).take(case.sweep(Some(sweep))?.roots.len()) {
+            before.lines.push(case.recorded_lines(sweep, root)?);
+        }
+        Ok(before)
+    }
+}
+
+fn fingerprint(root: u32, path: &[u8]) -> u128 {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(salt);
+        hasher.write_u32(root);
+        hasher.write(path);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
+}
+
+impl Recorded for Before {
+    fn has(&self, root: u32, path: &[u8]) -> bool {
+        !self.paths.is_empty() && self.paths.contains(&fingerprint(root, path))
+    }
+}
+
+impl Rows for RowsDoor {
+    fn take(&self, rows: Vec<Sighting>) -> ControlFlow<()> {
+        self.deliver(Delivery::Rows(rows))
+    }
+}
+
+/// Runs an intake to its end or until it is stopped. Blocks; it belongs on a thread of its own.
+pub(crate) fn take_in(
+    intake: &Intake,
+    before: &Before,
+    door: &RowsDoor,
+    gauges: &Gauges,
+    stop: &AtomicBool,
+) -> Result<(), PipelineError> {
+    let (finished, excluded) = match intake {
+        Intake::Finished => return Ok(()),
+        Intake::Walk(walk) => {
+            let Walked { finished, excluded } =
+                hashsweep_source::walk(walk, door, before, &gauges.source, stop)?;
+            (finished, excluded)
+        }
+        Intake::Lists(lists) => (read_lists(lists, before, door, gauges, stop)?, 0),
+    };
+    if finished {
+        // When the clerk is gone, its own error tells more than this could.
+        let _ = door.deliver(Delivery::Finished { excluded });
+    }
+    Ok(())
+}
+
+fn read_lists(
+    lists: &[(ListOrder, Layout)],
+    before: &Before,
+    door: &RowsDoor,
+    gauges: &Gauges,
+    stop: &AtomicBool,
+) -> Result<bool, PipelineError> {
+    for (root, (order, layout)) in (0u32..).zip(lists) {
+        let first_row = before.lines.get(root as usize).map_or(1, |last| last + 1);
+        let ListRead { finished, fingerprint, .. } =
+            list::read(order, layout, root, door, first_row, &gauges.source, stop)?;
+        let Some(sha256) = fingerprint.filter(|_| finished) else { return Ok(false) };
+        if door.deliver(Delivery::Fingerprint { root, sha256 }).is_break() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,522 @@
+//! One attempt, one judge: what follows from what came back. Pure; moments and dice are arguments.
+//!
+//! The rules are DESIGN's "rules of asking". Everything that one attempt changes for the others (a pause, a halt,
+//! the first proof that the service is there) is kept here, so that the submit loop only carries out.
+
+use crate::reconcile::{Reconciled, all_absent, reconcile};
+use hashsweep_case::Fate;
+use hashsweep_model::{Batch, Digest, Quota};
+use hashsweep_spectra::{Booking, Fault, Remedy, Reply};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Asks after the first that a batch may spend on broken answers and doubtful ends together: more would charge a
+/// sick service's failures to the customer.
+const BROKEN_BUDGET: u8 = 2;
+
+/// Asks after the first that a batch may spend on 500, 502 and 504: four, backed off, outlast a restart.
+const SERVER_BUDGET: u8 = 4;
+
+/// The first wait after a fault: short enough not to be noticed, long enough for a dropped connection to clear.
+const BACKOFF_BASE: Duration = Duration::from_millis(500);
+
+/// The longest wait: a service back from maintenance is noticed within a minute.
+const BACKOFF_CAP: Duration = Duration::from_secs(60);
+
+/// A batch in hand, with what it has spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Task {
+    pub(crate) batch: Batch,
+    broken: u8,
+    server: u8,
+    /// Whether these digests were left out of a whole answer once already.
+    omitted: bool,
+}
+
+impl Task {
+    pub(crate) fn new(batch: Batch) -> Task {
+        Task { batch, broken: 0, server: 0, omitted: false }
+    }
+
+    fn with_batch(&self, batch: Batch) -> Task {
+        Task { batch, ..self.clone() }
+    }
+}
+
+/// What follows from one attempt. Every digest of the task is in `fates` or in `again`, exactly once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ruling {
+    /// For the ledger: `200`, or the fault's word.
+    pub(crate) word: String,
+    pub(crate) quota: Quota,
+    pub(crate) fates: Vec<(Digest, Fate)>,
+    pub(crate) reports_unknowns: bool,
+    /// To be asked again, not before the moment beside it.
+    pub(crate) again: Vec<(Task, Instant)>,
+}
+
+/// Why nothing more is asked in this run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// The kind of end.
+    pub kind: HaltKind,
+    /// The fault that brought it.
+    pub fault: Fault,
+    /// Whether the service had answered anything in this run before.
+    pub after_an_answer: bool,
+}
+
+/// The kinds of end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HaltKind {
+    /// 401, 403.
+    Credentials,
+    /// No connection from the start.
+    Unreachable,
+    /// Something answers there, but not the service.
+    WrongEndpoint,
+    /// The service does not take our questions at all.
+    Refused,
+    /// The quota is used up.
+    Quota,
+    /// The service has failed for too long.
+    Unavailable,
+}
+
+impl HaltKind {
+    /// Whether a run that ends so before any answer has not really run: something has to be mended first. An
+    /// exhausted quota or a long outage is nobody's mistake, and leaves an ordinary, incomplete sweep.
+    pub fn is_fatal(self) -> bool {
+        match self {
+            HaltKind::Credentials | HaltKind::Unreachable | HaltKind::WrongEndpoint | HaltKind::Refused => {
+                true
+            }
+            HaltKind::Quota | HaltKind::Unavailable => false,
+        }
+    }
+
+    /// The `reason` of what is deferred by it.
+    pub fn word(self) -> &'static str {
+        match self {
+            HaltKind::Credentials => "credentials",
+            HaltKind::Unreachable => "service unreachable",
+            HaltKind::WrongEndpoint => "wrong endpoint",
+            HaltKind::Refused => "refused by the service",
+            HaltKind::Quota => "quota",
+            HaltKind::Unavailable => "service unavailable",
+        }
+    }
+}
+
+/// What all attempts share.
+#[derive(Clone, Debug)]
+pub(crate) struct Judge {
+    give_up_after: Duration,
+    unknowns_are_reported: bool,
+    /// Whether this run has had a parsed 200 from this service.
+    proven: bool,
+    /// Pauses in a row without an answer between them.
+    streak: u32,
+    paused_until: Option<Instant>,
+    /// The first fault since the last answer.
+    trouble_since: Option<Instant>,
+    halt: Option<Halt>,
+}
+
+impl Judge {
+    pub(crate) fn new(give_up_after: Duration, unknowns_are_reported: bool) -> Judge {
+        Judge {
+            give_up_after,
+            unknowns_are_reported,
+            proven: false,
+            streak: 0,
+            paused_until: None,
+            trouble_since: None,
+            halt: None,
+        }
+    }
+
+    /// Why nothing more is asked, once that is so.
+    pub(crate) fn halt(&self) -> Option<&Halt> {
+        self.halt.as_ref()
+    }
+
+    /// How many requests may travel: one until the service has proved itself, and one to find out whether a pause
+    /// has helped.
+    pub(crate) fn limit(&self, concurrency: usize) -> usize {
+        if self.proven && self.streak == 0 { concurrency } else { 1 }
+    }
+
+    /// The moment before which nobody asks, while it lies ahead.
+    pub(crate) fn paused_until(&self, now: Instant) -> Option<Instant> {
+        self.paused_until.filter(|until| *until > now)
+    }
+
+    /// Rules on one attempt. `dice` is uniform in 0 to 1.
+    pub(crate) fn rule(&mut self, task: Task, came: Result<Reply, Fault>, now: Instant, dice: f64) -> Ruling {
+        match came {
+            Ok(reply) => self.answered(&task, &reply, now),
+            Err(fault) => {
+                let mut ruling = Ruling {
+                    word: fault.word(),
+                    quota: cost(&fault, task.batch.len()),
+                    fates: Vec::new(),
+                    reports_unknowns: false,
+                    again: Vec::new(),
+                };
+                self.faulted(task, &fault, now, dice, &mut ruling);
+                ruling
+            }
+        }
+    }
+
+    fn answered(&mut self, task: &Task, reply: &Reply, now: Instant) -> Ruling {
+        (self.proven, self.streak, self.trouble_since, self.paused_until) = (true, 0, None, None);
+        let Reconciled { mut fates, again, n_unasked, n_doubled, n_malformed, reports_unknowns, quota } =
+            reconcile(&task.batch, reply, self.unknowns_are_reported);
+        self.unknowns_are_reported |= reports_unknowns;
+        if n_unasked + n_doubled + n_malformed > 0 {
+            tracing::warn!(n_unasked, n_doubled, n_malformed, "the answer holds entries that do not fit");
+        }
+        let again = match Batch::new(again) {
+            Ok(left_out) if task.omitted => {
+                fates.extend(all_failed(&left_out, "omitted"));
+                Vec::new()
+            }
+            Ok(left_out) => vec![(Task { omitted: true, ..task.with_batch(left_out) }, now)],
+            Err(_) => Vec::new(),
+        };
+        Ruling { word: "200".to_owned(), quota, fates, reports_unknowns, again }
+    }
+
+    fn faulted(&mut self, mut task: Task, fault: &Fault, now: Instant, dice: f64, ruling: &mut Ruling) {
+        let trouble_since = *self.trouble_since.get_or_insert(now);
+        match fault.remedy() {
+            Remedy::Again => {
+                let is_servers = matches!(fault, Fault::Server { .. } | Fault::Gateway { .. });
+                let (spent, budget) = if is_servers {
+                    (&mut task.server, SERVER_BUDGET)
+                } else {
+                    (&mut task.broken, BROKEN_BUDGET)
+                };
+                if *spent == budget {
+                    ruling.fates = all_failed(&task.batch, &fault.word());
+                } else {
+                    *spent += 1;
+                    let wait = backoff(u32::from(*spent), dice);
+                    ruling.again.push((task, now + wait));
+                }
+            }
+            Remedy::SlowDown { .. } if fault.is_unreachable() && !self.proven => {
+                self.stop(HaltKind::Unreachable, fault, &task, ruling);
+            }
+            Remedy::SlowDown { retry_after } => {
+                // What was already on its way when the pause began only confirms it.
+                if self.paused_until(now).is_none() {
+                    self.streak += 1;
+                    let wait = backoff(self.streak, dice).max(retry_after.unwrap_or_default());
+                    self.paused_until = Some(now + wait);
+                }
+                ruling.again.push((task, self.paused_until.unwrap_or(now)));
+            }
+            Remedy::Split if !self.proven && *fault == Fault::BadRequest => {
+                self.stop(HaltKind::Refused, fault, &task, ruling);
+            }
+            Remedy::Split => match task.batch.split() {
+                Some((low, high)) => {
+                    ruling.again.extend([low, high].map(|half| (task.with_batch(half), now)));
+                }
+                None if *fault == Fault::BadRequest => {
+                    let why = "refused by the service (400)".to_owned();
+                    ruling.fates = all(&task.batch, || Fate::Invalid(why.clone()));
+                }
+                None => ruling.fates = all_failed(&task.batch, &fault.word()),
+            },
+            Remedy::Judge404 => match fault {
+                Fault::NotFound { looks_like_the_api: true } if self.proven => {
+                    ruling.fates = all_absent(&task.batch);
+                    self.trouble_since = None;
+                    return;
+                }
+                _ => self.stop(HaltKind::WrongEndpoint, fault, &task, ruling),
+            },
+            Remedy::Quota => self.stop(HaltKind::Quota, fault, &task, ruling),
+            Remedy::Halt if fault.is_about_credentials() => {
+                self.stop(HaltKind::Credentials, fault, &task, ruling);
+            }
+            Remedy::Halt => {
+                let kind = match fault {
+                    Fault::Redirect { .. } => HaltKind::WrongEndpoint,
+                    _ => HaltKind::Refused,
+                };
+                self.stop(kind, fault, &task, ruling);
+            }
+        }
+        if self.halt.is_none() && now.duration_since(trouble_since) >= self.give_up_after {
+            self.halt = Some(Halt {
+                kind: HaltKind::Unavailable,
+                fault: fault.clone(),
+                after_an_answer: self.proven,
+            });
+        }
+    }
+
+    /// Nothing more is asked. The first reason stays: what was on its way may fail differently.
+    fn stop(&mut self, kind: HaltKind, fault: &Fault, task: &Task, ruling: &mut Ruling) {
+        let halt = self.halt.get_or_insert_with(|| Halt {
+            kind,
+            fault: fault.clone(),
+            after_an_answer: self.proven,
+        });
+        let why = halt.kind.word().to_owned();
+        ruling.fates = all(&task.batch, || Fate::Deferred(why.clone()));
+    }
+}
+
+fn all(batch: &Batch, fate: impl Fn() -> Fate) -> Vec<(Digest, Fate)> {
+    batch.digests().iter().map(|digest| (*digest, fate())).collect()
+}
+
+fn all_failed(batch: &Batch, why: &str) -> Vec<(Digest, Fate)> {
+    all(batch, || Fate::Failed(why.to_owned()))
+}
+
+fn cost(fault: &Fault, n_hashes: usize) -> Quota {
+    let n = n_hashes as u64;
+    match fault.booking() {
+        Booking::Nothing => Quota::default(),
+        Booking::Charged => Quota { charged_max: n, ..Quota::default() },
+        Booking::InDoubt => Quota { in_doubt: n, ..Quota::default() },
+    }
+}
+
+/// Exponential with full jitter, the `n`th wait in a row from 1.
+fn backoff(n: u32, dice: f64) -> Duration {
+    BACKOFF_BASE.saturating_mul(2u32.saturating_pow(n - 1)).min(BACKOFF_CAP).mul_f64(dice.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hashsweep_model::{Answer, Verdict};
+    use hashsweep_spectra::Entry;
+    use proptest::prelude::*;
+
+    fn digest(n: u8) -> Digest {
+        Digest::from_bytes(&[n; 20]).unwrap()
+    }
+
+    fn task(of: &[u8]) -> Task {
+        Task::new(Batch::new(of.iter().map(|n| digest(*n)).collect()).unwrap())
+    }
+
+    fn judge() -> Judge {
+        Judge::new(Duration::from_secs(600), false)
+    }
+
+    /// A judge whose service has answered once.
+    fn proven() -> Judge {
+        let mut judge = judge();
+        judge.rule(task(&[9]), Ok(Reply::default()), Instant::now(), 0.5);
+        judge
+    }
+
+    fn reasons(ruling: &Ruling) -> Vec<String> {
+        let word = |fate: &Fate| match fate {
+            Fate::Answered(a) => format!("{} {}", a.verdict, a.reason.as_deref().unwrap_or("")),
+            Fate::Failed(why) => format!("failed {why}"),
+            Fate::Invalid(why) => format!("invalid {why}"),
+            Fate::Deferred(why) => format!("deferred {why}"),
+        };
+        ruling.fates.iter().map(|(_, fate)| word(fate)).collect()
+    }
+
+    #[tokio::test]
+    async fn the_first_request_travels_alone_until_a_parsed_200() {
+        let mut judge = judge();
+        assert_eq!(judge.limit(16), 1);
+        judge.rule(task(&[1]), Err(Fault::Server { status: 500, proxied: false }), Instant::now(), 0.5);
+        assert_eq!(judge.limit(16), 1);
+        judge.rule(task(&[1]), Err(Fault::BrokenBody { why: "cut".into() }), Instant::now(), 0.5);
+        assert_eq!(judge.limit(16), 1);
+        judge.rule(task(&[1]), Ok(Reply::default()), Instant::now(), 0.5);
+        assert_eq!(judge.limit(16), 16);
+    }
+
+    #[tokio::test]
+    async fn refused_credentials_and_dead_addresses_halt_at_once() {
+        for (fault, kind) in [
+            (Fault::Unauthorized, HaltKind::Credentials),
+            (Fault::Forbidden, HaltKind::Credentials),
+            (Fault::Refused, HaltKind::Unreachable),
+            (Fault::Dns, HaltKind::Unreachable),
+            (Fault::Tls { why: "unknown issuer".into() }, HaltKind::Unreachable),
+            (Fault::NotFound { looks_like_the_api: true }, HaltKind::WrongEndpoint),
+            (Fault::Redirect { to: "https://elsewhere".into() }, HaltKind::WrongEndpoint),
+            (Fault::BadRequest, HaltKind::Refused),
+            (Fault::OtherStatus { status: 405 }, HaltKind::Refused),
+            (Fault::QuotaOrUnclear { retry_after: None }, HaltKind::Quota),
+        ] {
+            let mut judge = judge();
+            let ruling = judge.rule(task(&[1, 2]), Err(fault), Instant::now(), 0.5);
+            let halt = judge.halt().unwrap();
+            assert_eq!((halt.kind, halt.after_an_answer), (kind, false));
+            assert_eq!(reasons(&ruling), vec![format!("deferred {}", kind.word()); 2]);
+            assert_eq!(ruling.quota, Quota::default());
+        }
+    }
+
+    #[tokio::test]
+    async fn after_an_answer_credentials_still_halt_but_a_dead_link_only_pauses() {
+        let mut judge = proven();
+        judge.rule(task(&[1]), Err(Fault::Unauthorized), Instant::now(), 0.5);
+        assert!(judge.halt().unwrap().after_an_answer);
+        let mut judge = proven();
+        let ruling = judge.rule(task(&[1]), Err(Fault::Refused), Instant::now(), 0.5);
+        assert_eq!((judge.halt(), ruling.again.len(), judge.limit(16)), (None, 1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_404_is_a_verdict_only_from_a_proven_service_that_speaks_json() {
+        let mut judge = proven();
+        let ruling =
+            judge.rule(task(&[1]), Err(Fault::NotFound { looks_like_the_api: true }), Instant::now(), 0.5);
+        assert_eq!(reasons(&ruling), ["unknown absent"]);
+        judge.rule(task(&[1]), Err(Fault::NotFound { looks_like_the_api: false }), Instant::now(), 0.5);
+        assert_eq!(judge.halt().unwrap().kind, HaltKind::WrongEndpoint);
+    }
+
+    #[tokio::test]
+    async fn budgets_are_spent_apart_and_end_in_failed() {
+        let mut judge = proven();
+        let mut task = task(&[1]);
+        let faults = [
+            Fault::Timeout,
+            Fault::Server { status: 500, proxied: false },
+            Fault::Gateway { status: 504 },
+            Fault::BrokenBody { why: "cut".into() },
+            Fault::Gateway { status: 502 },
+            Fault::Server { status: 500, proxied: false },
+        ];
+        let mut quota = Quota::default();
+        for fault in faults {
+            let mut ruling = judge.rule(task, Err(fault), Instant::now(), 0.5);
+            quota += ruling.quota;
+            task = ruling.again.remove(0).0;
+        }
+        assert_eq!(quota, Quota { charged_max: 1, charged_min: 0, in_doubt: 3 });
+        let over = judge.rule(task.clone(), Err(Fault::Timeout), Instant::now(), 0.5);
+        assert_eq!(reasons(&over), ["failed timeout"]);
+        let over = judge.rule(task, Err(Fault::Gateway { status: 504 }), Instant::now(), 0.5);
+        assert_eq!(reasons(&over), ["failed 504"]);
+        assert_eq!(judge.halt(), None);
+    }
+
+    #[tokio::test]
+    async fn one_429_pauses_everybody_once_and_one_answer_ends_it() {
+        let mut judge = proven();
+        let now = Instant::now();
+        let slow = || Err(Fault::RateLimited { retry_after: Some(Duration::from_secs(7)) });
+        judge.rule(task(&[1]), slow(), now, 0.5);
+        let until = judge.paused_until(now).unwrap();
+        assert_eq!(until, now + Duration::from_secs(7));
+        let ruling = judge.rule(task(&[2]), slow(), now + Duration::from_secs(1), 0.5);
+        assert_eq!(ruling.again[0].1, until);
+        assert_eq!((judge.paused_until(now), judge.limit(16)), (Some(until), 1));
+        judge.rule(task(&[1]), Ok(Reply::default()), until, 0.5);
+        assert_eq!((judge.paused_until(until), judge.limit(16)), (None, 16));
+    }
+
+    #[tokio::test]
+    async fn a_service_that_stays_down_ends_the_run() {
+        let mut judge = proven();
+        let start = Instant::now();
+        let down = || Err(Fault::Unavailable { retry_after: None, proxied: false });
+        judge.rule(task(&[1]), down(), start, 1.0);
+        judge.rule(task(&[1]), down(), start + Duration::from_secs(599), 1.0);
+        assert_eq!(judge.halt(), None);
+        let ruling = judge.rule(task(&[1]), down(), start + Duration::from_secs(600), 1.0);
+        assert_eq!(judge.halt().unwrap().kind, HaltKind::Unavailable);
+        assert_eq!(ruling.again.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_hash_left_out_aloud_is_asked_once_more_then_failed() {
+        let mut judge = proven();
+        let aloud = || {
+            let entry = Entry::Answer(Answer::bare(digest(1), Verdict::Unknown));
+            Ok(Reply { entries: vec![entry], ..Reply::default() })
+        };
+        let mut first = judge.rule(task(&[1, 2]), aloud(), Instant::now(), 0.5);
+        let (again, _) = first.again.remove(0);
+        assert_eq!(again.batch.digests(), [digest(2)]);
+        let second = judge.rule(again, Ok(Reply::default()), Instant::now(), 0.5);
+        assert_eq!(reasons(&second), ["failed omitted"]);
+    }
+
+    #[tokio::test]
+    async fn a_400_is_bisected_to_its_culprit() {
+        let mut judge = proven();
+        let mut open = vec![task(&[1, 2, 3, 4, 5])];
+        let mut invalid = Vec::new();
+        while let Some(task) = open.pop() {
+            let came =
+                if task.batch.contains(&digest(4)) { Err(Fault::BadRequest) } else { Ok(Reply::default()) };
+            let ruling = judge.rule(task, came, Instant::now(), 0.5);
+            invalid.extend(ruling.fates.into_iter().filter(|(_, fate)| matches!(fate, Fate::Invalid(_))));
+            open.extend(ruling.again.into_iter().map(|(task, _)| task));
+        }
+        assert_eq!(invalid.iter().map(|(d, _)| *d).collect::<Vec<_>>(), [digest(4)]);
+    }
+
+    fn any_fault() -> impl Strategy<Value = Fault> {
+        let proxied = any::<bool>();
+        prop_oneof![
+            Just(Fault::BadRequest),
+            Just(Fault::Unauthorized),
+            any::<bool>().prop_map(|looks_like_the_api| Fault::NotFound { looks_like_the_api }),
+            Just(Fault::TooLarge),
+            Just(Fault::RateLimited { retry_after: None }),
+            Just(Fault::QuotaOrUnclear { retry_after: None }),
+            proxied.prop_map(|proxied| Fault::Server { status: 500, proxied }),
+            Just(Fault::Gateway { status: 504 }),
+            Just(Fault::BrokenBody { why: "cut".into() }),
+            Just(Fault::Timeout),
+            Just(Fault::Refused),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_attempt_loses_a_digest(
+            asked in prop::collection::btree_set(0u8..50, 1..50),
+            came in prop::collection::vec(prop::option::of(any_fault()), 1..12),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let mut judge = judge();
+                let mut open = vec![task(&asked.iter().copied().collect::<Vec<_>>())];
+                let mut settled = Vec::new();
+                for fault in came {
+                    let Some(task) = open.pop() else { break };
+                    let before = task.batch.digests().to_vec();
+                    let ruling = judge.rule(task, fault.map_or(Ok(Reply::default()), Err), Instant::now(), 0.5);
+                    let mut after: Vec<Digest> = ruling.fates.iter().map(|(d, _)| *d).collect();
+                    after.extend(ruling.again.iter().flat_map(|(t, _)| t.batch.digests().to_vec()));
+                    after.sort_unstable();
+                    assert_eq!(after, before);
+                    settled.extend(ruling.fates.iter().map(|(d, _)| *d));
+                    open.extend(ruling.again.into_iter().map(|(task, _)| task));
+                }
+                settled.extend(open.iter().flat_map(|t| t.batch.digests().to_vec()));
+                settled.sort_unstable();
+                assert_eq!(settled, asked.iter().map(|n| digest(*n)).collect::<Vec<_>>());
+            });
+        }
+
+        #[test]
+        fn backoff_stays_within_its_cap(n in 1u32..200, dice in 0.0f64..=1.0) {
+            prop_assert!(backoff(n, dice) <= BACKOFF_CAP);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Submit: the only room that waits.
+//!
+//! One task owns everything that moves: batches claimed and waiting for their slot, requests on their way,
+//! settlements on theirs, batches to be asked again. It decides nothing about a fault itself; the [`Judge`] rules
+//! and this loop carries out. The picture of one batch:
+//!
+//! ```text
+//!   claim+reserve+mark sent (one commit) ─► departures ─slot─► flights ─► judge ─► settle (commit)
+//!                                               ▲                           │
+//!                                               └── reserve ◄── retries ◄───┘
+//! ```
+//!
+//! A batch is marked as leaving before it has its slot, so that the slot's timing never depends on an fsync; after
+//! a kill that counts as in doubt what was merely waiting, at most a second's worth of requests.
+
+use crate::clerk::{Booked, ClerkGone, Queue, RequestsDoor, Settlement};
+use crate::judge::{Halt, Judge, Ruling, Task};
+use crate::pace::{Pace, Rate};
+use crate::{Gauges, Service, Waiting, clock};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use hashsweep_case::{AttemptId, Claimed, Fate};
+use hashsweep_model::Stamp;
+use hashsweep_spectra::{Fault, Reply};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long a part of a batch waits for more digests while the intake is open (rule 6 of asking).
+const GROWTH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the service is to be asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking {
+    /// Requests in time.
+    pub rate: Rate,
+    /// Requests on their way at once.
+    pub concurrency: usize,
+    /// Hashes in a request, at most 100.
+    pub batch_size: usize,
+    /// How long the service may fail without one answer before the run gives up.
+    pub give_up_after: Duration,
+}
+
+impl Asking {
+    /// How many requests to the clerk may be unanswered at once: every batch in hand, every departure undone by a
+    /// stop, and a claim.
+    pub(crate) fn outstanding(&self) -> usize {
+        2 * self.concurrency + 2
+    }
+}
+
+/// What became of the asking as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Why it ended before its end, if it did.
+    pub(crate) halt: Option<Halt>,
+    /// From the first departure to the last landing.
+    pub(crate) asking: Duration,
+}
+
+type Flight = BoxFuture<'static, (AttemptId, Task, Result<Reply, Fault>)>;
+
+/// Everything on its way.
+struct Submit<S> {
+    service: Arc<S>,
+    door: Arc<RequestsDoor>,
+    queue: watch::Receiver<Queue>,
+    asking: Asking,
+    gauges: Arc<Gauges>,
+    judge: Judge,
+    pace: Pace,
+    departures: VecDeque<(AttemptId, Task)>,
+    retries: Vec<(Task, Instant)>,
+    flights: FuturesUnordered<Flight>,
+    settling: FuturesUnordered<BoxFuture<'static, Result<(), ClerkGone>>>,
+    reserving: FuturesUnordered<BoxFuture<'static, Result<(AttemptId, Task), ClerkGone>>>,
+    claiming: FuturesUnordered<BoxFuture<'static, Result<Vec<Claimed>, ClerkGone>>>,
+    /// What the queue looked like when a claim last came back empty; nothing to claim until it changes.
+    fruitless: Option<(Queue, bool)>,
+    last_waiting: u64,
+    grown_at: Instant,
+    /// The first departure and the last landing.
+    travelled: Option<(Instant, Instant)>,
+}
+
+/// Asks about everything in the queue, until it is empty and the intake closed, or somebody stops the run, or the
+/// judge does. What is in flight when that happens is awaited and settled.
+pub(crate) async fn submit<S: Service>(
+    service: Arc<S>,
+    door: RequestsDoor,
+    queue: watch::Receiver<Queue>,
+    asking: Asking,
+    judge: Judge,
+    gauges: Arc<Gauges>,
+    stop: CancellationToken,
+) -> Result<Asked, ClerkGone> {
+    let mut submit = Submit {
+        service,
+        door: Arc::new(door),
+        queue,
+        asking,
+        gauges,
+        judge,
+        pace: Pace::new(asking.rate),
+        departures: VecDeque::new(),
+        retries: Vec::new(),
+        flights: FuturesUnordered::new(),
+        settling: FuturesUnordered::new(),
+        reserving: FuturesUnordered::new(),
+        claiming: FuturesUnordered::new(),
+        fruitless: None,
+        last_waiting: 0,
+        grown_at: Instant::now(),
+        travelled: None,
+    };
+    submit.run(stop).await?;
+    let asking = match submit.travelled {
+        Some((first, last)) => last - first,
+        None => Duration::ZERO,
+    };
+    Ok(Asked { halt: submit.judge.halt().cloned(), asking })
+}
+
+impl<S: Service> Submit<S> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
+    async fn run(&mut self, stop: CancellationToken) -> Result<(), ClerkGone> {
+        loop {
+            let now = Instant::now();
+            let stopping = stop.is_cancelled() || self.judge.halt().is_some();
+            let wake = if stopping { self.turn_back() } else { self.send_off(now) };
+            if self.is_idle() && (stopping || self.is_done()) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = stop.cancelled(), if !stopping => {}
+                Some((attempt, task, came)) = self.flights.next() => self.landed(attempt, task, came),
+                Some(settled) = self.settling.next() => settled?,
+                Some(reserved) = self.reserving.next() => self.departures.push_back(reserved?),
+                Some(claimed) = self.claiming.next() => self.claimed(claimed?),
+                changed = self.queue.changed() => changed.map_err(|_| ClerkGone)?,
+                () = tokio::time::sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
+            }
+        }
+    }
+
+    /// Starts whatever may start now. Returns when to look again if nothing else happens before.
+    fn send_off(&mut self, now: Instant) -> Option<Instant> {
+        let limit = self.judge.limit(self.asking.concurrency);
+        let paused_until = self.judge.paused_until(now);
+        let mut wake = paused_until;
+        let mut waiting = paused_until.map_or(Waiting::ForAnswers, |until| Waiting::ForBackoff {
+            until: Stamp(clock::now().0 + i64::try_from((until - now).as_millis()).unwrap_or(i64::MAX)),
+        });
+        while paused_until.is_none() && self.flights.len() < limit && !self.departures.is_empty() {
+            match self.pace.take() {
+                Ok(()) => self.depart(),
+                Err(at) => {
+                    wake = Some(soonest(wake, at));
+                    waiting = Waiting::ForPace;
+                    break;
+                }
+            }
+        }
+        let ahead = limit.min(self.asking.rate.ahead());
+        let mut room = (ahead + self.flights.len()).min(limit).saturating_sub(self.in_hand());
+        while room > 0
+            && let Some(due) = self.retries.iter().position(|(_, at)| *at <= now)
+        {
+            self.reserve(due);
+            room -= 1;
+        }
+        if let Some(at) = self.retries.iter().map(|(_, at)| *at).filter(|at| *at > now).min() {
+            wake = Some(soonest(wake, at));
+        }
+        if room > 0 && paused_until.is_none() && self.claiming.is_empty() {
+            wake = self.claim(room, now, wake);
+            let queue = *self.queue.borrow();
+            if self.is_idle() && queue.intake_open && waiting == Waiting::ForAnswers {
+                waiting = Waiting::ForDigests;
+            }
+        }
+        self.gauges.wait_for(waiting);
+        wake
+    }
+
+    /// Asks the clerk for as many batches as there is room for.
+    fn claim(&mut self, room: usize, now: Instant, wake: Option<Instant>) -> Option<Instant> {
+        let queue = *self.queue.borrow_and_update();
+        if queue.waiting > self.last_waiting {
+            self.grown_at = now;
+        }
+        self.last_waiting = queue.waiting;
+        let patience_ends = self.grown_at + GROWTH_PATIENCE;
+        let also_partial = !queue.intake_open || now >= patience_ends;
+        if queue.waiting == 0 || self.fruitless == Some((queue, also_partial)) {
+            return if queue.waiting > 0 && !also_partial {
+                Some(soonest(wake, patience_ends))
+            } else {
+                wake
+            };
+        }
+        self.fruitless = Some((queue, also_partial));
+        let door = Arc::clone(&self.door);
+        self.claiming.push(Box::pin(async move { door.claim(room, also_partial).await }));
+        wake
+    }
+
+    fn claimed(&mut self, claimed: Vec<Claimed>) {
+        if !claimed.is_empty() {
+            self.fruitless = None;
+        }
+        self.departures.extend(claimed.into_iter().map(|c| (c.attempt, Task::new(c.batch))));
+    }
+
+    fn reserve(&mut self, due: usize) {
+        let (task, _) = self.retries.swap_remove(due);
+        let door = Arc::clone(&self.door);
+        self.reserving.push(Box::pin(async move { Ok((door.reserve(task.batch.len()).await?, task)) }));
+    }
+
+    fn depart(&mut self) {
+        let Some((attempt, task)) = self.departures.pop_front() else { return };
+        let service = Arc::clone(&self.service);
+        self.gauges.requests.fetch_add(1, Relaxed);
+        let now = Instant::now();
+        self.travelled.get_or_insert((now, now));
+        self.flights.push(Box::pin(async move {
+            let came = service.ask(&task.batch).await;
+            (attempt, task, came)
+        }));
+        self.gauges.in_flight.store(self.flights.len(), Relaxed);
+    }
+
+    fn landed(&mut self, attempt: AttemptId, task: Task, came: Result<Reply, Fault>) {
+        self.gauges.in_flight.store(self.flights.len(), Relaxed);
+        if let Err(fault) = &came {
+            tracing::info!(n_hashes = task.batch.len(), "{}", fault.word());
+        }
+        let now = Instant::now();
+        if let Some((_, last)) = &mut self.travelled {
+            *last = now;
+        }
+        let Ruling { word, quota, fates, reports_unknowns, again } =
+            self.judge.rule(task, came, now, fastrand::f64());
+        for (_, fate) in &fates {
+            match fate {
+                Fate::Answered(answer) => self.gauges.count_verdict(answer.verdict),
+                Fate::Failed(_) | Fate::Invalid(_) | Fate::Deferred(_) => {
+                    self.gauges.failed.fetch_add(1, Relaxed);
+                }
+            }
+        }
+        self.retries.extend(again);
+        self.settle(Settlement { attempt, booking: Booked::Ended { word, quota }, fates, reports_unknowns });
+    }
+
+    fn settle(&mut self, settlement: Settlement) {
+        let door = Arc::clone(&self.door);
+        self.settling.push(Box::pin(async move { door.settle(settlement).await }));
+    }
+
+    /// Gives back what has not left. The digests stay in the queue's books and are deferred with the rest.
+    fn turn_back(&mut self) -> Option<Instant> {
+        self.retries.clear();
+        while let Some((attempt, _)) = self.departures.pop_front() {
+            self.settle(Settlement {
+                attempt,
+                booking: Booked::NotSent,
+                fates: Vec::new(),
+                reports_unknowns: false,
+            });
+        }
+        self.gauges.wait_for(Waiting::ForAnswers);
+        None
+    }
+
+    /// Batches that hold room: whatever is between the queue and its settlement, but for those told to wait.
+    fn in_hand(&self) -> usize {
+        self.departures.len() + self.flights.len() + self.settling.len() + self.reserving.len()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.in_hand() == 0 && self.claiming.is_empty()
+    }
+
+    fn is_done(&self) -> bool {
+        let queue = *self.queue.borrow();
+        self.retries.is_empty() && queue.waiting == 0 && !queue.intake_open
+    }
+}
+
+fn soonest(wake: Option<Instant>, at: Instant) -> Instant {
+    wake.map_or(at, |wake| wake.min(at))
+}

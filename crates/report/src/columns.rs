@@ -1,0 +1,138 @@
+//! The seventeen columns and what a row puts into them: the one place where a name meets its value.
+//!
+//! It does not know how a value is written; CSV and JSONL each write a [`Cell`] in their own way.
+
+use hashsweep_model::{Digest, Digests, Place, Row, Stamp};
+use jiff::Timestamp;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What identifies the content. `hashsweep hash` writes these alone.
+pub(crate) const CONTENT: [&str; 5] = ["path", "size", "md5", "sha1", "sha256"];
+
+/// What became of it. An enriched list gets these alone.
+pub(crate) const JUDGED: [&str; 12] = [
+    "verdict",
+    "outcome",
+    "reason",
+    "threat_name",
+    "threat_level",
+    "trust_factor",
+    "scanner_match",
+    "scanner_count",
+    "first_seen",
+    "last_seen",
+    "answered_at",
+    "source",
+];
+
+/// The value of one column in one row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cell<'a> {
+    /// Nothing to say: empty in CSV, no key in JSONL.
+    Absent,
+    Count(u64),
+    /// The service's number, which could be anything.
+    Score(i64),
+    Digest(Digest),
+    /// Our own word, safe as it is.
+    Word(&'static str),
+    /// Not ours, hostile.
+    Text(&'a str),
+    When(Stamp),
+}
+
+impl<'a> Cell<'a> {
+    fn score(value: Option<i64>) -> Cell<'a> {
+        value.map_or(Cell::Absent, Cell::Score)
+    }
+
+    fn text(value: Option<&'a String>) -> Cell<'a> {
+        value.map_or(Cell::Absent, |text| Cell::Text(text))
+    }
+}
+
+/// The columns after `path` that [`CONTENT`] names.
+pub(crate) fn content(size: Option<u64>, digests: &Digests) -> [Cell<'static>; 4] {
+    let digest = |digest: Option<Digest>| digest.map_or(Cell::Absent, Cell::Digest);
+    [
+        size.map_or(Cell::Absent, Cell::Count),
+        digest(digests.md5),
+        digest(digests.sha1),
+        digest(digests.sha256),
+    ]
+}
+
+/// The columns that [`JUDGED`] names.
+pub(crate) fn judged(row: &Row) -> [Cell<'_>; 12] {
+    let outcome = Cell::Word(row.outcome.name());
+    let Some(settled) = &row.answer else {
+        let mut cells = [Cell::Absent; 12];
+        cells[1] = outcome;
+        cells[2] = Cell::text(row.reason.as_ref());
+        return cells;
+    };
+    let answer = &settled.answer;
+    [
+        Cell::Word(answer.verdict.name()),
+        outcome,
+        // What we have to say about the row outweighs what the service says about the digest.
+        Cell::text(row.reason.as_ref().or(answer.reason.as_ref())),
+        Cell::text(answer.threat_name.as_ref()),
+        Cell::score(answer.threat_level),
+        Cell::score(answer.trust_factor),
+        Cell::score(answer.scanner_match),
+        Cell::score(answer.scanner_count),
+        Cell::text(answer.first_seen.as_ref()),
+        Cell::text(answer.last_seen.as_ref()),
+        Cell::When(settled.answered_at),
+        Cell::Word(settled.source.name()),
+    ]
+}
+
+/// `2026-11-22T15:04:05Z`: whole seconds, rounded down.
+pub(crate) fn when(stamp: Stamp) -> String {
+    // A stamp beyond the calendar can only come from a damaged case; the calendar's end is visibly wrong.
+    let (first, last) = (Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+    let second = stamp.0.div_euclid(1000).clamp(first, last);
+    Timestamp::from_second(second).expect("clamped to the calendar").to_string()
+}
+
+/// The names of the sweep's lists, by root. Rows of a list are written `FILE:ROW`; a scan needs none.
+#[derive(Clone, Debug, Default)]
+pub struct ListNames(Arc<[Vec<u8>]>);
+
+impl ListNames {
+    /// The names in the order of the sweep's roots, as the user gave them.
+    pub fn new(names: Vec<Vec<u8>>) -> ListNames {
+        ListNames(names.into())
+    }
+
+    /// The bytes of the `path` column.
+    pub(crate) fn path<'a>(&self, row: &'a Row) -> Cow<'a, [u8]> {
+        match &row.place {
+            Place::Path(path) => Cow::Borrowed(path),
+            Place::Line(line) => {
+                let name = usize::try_from(row.root).ok().and_then(|root| self.0.get(root));
+                let mut path = name.cloned().unwrap_or_default();
+                path.extend_from_slice(format!(":{line}").as_bytes());
+                Cow::Owned(path)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_in_whole_seconds_of_utc() {
+        let check = |millis, expected: &str| assert_eq!(when(Stamp(millis)), expected);
+        check(1_795_359_845_999, "2026-11-22T15:04:05Z");
+        check(0, "1970-01-01T00:00:00Z");
+        check(-1, "1969-12-31T23:59:59Z");
+        check(i64::MAX, "9999-12-30T22:00:00Z");
+        check(i64::MIN, "-009999-01-02T01:59:59Z");
+    }
+}

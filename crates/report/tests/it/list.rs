@@ -1,0 +1,90 @@
+//! The user's own list, enriched.
+
+use crate::hostile::{answered, malicious, unanswered};
+use hashsweep_model::{Outcome, Verdict};
+use hashsweep_report::{ListCsv, ListHeader, ListJsonl};
+use serde_json::Value;
+
+fn names(names: &[&str]) -> Vec<Vec<u8>> {
+    names.iter().map(|name| name.as_bytes().to_vec()).collect()
+}
+
+#[test]
+fn the_inputs_bytes_come_first_untouched() {
+    let names = names(&["Host", "sha1", "Verdict"]);
+    let header = ListHeader::Columns { raw: b"\"Host\",sha1,Verdict", names: &names, delimiter: b',' };
+    let mut list = ListCsv::new(Vec::new(), &header, b"\r\n").unwrap();
+    let records: [(&[u8], &[u8]); 5] = [
+        (b"\"web, 1\",AA,=1+1", b"\r\n"),
+        (b" spaced ,\"a \"\"b\"\"\",\xFF\x1B[31m", b"\n"),
+        (b"short", b"\r\n"),
+        (b"web,AA,too,many", b"\r\n"),
+        (b"web,AA,\"never closed", b""),
+    ];
+    for (record, terminator) in records {
+        list.row(record, terminator, &malicious(b"", 1, 5, "Win32.Trojan.Generic")).unwrap();
+    }
+    let ours = "malicious,answered,,Win32.Trojan.Generic,5,5,37,41,2019-03-01T10:00:00,2026-01-31T23:59:59,\
+                2026-11-22T15:04:05Z,service";
+    let mut expected =
+        b"\"Host\",sha1,Verdict,hashsweep_verdict,outcome,reason,threat_name,threat_level,trust_factor,\
+scanner_match,scanner_count,first_seen,last_seen,answered_at,source\r\n"
+            .to_vec();
+    let ends: [(&[u8], &[u8]); 5] = [
+        (b"\"web, 1\",AA,=1+1,", b"\r\n"),
+        (b" spaced ,\"a \"\"b\"\"\",\xFF\x1B[31m,", b"\n"),
+        (b"short,,,", b"\r\n"),
+        (b"web,AA,too,many,", b"\r\n"),
+        (b"web,AA,\"never closed\",", b"\r\n"),
+    ];
+    for (start, end) in ends {
+        expected.extend([start, ours.as_bytes(), end].concat());
+    }
+    let written = list.finish().unwrap();
+    assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&expected));
+    assert_eq!(written, expected);
+}
+
+#[test]
+fn another_delimiter_is_kept() {
+    let names = names(&["a", "b"]);
+    let header = ListHeader::Columns { raw: b"a;b", names: &names, delimiter: b';' };
+    let mut list = ListCsv::new(Vec::new(), &header, b"\n").unwrap();
+    list.row(b"1,5;2", b"\n", &unanswered(b"", Outcome::Failed, "one; two, three")).unwrap();
+    let text = String::from_utf8(list.finish().unwrap()).unwrap();
+    assert_eq!(text.lines().nth(1).unwrap(), "1,5;2;;failed;\"one; two, three\";;;;;;;;;");
+}
+
+#[test]
+fn a_text_list_gets_a_header_and_quotes_where_it_must() {
+    let mut list = ListCsv::new(Vec::new(), &ListHeader::Text, b"").unwrap();
+    for (line, end) in [(&b"abc"[..], &b"\n"[..]), (b"a,b \"c\"", b"\n"), (b"=1", b"")] {
+        list.row(line, end, &unanswered(b"", Outcome::Invalid, "3 hex digits")).unwrap();
+    }
+    insta::assert_snapshot!(String::from_utf8(list.finish().unwrap()).unwrap(), @r#"
+    hash,verdict,outcome,reason,threat_name,threat_level,trust_factor,scanner_match,scanner_count,first_seen,last_seen,answered_at,source
+    abc,,invalid,3 hex digits,,,,,,,,,
+    "a,b ""c""",,invalid,3 hex digits,,,,,,,,,
+    =1,,invalid,3 hex digits,,,,,,,,,
+    "#);
+}
+
+#[test]
+fn a_list_as_objects() {
+    let names = names(&["hash", "SOURCE", "hash", "", "hash_2"]);
+    let header = ListHeader::Columns { raw: b"", names: &names, delimiter: b',' };
+    let mut list = ListJsonl::new(Vec::new(), &header);
+    let row = answered(b"", 1, Verdict::Known);
+    list.row(&[&b"aa"[..], b"=x", b"b\xFF", b"d", b"e", b"beyond"], &row).unwrap();
+    list.row(&["only"], &row).unwrap();
+    let text = String::from_utf8(list.finish().unwrap()).unwrap();
+    insta::assert_snapshot!(text, @r#"
+    {"hash":"aa","SOURCE":"=x","hash_3":"b\\xFF","hash_3_raw":"b%FF","column_4":"d","hash_2":"e","column_6":"beyond","verdict":"known","outcome":"answered","answered_at":"2026-11-22T15:04:05Z","hashsweep_source":"service"}
+    {"hash":"only","verdict":"known","outcome":"answered","answered_at":"2026-11-22T15:04:05Z","hashsweep_source":"service"}
+    "#);
+    assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+
+    let mut list = ListJsonl::new(Vec::new(), &ListHeader::Text);
+    list.row(&["aa"], &row).unwrap();
+    assert!(list.finish().unwrap().starts_with(b"{\"hash\":\"aa\",\"verdict\":\"known\""));
+}

@@ -1,0 +1,10 @@
+//! The report as its readers see it. One binary, because each costs a link.
+
+#![expect(clippy::unwrap_used, reason = "all of it is tests; the lint sees only the annotated functions")]
+
+mod findings;
+mod hostile;
+mod list;
+mod manifest;
+mod rows;
+mod summary;

@@ -1,0 +1,167 @@
+//! What kind of service is being simulated: every switch that a test or a demonstration may turn.
+//!
+//! The switches exist where the vendor's documents contradict one another or say nothing, and where a service has
+//! bad days. This module only holds them; what they lead to is decided in `presence` and `service`.
+
+use crate::{Cue, Fault, Verdicts};
+use std::{fmt, time::Duration};
+
+/// The service to be simulated. The default is an open, healthy service under the likeliest reading of the
+/// documents, without a fixture list.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Who may ask. When empty everybody may, with or without credentials.
+    pub accounts: Vec<Account>,
+    /// How a hash that the service has never seen appears.
+    pub unknown_mode: UnknownMode,
+    /// How a malformed hash in a batch appears.
+    pub invalid_mode: InvalidMode,
+    /// What an answered request costs.
+    pub charge_mode: ChargeMode,
+    /// Answer in an order that has nothing to do with the request's (nothing promises one). The order depends on
+    /// the hashes alone, so a test that fails because of it fails every time.
+    pub shuffle: bool,
+    /// Requests an account may make in any one second before it is answered 429. It is a sliding second, so two
+    /// bursts around the turn of a second do not slip through. The default is the documented 500; `None` is off.
+    pub rate_limit_rps: Option<u32>,
+    /// Sends `Retry-After` with a 429 for rate, in whole seconds. Off by default: no document mentions the header.
+    pub retry_after: Option<Duration>,
+    /// Answer like an on-premises T1000: the extended fields except `threat_level` and `trust_factor` are null,
+    /// and so are the three digests of an UNKNOWN entry.
+    pub null_fields: bool,
+    /// How long every answer takes. The request is charged when it arrives, so a client that gives up earlier has
+    /// paid.
+    pub latency: Duration,
+    /// What is known about which hash.
+    pub verdicts: Verdicts,
+    /// What goes wrong, and when. Of the cues that fit a request all [`Fault::Delay`]s add up, and the first other
+    /// fault happens.
+    pub script: Vec<Cue>,
+}
+
+/// Somebody who may ask. Printing one for debugging shows no password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Usually of the form `u/company/name`.
+    pub username: String,
+    /// Compared as it is.
+    pub password: String,
+    /// Units a UTC day; a request that would pass it is refused whole. `None` is without limit.
+    pub daily_quota: Option<u64>,
+}
+
+/// How a hash that the service has never seen appears in an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownMode {
+    /// As an entry with the status UNKNOWN, in single and in bulk; the best supported reading.
+    #[default]
+    Entry,
+    /// Not at all in bulk; a single query is answered 404.
+    Omit,
+    /// In bulk as a string in `rl.unknown_hashes`; a single query has an UNKNOWN entry.
+    List,
+    /// A bulk query without a single hit is answered 404, as is a single one; otherwise as [`UnknownMode::Omit`].
+    Http404IfAll,
+}
+
+/// How a malformed hash in a batch appears. A malformed hash in a single query is always answered 400.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InvalidMode {
+    /// As a string in `rl.invalid_hashes`, as in the service's sister endpoints.
+    #[default]
+    List,
+    /// Not at all.
+    Omit,
+    /// One malformed hash and the whole batch is answered 400.
+    Http400,
+}
+
+/// What an answered request costs. Nothing but a 200 costs anything in any mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChargeMode {
+    /// A unit for each well-formed hash sent, repeated ones included; the only reading with a worked figure.
+    #[default]
+    Sent,
+    /// A unit for each entry returned.
+    ReturnedAll,
+    /// A unit for each entry returned with a status other than UNKNOWN.
+    ReturnedFound,
+}
+
+/// What the script says about one request.
+pub(crate) struct Plan<'a> {
+    pub(crate) delay: Duration,
+    pub(crate) fault: Option<&'a Fault>,
+}
+
+impl World {
+    pub(crate) fn plan(&self, number: u64) -> Plan<'_> {
+        let mut plan = Plan { delay: self.latency, fault: None };
+        for cue in self.script.iter().filter(|cue| cue.when.fits(number)) {
+            match &cue.fault {
+                Fault::Delay(more) => plan.delay = plan.delay.saturating_add(*more),
+                other => plan.fault = plan.fault.or(Some(other)),
+            }
+        }
+        plan
+    }
+}
+
+impl Default for World {
+    fn default() -> World {
+        World {
+            accounts: Vec::new(),
+            unknown_mode: UnknownMode::default(),
+            invalid_mode: InvalidMode::default(),
+            charge_mode: ChargeMode::default(),
+            shuffle: true,
+            rate_limit_rps: Some(500),
+            retry_after: None,
+            null_fields: false,
+            latency: Duration::ZERO,
+            verdicts: Verdicts::default(),
+            script: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("username", &self.username)
+            .field("password", &"[redacted]")
+            .field("daily_quota", &self.daily_quota)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::When;
+
+    #[test]
+    fn delays_add_up_and_the_first_other_fault_happens() {
+        let world = World {
+            latency: Duration::from_secs(1),
+            script: vec![
+                Cue::new(When::Always, Fault::Delay(Duration::from_secs(2))),
+                Cue::new(When::From(2), Fault::HangBeforeCharge),
+                Cue::new(When::Always, Fault::ShortBody),
+                Cue::new(When::Listed(vec![2]), Fault::Delay(Duration::from_secs(4))),
+            ],
+            ..World::default()
+        };
+        let first = world.plan(1);
+        assert_eq!((first.delay, first.fault), (Duration::from_secs(3), Some(&Fault::ShortBody)));
+        let second = world.plan(2);
+        assert_eq!((second.delay, second.fault), (Duration::from_secs(7), Some(&Fault::HangBeforeCharge)));
+    }
+
+    #[test]
+    fn an_account_prints_without_its_password() {
+        let account = Account { username: "u/a/b".into(), password: "hunter2".into(), daily_quota: None };
+        let printed = format!("{account:?}");
+        assert!(printed.contains("u/a/b") && !printed.contains("hunter2"), "{printed}");
+    }
+}
