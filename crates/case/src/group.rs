@@ -4,7 +4,8 @@
 use crate::codes::{column, digest, kind_code};
 use crate::{CaseError, RunId, SweepId};
 use hashsweep_model::{
-    Answer, Batch, Digest, Digests, HashKind, Outcome, Place, Quota, Seen, Sighting, Source, Stamp, Verdict,
+    Answer, Batch, Digest, Digests, HashKind, MAX_BATCH, Outcome, Place, Quota, Seen, Sighting, Source,
+    Stamp, Verdict,
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -196,6 +197,7 @@ impl Group<'_> {
         also_partial: bool,
         now: Stamp,
     ) -> Result<Vec<Claimed>, CaseError> {
+        let batch_size = batch_size.clamp(1, MAX_BATCH);
         let mut claimed = Vec::new();
         for kind in HashKind::ALL {
             let wanted = (n_batches - claimed.len()) * batch_size;
@@ -312,7 +314,8 @@ impl Group<'_> {
     /// Defers whatever is still in the queue, and says why.
     pub fn defer_rest(&mut self, sweep: SweepId, why: &str) -> Result<u64, CaseError> {
         let deferred = self.transaction.execute(
-            "UPDATE want SET state = 'deferred', reason = ?2 WHERE sweep = ?1 AND state IN ('pending', 'asking')",
+            "UPDATE want SET state = 'deferred', reason = ?2
+             WHERE sweep = ?1 AND (state = 'pending' OR state = 'asking')",
             params![sweep.0, why],
         )?;
         Ok(deferred as u64)

@@ -1,7 +1,7 @@
 //! Opening a case: creating it privately, locking it, refusing what is not ours.
 
 use crate::group::Group;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -92,13 +92,26 @@ pub enum CaseError {
     },
     /// The database said no: a full disk, for example.
     #[error("the case cannot be written or read: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for CaseError {
+    fn from(error: rusqlite::Error) -> CaseError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                CaseError::Damaged(error.to_string())
+            }
+            _ => CaseError::Database(error),
+        }
+    }
 }
 
 impl Case {
     /// Opens a case to write, and makes it if it is not there: the file 0600, a directory that must be made for it
     /// 0700. One process at a time.
     pub fn open(path: &Path) -> Result<Case, CaseError> {
+        // First, so that nothing is made beside a file that is not ours.
+        refuse_foreign(path)?;
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(io(parent))?;
         refuse_network(path, parent)?;
@@ -108,15 +121,18 @@ impl Case {
             std::fs::TryLockError::WouldBlock => CaseError::InUse(path.to_owned()),
             std::fs::TryLockError::Error(source) => CaseError::Io { path: lock_path.clone(), source },
         })?;
-        refuse_foreign(path)?;
         drop(private_file(path).map_err(io(path))?);
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // Before anything is changed; setting the journal mode writes.
+        let found = version(&connection, path)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         // 64 MiB of pages: the upper levels of the queue's and the answers' trees at ten million digests.
         connection.pragma_update(None, "cache_size", -65536)?;
         let mut case = Case { connection, path: path.to_owned(), _lock: Some(lock) };
-        case.migrate()?;
+        if found.is_none() {
+            case.furnish()?;
+        }
         Ok(case)
     }
 
@@ -132,11 +148,9 @@ impl Case {
         // A writer commits in milliseconds; a reader that met it in recovery waits a little.
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.pragma_update(None, "query_only", true)?;
-        let case = Case { connection, path: path.to_owned(), _lock: None };
-        match case.version()? {
-            VERSION => Ok(case),
-            0 => Err(CaseError::NotACase(path.to_owned())),
-            found => Err(CaseError::Newer { path: path.to_owned(), found }),
+        match version(&connection, path)? {
+            Some(_) => Ok(Case { connection, path: path.to_owned(), _lock: None }),
+            None => Err(CaseError::NotACase(path.to_owned())),
         }
     }
 
@@ -187,24 +201,27 @@ impl Case {
             .optional()?)
     }
 
-    fn version(&self) -> Result<i64, CaseError> {
-        let not_ours = |_| CaseError::NotACase(self.path.clone());
-        self.connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(not_ours)
+    fn furnish(&mut self) -> Result<(), CaseError> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
+        Ok(())
     }
+}
 
-    fn migrate(&mut self) -> Result<(), CaseError> {
-        match self.version()? {
-            VERSION => Ok(()),
-            0 => {
-                let transaction = self.connection.transaction()?;
-                transaction.execute_batch(include_str!("schema.sql"))?;
-                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
-                transaction.commit()?;
-                Ok(())
-            }
-            found => Err(CaseError::Newer { path: self.path.clone(), found }),
-        }
+/// The schema of a database that is ours, or `None` for one with nothing in it yet. Somebody else's is refused here
+/// once more, because what its log holds does not show in the file's header.
+fn version(connection: &Connection, path: &Path) -> Result<Option<i64>, CaseError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let n_objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (pragma("application_id")?, pragma("user_version")?) {
+        (APPLICATION_ID, VERSION) => Ok(Some(VERSION)),
+        (APPLICATION_ID, found) if found > VERSION => Err(CaseError::Newer { path: path.to_owned(), found }),
+        (0, 0) if n_objects == 0 => Ok(None),
+        _ => Err(CaseError::NotACase(path.to_owned())),
     }
 }
 
@@ -212,20 +229,25 @@ impl Case {
 /// opening it to write, which could roll back a journal beside it.
 fn refuse_foreign(path: &Path) -> Result<(), CaseError> {
     use std::io::Read;
-    let mut head = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(72).read_to_end(&mut head).map_err(io(path))?,
+    let not_a_case = || CaseError::NotACase(path.to_owned());
+    match path.metadata() {
+        // Opening a FIFO would wait for its other end.
+        Ok(found) if !found.is_file() => return Err(not_a_case()),
+        Ok(_) => {}
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(CaseError::Io { path: path.to_owned(), source }),
-    };
-    // The mark stands at byte 68 of the header. A case whose very first transaction is still in its log has an
-    // empty file or a header without a mark but with nothing in it.
-    let mark = head.get(68..72).map(|b| i64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
+    }
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(io(path))?;
+    file.take(72).read_to_end(&mut head).map_err(io(path))?;
     let is_sqlite = head.starts_with(b"SQLite format 3\0");
-    if head.is_empty() || (is_sqlite && matches!(mark, Some(0 | APPLICATION_ID))) {
-        Ok(())
-    } else {
-        Err(CaseError::NotACase(path.to_owned()))
+    let word = |at: usize| head.get(at..at + 4).map(|b| i64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
+    // The schema cookie, which counts changes of the schema, and the application's mark. A case whose very first
+    // transaction is still in its log has an empty file, or a header with neither.
+    match (word(40), word(68)) {
+        _ if head.is_empty() => Ok(()),
+        (Some(_), Some(APPLICATION_ID)) | (Some(0), Some(0)) if is_sqlite => Ok(()),
+        _ => Err(not_a_case()),
     }
 }
 

@@ -60,6 +60,8 @@ impl Case {
 
     /// Counts a sweep.
     pub fn tally(&self, sweep: SweepId) -> Result<Tally, CaseError> {
+        // One snapshot for all the counts: beside a writer they would contradict one another.
+        let _snapshot = self.connection.unchecked_transaction()?;
         let stored = self.sweep(Some(sweep))?;
         let mut tally = Tally {
             intake_finished: stored.intake_finished,

@@ -101,7 +101,9 @@ CREATE TABLE want (
     attempt INTEGER REFERENCES attempt,         -- the attempt that settled it
     PRIMARY KEY (sweep, kind, digest)
 ) WITHOUT ROWID;
-CREATE INDEX queue ON want (sweep, state, kind, digest) WHERE state IN ('pending', 'asking');
+-- Spelt with OR, and so must be a query over both states: SQLite proves that a query stays within a partial index
+-- from one side of an OR or from the same words, never from an IN.
+CREATE INDEX queue ON want (sweep, state, kind, digest) WHERE state = 'pending' OR state = 'asking';
 
 -- Every row with what became of it. A digest still in the queue is owed: deferred.
 CREATE VIEW result AS

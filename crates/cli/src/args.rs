@@ -170,9 +170,13 @@ pub(crate) struct Quota {
 
 /// Which case.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Case")]
 pub(crate) struct CaseChoice {
-    /// The case file [default: case.db, or simulator.db with --sim, under `$XDG_STATE_HOME/hashsweep/`]
-    #[arg(long, value_name = "PATH")]
+    #[arg(
+        help = "The case file [default: case.db, or simulator.db with --sim, under $XDG_STATE_HOME/hashsweep/]",
+        long,
+        value_name = "PATH"
+    )]
     pub(crate) case: Option<PathBuf>,
 }
 
@@ -243,17 +247,18 @@ pub(crate) struct Sending {
     /// Ask the built-in simulator; its verdicts say nothing about your files
     #[arg(long, conflicts_with_all = ["api_url", "ca_cert", "proxy", "credentials"])]
     pub(crate) sim: bool,
-    /// Where the service is [default: <https://data.reversinglabs.com>]
-    #[arg(long, value_name = "URL")]
+    #[arg(help = "Where the service is [default: https://data.reversinglabs.com]", long, value_name = "URL")]
     pub(crate) api_url: Option<String>,
     /// Trust these roots too (PEM)
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
-    /// Go through this proxy [default: `HTTPS_PROXY`, `NO_PROXY`]
-    #[arg(long, value_name = "URL")]
+    #[arg(help = "Go through this proxy [default: HTTPS_PROXY, NO_PROXY]", long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
-    /// A TOML file with username and password, readable by you alone [default: `SPECTRA_USERNAME` and `SPECTRA_PASSWORD`]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        help = "A TOML file with username and password, readable by you alone [default: SPECTRA_USERNAME and SPECTRA_PASSWORD]",
+        long,
+        value_name = "FILE"
+    )]
     pub(crate) credentials: Option<PathBuf>,
     /// Requests in time: 100/s, 30/m, unlimited [default: 100/s]
     #[arg(long)]

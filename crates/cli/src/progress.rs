@@ -33,8 +33,8 @@ impl Progress {
         let drawn = MultiProgress::with_draw_target(target);
         let reading = drawn.add(ProgressBar::new_spinner());
         let asking = drawn.add(ProgressBar::no_length());
-        reading.set_style(style("{spinner} {elapsed:>4} {msg}"));
-        asking.set_style(style("  asked {bar:20} {pos}/{len} {msg}"));
+        reading.set_style(style("{spinner} {elapsed:>4} {wide_msg}"));
+        asking.set_style(style("  asked {bar:20} {human_pos}/{human_len} {wide_msg}"));
         Progress { drawn, reading, asking, gauges, lists }
     }
 
@@ -81,21 +81,15 @@ impl Progress {
     }
 
     fn asking_words(&self, answered: u64, seconds: f64) -> String {
+        // A narrow terminal cuts the end off, so what explains a standstill comes first.
         let mut words = Vec::new();
-        for verdict in Verdict::WORST_FIRST {
-            let n = self.gauges.verdicts(verdict);
-            if n > 0 {
-                words.push(format!("{} {verdict}", thousands(n)));
-            }
-        }
         let queued = self.gauges.queued.load(Relaxed);
-        let waiting = match self.gauges.waiting() {
+        words.extend(match self.gauges.waiting() {
             Waiting::ForBackoff { until } => Some(format!("backoff until {}", local_time(until.0))),
             Waiting::ForDigests => Some("waiting for digests".to_owned()),
             Waiting::ForPace => Some("at the set rate".to_owned()),
             Waiting::ForAnswers => None,
-        };
-        words.extend(waiting);
+        });
         if self.gauges.intake_finished.load(Relaxed) && queued > 0 && answered > 0 {
             #[expect(
                 clippy::cast_precision_loss,
@@ -105,6 +99,12 @@ impl Progress {
             )]
             let left = (queued as f64 / (answered as f64 / seconds)) as u64;
             words.push(format!("ETA {}", clock(left)));
+        }
+        for verdict in Verdict::WORST_FIRST {
+            let n = self.gauges.verdicts(verdict);
+            if n > 0 {
+                words.push(format!("{} {verdict}", thousands(n)));
+            }
         }
         words.join(" · ")
     }

@@ -9,7 +9,7 @@ use hashsweep_case::Freshness;
 use hashsweep_model::{Kinds, Source, Stamp, Verdict};
 use hashsweep_pipeline::{Asking, Rate, now};
 use hashsweep_source::{Globs, MissingRoot, OwnFiles, Root, Walk};
-use hashsweep_spectra::{Credentials, DEFAULT_URL, Endpoint};
+use hashsweep_spectra::{Client, DEFAULT_URL, Endpoint, Settings};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::io::Read;
@@ -166,18 +166,9 @@ pub(crate) enum Service {
     /// The simulator inside this process.
     Simulator,
     /// A service somewhere.
-    Remote(Box<Remote>),
+    Remote(Client),
     /// Nobody.
     Offline,
-}
-
-/// How to reach a service.
-#[derive(Debug)]
-pub(crate) struct Remote {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) credentials: Option<Credentials>,
-    pub(crate) ca_cert_pem: Option<Vec<u8>>,
-    pub(crate) proxy: Option<String>,
 }
 
 /// How a sweep asks.
@@ -211,6 +202,7 @@ impl Sending {
             .or(config.concurrency)
             .map_or(DEFAULT_CONCURRENCY, NonZeroUsize::get);
         let seconds = |seconds: Option<f64>| seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
+        let timeout = typed.timeout.or(seconds(stored.timeout_seconds)).unwrap_or(DEFAULT_TIMEOUT);
         let asking = Asking {
             rate,
             concurrency,
@@ -226,18 +218,11 @@ impl Sending {
         } else if simulated {
             (Service::Simulator, Some(SIMULATOR.to_owned()), Source::Simulator)
         } else {
-            let remote = remote(typed, stored, &config)?;
-            let identity = format!("the service at {}", remote.endpoint.identity());
-            (Service::Remote(Box::new(remote)), Some(identity), Source::Service)
+            let settings = remote(typed, stored, &config, timeout, concurrency)?;
+            let identity = format!("the service at {}", settings.endpoint.identity());
+            (Service::Remote(Client::new(settings)?), Some(identity), Source::Service)
         };
-        Ok(Sending {
-            service,
-            identity,
-            source,
-            asking,
-            timeout: typed.timeout.or(seconds(stored.timeout_seconds)).unwrap_or(DEFAULT_TIMEOUT),
-            fresh: freshness(typed, now()),
-        })
+        Ok(Sending { service, identity, source, asking, timeout, fresh: freshness(typed, now()) })
     }
 }
 
@@ -260,7 +245,13 @@ fn default_rate() -> Rate {
     Rate::Limited { n, per: Duration::from_secs(1) }
 }
 
-fn remote(typed: &args::Sending, stored: &StoredSending, config: &Config) -> anyhow::Result<Remote> {
+fn remote(
+    typed: &args::Sending,
+    stored: &StoredSending,
+    config: &Config,
+    timeout: Duration,
+    concurrency: usize,
+) -> anyhow::Result<Settings> {
     let url = typed.api_url.as_ref().or(stored.api_url.as_ref()).or(config.api_url.as_ref());
     let endpoint = Endpoint::parse(url.map_or(DEFAULT_URL, String::as_str))?;
     let proxy = typed.proxy.clone();
@@ -281,7 +272,11 @@ fn remote(typed: &args::Sending, stored: &StoredSending, config: &Config) -> any
             endpoint.host()
         );
     }
-    Ok(Remote { endpoint, credentials, ca_cert_pem, proxy: proxy.or_else(|| config.proxy.clone()) })
+    let proxy = proxy.or_else(|| config.proxy.clone());
+    let environment_proxy = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    Ok(Settings { endpoint, credentials, ca_cert_pem, proxy, environment_proxy, timeout, concurrency })
 }
 
 fn freshness(typed: &args::Sending, now: Stamp) -> Freshness {

@@ -52,11 +52,23 @@ pub(crate) fn say_errors_of(result: anyhow::Result<Exit>) -> Exit {
         Ok(exit) => exit,
         Err(error) if is_broken_pipe(&error) => Exit::Clean,
         Err(error) => {
-            let text = format!("{error:#}");
-            eprintln!("hashsweep: {}", lines_safe(&text));
+            eprintln!("hashsweep: {}", lines_safe(&chained(&error)));
             Exit::CouldNotRun
         }
     }
+}
+
+/// The causes behind one another, less those that the message before them has said already.
+fn chained(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Error texts hold file names and the service's words: no control sequence may pass, our own line breaks may.

@@ -16,7 +16,7 @@ pub struct Tally {
     pub verdicts: BTreeMap<Verdict, u64>,
     /// `skipped` rows by reason, the details dropped.
     pub skipped: BTreeMap<String, u64>,
-    /// `deferred`, `failed` and `local` rows by reason.
+    /// `deferred`, `failed`, `invalid` and `local` rows by reason.
     pub reasons: BTreeMap<(Outcome, String), u64>,
     /// Rows with a digest that an earlier row of the sweep had already brought.
     pub duplicates: u64,

@@ -1,17 +1,23 @@
-//! The clerk: one thread, the only one that writes the case.
+//! The clerk: the only one that writes the case.
 //!
 //! Rows and requests come through two bounded doors. The clerk takes whatever waits at both, does it in one
 //! transaction, commits, and only then answers: what it has confirmed is durable, and a hundred small requests
 //! cost one fsync. The cost of the design is latency: a request waits for the group before it.
+//!
+//! It waits as a task and works on a blocking thread, group by group. A thread of its own for the whole run would
+//! be simpler, but tokio holds a paused clock still while any blocking thread is busy, and one that only waits at
+//! a door is busy too: no scenario could pass time.
 
-use crate::{Gauges, clock};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
+use crate::{Gauges, PipelineError, clock};
 use hashsweep_case::{AttemptId, Case, CaseError, Claimed, Fate, Freshness, Group, RunId, SweepId};
 use hashsweep_model::{Digest, Quota, Sighting, Source};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{oneshot, watch};
+use tokio::task::spawn_blocking;
 
 /// Groups of rows that may wait at the door. A source sends up to a few hundred rows at once, so this is some ten
 /// thousand rows: enough to ride out an fsync, little enough that a full door soon makes the readers wait.
@@ -58,6 +64,8 @@ pub(crate) enum Booked {
 pub(crate) struct Queue {
     /// Digests waiting, of all kinds.
     pub(crate) waiting: u64,
+    /// Digests that have ever joined, so that growth shows even where more was taken out than came in.
+    pub(crate) joined: u64,
     /// Whether more may come.
     pub(crate) intake_open: bool,
 }
@@ -81,13 +89,13 @@ pub(crate) struct Doors {
     pub(crate) queue: watch::Receiver<Queue>,
 }
 
-/// Where an intake delivers. Blocks while the clerk is behind.
+/// Where an intake delivers, from threads of its own. Blocks while the clerk is behind.
 pub(crate) struct RowsDoor(Sender<Delivery>);
 
 impl RowsDoor {
     /// Break when the clerk is gone.
     pub(crate) fn deliver(&self, delivery: Delivery) -> ControlFlow<()> {
-        match self.0.send(delivery) {
+        match self.0.blocking_send(delivery) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
@@ -123,7 +131,7 @@ impl RequestsDoor {
     fn send(&self, request: Request) -> Result<(), ClerkGone> {
         match self.0.try_send(request) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Disconnected(_)) => Err(ClerkGone),
+            Err(TrySendError::Closed(_)) => Err(ClerkGone),
             Err(TrySendError::Full(_)) => panic!("submit has more requests outstanding than it promised"),
         }
     }
@@ -131,8 +139,8 @@ impl RequestsDoor {
 
 /// Makes the doors. `outstanding` is how many requests submit may have unanswered at once.
 pub(crate) fn doors(work: Work, outstanding: usize) -> (Doors, Clerk) {
-    let (rows, rows_in) = bounded(ROW_GROUPS);
-    let (requests, requests_in) = bounded(outstanding);
+    let (rows, rows_in) = channel(ROW_GROUPS);
+    let (requests, requests_in) = channel(outstanding);
     let (announce, queue) = watch::channel(work.queue);
     let doors = Doors { rows: RowsDoor(rows), requests: RequestsDoor(requests), queue };
     (doors, Clerk { work, rows_in, requests_in, announce })
@@ -155,24 +163,17 @@ enum Confirmation {
 
 impl Clerk {
     /// Runs until both doors are closed, and gives the case back.
-    pub(crate) fn run(self) -> Result<Case, CaseError> {
-        let Clerk { mut work, rows_in, requests_in, announce } = self;
-        let (mut rows_open, mut requests_open) = (true, true);
-        while rows_open || requests_open {
+    pub(crate) async fn run(self) -> Result<Case, PipelineError> {
+        let Clerk { mut work, mut rows_in, mut requests_in, announce } = self;
+        loop {
             let mut deliveries = Vec::new();
             let mut requests = Vec::new();
-            // A closed door is always ready, so it must leave the waiting.
-            if rows_open && requests_open {
-                select! {
-                    recv(rows_in) -> delivery => rows_open = take(delivery.ok(), &mut deliveries),
-                    recv(requests_in) -> request => requests_open = take(request.ok(), &mut requests),
-                }
-            } else if rows_open {
-                rows_open = take(rows_in.recv().ok(), &mut deliveries);
-            } else {
-                requests_open = take(requests_in.recv().ok(), &mut requests);
+            tokio::select! {
+                Some(delivery) = rows_in.recv() => deliveries.push(delivery),
+                Some(request) = requests_in.recv() => requests.push(request),
+                else => return Ok(work.case),
             }
-            requests.extend(requests_in.try_iter());
+            requests.extend(std::iter::from_fn(|| requests_in.try_recv().ok()));
             let mut n_rows: usize = deliveries.iter().map(Delivery::n_rows).sum();
             while n_rows < ROWS_PER_GROUP
                 && let Ok(delivery) = rows_in.try_recv()
@@ -180,19 +181,16 @@ impl Clerk {
                 n_rows += delivery.n_rows();
                 deliveries.push(delivery);
             }
-            if !deliveries.is_empty() || !requests.is_empty() {
-                work.group(deliveries, requests)?;
-                announce.send_replace(work.queue);
-            }
+            let grouped;
+            (work, grouped) = spawn_blocking(move || {
+                let grouped = work.group(deliveries, requests);
+                (work, grouped)
+            })
+            .await?;
+            grouped?;
+            announce.send_replace(work.queue);
         }
-        Ok(work.case)
     }
-}
-
-fn take<T>(arrived: Option<T>, into: &mut Vec<T>) -> bool {
-    let open = arrived.is_some();
-    into.extend(arrived);
-    open
 }
 
 impl Delivery {
@@ -229,7 +227,11 @@ impl Work {
             }
             for delivery in deliveries {
                 match delivery {
-                    Delivery::Rows(rows) => left.waiting += group.record(at.0, &rows, fresh)?,
+                    Delivery::Rows(rows) => {
+                        let joined = group.record(at.0, &rows, fresh)?;
+                        left.waiting += joined;
+                        left.joined += joined;
+                    }
                     Delivery::Fingerprint { root, sha256 } => group.fingerprint(at.0, root, sha256)?,
                     Delivery::Finished { excluded } => {
                         group.finish_intake(at.0, excluded, clock::now())?;

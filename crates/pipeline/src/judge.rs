@@ -141,6 +141,11 @@ impl Judge {
         self.halt.as_ref()
     }
 
+    /// Whether the service has answered anything in this run.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven
+    }
+
     /// How many requests may travel: one until the service has proved itself, and one to find out whether a pause
     /// has helped.
     pub(crate) fn limit(&self, concurrency: usize) -> usize {
@@ -170,8 +175,18 @@ impl Judge {
         }
     }
 
+    /// The service has answered. Nobody leaves during a pause, so an answer that lands in one had left before it
+    /// and says nothing about what the pause is for.
+    fn is_well(&mut self, now: Instant) {
+        self.proven = true;
+        self.trouble_since = None;
+        if self.paused_until(now).is_none() {
+            self.streak = 0;
+        }
+    }
+
     fn answered(&mut self, task: &Task, reply: &Reply, now: Instant) -> Ruling {
-        (self.proven, self.streak, self.trouble_since, self.paused_until) = (true, 0, None, None);
+        self.is_well(now);
         let Reconciled { mut fates, again, n_unasked, n_doubled, n_malformed, reports_unknowns, quota } =
             reconcile(&task.batch, reply, self.unknowns_are_reported);
         self.unknowns_are_reported |= reports_unknowns;
@@ -235,7 +250,7 @@ impl Judge {
             Remedy::Judge404 => match fault {
                 Fault::NotFound { looks_like_the_api: true } if self.proven => {
                     ruling.fates = all_absent(&task.batch);
-                    self.trouble_since = None;
+                    self.is_well(now);
                     return;
                 }
                 _ => self.stop(HaltKind::WrongEndpoint, fault, &task, ruling),

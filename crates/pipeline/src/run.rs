@@ -83,7 +83,7 @@ pub async fn sweep<S: Service>(
     })?;
     let judge = Judge::new(asking.give_up_after, case.unknowns_are_reported()?);
 
-    let queue = Queue { waiting, intake_open };
+    let queue = Queue { waiting, joined: waiting, intake_open };
     let work = Work {
         case,
         sweep,
@@ -95,24 +95,31 @@ pub async fn sweep<S: Service>(
         gauges: Arc::clone(&gauges),
     };
     let (doors, clerk) = doors(work, asking.outstanding());
-    let clerk = spawn_blocking(move || clerk.run());
+    let clerk = tokio::spawn(clerk.run());
 
+    // The run's own end: the user's stop, and whatever else leaves nothing to go on with. Dropping the guard, on
+    // whichever way out of here, stops the intake.
+    let ending = stop.child_token();
+    let _guard = ending.clone().drop_guard();
     let halted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&halted);
-    let watcher = stop.clone();
-    let watcher = tokio::spawn(async move {
-        watcher.cancelled().await;
+    let (watched, flag) = (ending.clone(), Arc::clone(&halted));
+    tokio::spawn(async move {
+        watched.cancelled().await;
         flag.store(true, Relaxed);
     });
-    let (rows, at_work, flag) = (doors.rows, Arc::clone(&gauges), Arc::clone(&halted));
+    let (rows, at_work) = (doors.rows, Arc::clone(&gauges));
+    // An intake that fails or panics brings no more digests and never says that it is finished.
+    let failing = ending.clone().drop_guard();
     let intake = spawn_blocking(move || {
         let started = Instant::now();
-        take_in(&intake, &before, &rows, &at_work, &flag).map(|()| started.elapsed())
+        take_in(&intake, &before, &rows, &at_work, &halted)?;
+        failing.disarm();
+        Ok::<_, PipelineError>(started.elapsed())
     });
 
     let Asked { halt, asking } = if let Some(service) = service {
         // When the clerk is gone, its own error follows below.
-        submit(service, doors.requests, doors.queue, asking, judge, gauges, stop.clone())
+        submit(service, doors.requests, doors.queue, asking, judge, gauges, ending.clone())
             .await
             .unwrap_or_default()
     } else {
@@ -121,11 +128,10 @@ pub async fn sweep<S: Service>(
     };
     if halt.as_ref().is_some_and(|halt| !halt.after_an_answer && halt.kind.is_fatal()) {
         // Nothing can be asked at all: the user has something to mend first, and resume walks on.
-        halted.store(true, Relaxed);
+        ending.cancel();
     }
     let taken_in = intake.await?;
     let mut case = clerk.await??;
-    watcher.abort();
     let reading = taken_in?;
 
     let interrupted = stop.is_cancelled();

@@ -34,6 +34,10 @@ use tokio_util::sync::CancellationToken;
 /// How long a part of a batch waits for more digests while the intake is open (rule 6 of asking).
 const GROWTH_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many batches may be told to wait before no other is taken on. A service that fails at once and everywhere
+/// would else draw the whole queue into memory. Guess, unmeasured: some 5 MB.
+const MOST_TOLD_TO_WAIT: usize = 1_000;
+
 /// How the service is to be asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Asking {
@@ -83,8 +87,10 @@ struct Submit<S> {
     claiming: FuturesUnordered<BoxFuture<'static, Result<Vec<Claimed>, ClerkGone>>>,
     /// What the queue looked like when a claim last came back empty; nothing to claim until it changes.
     fruitless: Option<(Queue, bool)>,
-    last_waiting: u64,
-    grown_at: Instant,
+    /// Room that the claim on its way will fill.
+    claimed_room: usize,
+    /// Digests that had joined the queue when it last grew, and when that was.
+    grown: (u64, Instant),
     /// The first departure and the last landing.
     travelled: Option<(Instant, Instant)>,
 }
@@ -115,8 +121,8 @@ pub(crate) async fn submit<S: Service>(
         reserving: FuturesUnordered::new(),
         claiming: FuturesUnordered::new(),
         fruitless: None,
-        last_waiting: 0,
-        grown_at: Instant::now(),
+        claimed_room: 0,
+        grown: (0, Instant::now()),
         travelled: None,
     };
     submit.run(stop).await?;
@@ -132,6 +138,10 @@ impl<S: Service> Submit<S> {
     async fn run(&mut self, stop: CancellationToken) -> Result<(), ClerkGone> {
         loop {
             let now = Instant::now();
+            let joined = self.queue.borrow().joined;
+            if joined > self.grown.0 {
+                self.grown = (joined, now);
+            }
             let stopping = stop.is_cancelled() || self.judge.halt().is_some();
             let wake = if stopping { self.turn_back() } else { self.send_off(now) };
             if self.is_idle() && (stopping || self.is_done()) {
@@ -178,7 +188,7 @@ impl<S: Service> Submit<S> {
         if let Some(at) = self.retries.iter().map(|(_, at)| *at).filter(|at| *at > now).min() {
             wake = Some(soonest(wake, at));
         }
-        if room > 0 && paused_until.is_none() && self.claiming.is_empty() {
+        if room > 0 && paused_until.is_none() && self.claiming.is_empty() && self.takes_more_on() {
             wake = self.claim(room, now, wake);
             let queue = *self.queue.borrow();
             if self.is_idle() && queue.intake_open && waiting == Waiting::ForAnswers {
@@ -191,12 +201,8 @@ impl<S: Service> Submit<S> {
 
     /// Asks the clerk for as many batches as there is room for.
     fn claim(&mut self, room: usize, now: Instant, wake: Option<Instant>) -> Option<Instant> {
-        let queue = *self.queue.borrow_and_update();
-        if queue.waiting > self.last_waiting {
-            self.grown_at = now;
-        }
-        self.last_waiting = queue.waiting;
-        let patience_ends = self.grown_at + GROWTH_PATIENCE;
+        let queue = *self.queue.borrow();
+        let patience_ends = self.grown.1 + GROWTH_PATIENCE;
         let also_partial = !queue.intake_open || now >= patience_ends;
         if queue.waiting == 0 || self.fruitless == Some((queue, also_partial)) {
             return if queue.waiting > 0 && !also_partial {
@@ -206,12 +212,14 @@ impl<S: Service> Submit<S> {
             };
         }
         self.fruitless = Some((queue, also_partial));
+        self.claimed_room = room;
         let door = Arc::clone(&self.door);
         self.claiming.push(Box::pin(async move { door.claim(room, also_partial).await }));
         wake
     }
 
     fn claimed(&mut self, claimed: Vec<Claimed>) {
+        self.claimed_room = 0;
         if !claimed.is_empty() {
             self.fruitless = None;
         }
@@ -280,13 +288,23 @@ impl<S: Service> Submit<S> {
         None
     }
 
+    /// Whether another batch may leave the queue while some are told to wait. Until the service has proved itself
+    /// the first batch is asked again before any other is asked at all.
+    fn takes_more_on(&self) -> bool {
+        self.retries.len() < if self.judge.is_proven() { MOST_TOLD_TO_WAIT } else { 1 }
+    }
+
     /// Batches that hold room: whatever is between the queue and its settlement, but for those told to wait.
     fn in_hand(&self) -> usize {
-        self.departures.len() + self.flights.len() + self.settling.len() + self.reserving.len()
+        self.departures.len()
+            + self.flights.len()
+            + self.settling.len()
+            + self.reserving.len()
+            + self.claimed_room
     }
 
     fn is_idle(&self) -> bool {
-        self.in_hand() == 0 && self.claiming.is_empty()
+        self.in_hand() == 0
     }
 
     fn is_done(&self) -> bool {

@@ -104,15 +104,16 @@ fn push_byte(out: &mut String, byte: u8) {
     write!(out, "\\x{byte:02X}").expect("a String takes every text");
 }
 
-/// Whether a reader would take these bytes for an escape. Either letter case, so that a lenient decoder is right.
+/// Whether a reader would take these bytes for an escape. Upper-case digits only: `\x2d` and its like stand in
+/// the names of systemd's units on every Linux system, and ordinary names are to stay as they are.
 fn reads_as_escape(bytes: &[u8]) -> bool {
-    matches!(bytes, [b'\\', b'x', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+    let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'A'..=b'F');
+    matches!(bytes, [b'\\', b'x', high, low, ..] if is_digit(high) && is_digit(low))
 }
 
 fn hex_value(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
         _ => digit - b'A' + 10,
     }
 }
@@ -196,7 +197,9 @@ mod tests {
         check("nel\u{85}".as_bytes(), "nel\\xC2\\x85");
         check(b"C:\\Users\\xavier", "C:\\Users\\xavier");
         check(b"C:\\xampp and \\xFF", "C:\\xampp and \\x5CxFF");
-        check(b"C:\\xAbout", "C:\\x5CxAbout");
+        check(b"C:\\xAbout", "C:\\xAbout");
+        check(b"C:\\xABC", "C:\\x5CxABC");
+        check(b"system-systemd\\x2dcryptsetup.slice", "system-systemd\\x2dcryptsetup.slice");
         check(b"=cmd|' /C calc'!A0", "\\x3Dcmd|' /C calc'!A0");
         check(b"-1", "\\x2D1");
         check(b"\nfirst", "\\x0Afirst");

@@ -117,6 +117,7 @@ impl<'a> Summary<'a> {
                 "local": counts(self.reasons(Outcome::Local)),
                 "deferred": counts(self.reasons(Outcome::Deferred)),
                 "failed": counts(self.reasons(Outcome::Failed)),
+                "invalid": counts(self.reasons(Outcome::Invalid)),
             },
             "distinct": distinct,
             "digests": by_name(&Outcome::ALL, Outcome::name, |outcome| tally.digests_of(outcome)),
@@ -160,7 +161,7 @@ impl<'a> Summary<'a> {
         lines.push(self.asked());
         lines.extend(self.skipped_line());
         lines.extend(
-            [Outcome::Deferred, Outcome::Failed, Outcome::Local]
+            [Outcome::Deferred, Outcome::Failed, Outcome::Invalid, Outcome::Local]
                 .map(|outcome| self.reasons_line(outcome))
                 .into_iter()
                 .flatten(),

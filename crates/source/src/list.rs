@@ -94,14 +94,14 @@ pub enum ListError {
         source: io::Error,
     },
     /// Two bytes for every character, as some Windows tools write.
-    #[error("read {path:?}: it is UTF-16\nhint: convert it to UTF-8")]
+    #[error("read {path:?}: it is UTF-16\n  hint: convert it to UTF-8")]
     Utf16 {
         /// The list.
         path: PathBuf,
     },
     /// The first record holds a hash, so there is no header, and reading on would lose that record.
     #[error(
-        "read {path:?} as a CSV: its first line holds the hash {seen}, not a header\nhint: put a header line before it"
+        "read {path:?} as a CSV: its first line holds the hash {seen}, not a header\n  hint: put a header line before it"
     )]
     NoHeader {
         /// The list.
@@ -111,7 +111,7 @@ pub enum ListError {
     },
     /// No column holds hashes.
     #[error(
-        "find a column of hashes in {path:?}: its columns are {columns}\nhint: name one with --column NAME or --column N"
+        "find a column of hashes in {path:?}: its columns are {columns}\n  hint: name one with --column NAME or --column N"
     )]
     NoHashColumn {
         /// The list.
@@ -121,7 +121,7 @@ pub enum ListError {
     },
     /// More than one column holds hashes.
     #[error(
-        "choose a column of {path:?}: hashes stand in {columns}\nhint: name one with --column NAME or --column N"
+        "choose a column of {path:?}: hashes stand in {columns}\n  hint: name one with --column NAME or --column N"
     )]
     SeveralHashColumns {
         /// The list.
@@ -131,7 +131,7 @@ pub enum ListError {
     },
     /// There is no column as the user named it.
     #[error(
-        "find the column {wanted} in {path:?}: its columns are {columns}\nhint: --column takes a name or a number"
+        "find the column {wanted} in {path:?}: its columns are {columns}\n  hint: --column takes a name or a number"
     )]
     NoSuchColumn {
         /// The list.
@@ -143,7 +143,7 @@ pub enum ListError {
     },
     /// A record that does not end.
     #[error(
-        "read {path:?}: the record after row {row} is longer than 16 MiB\nhint: a quote that is opened and never closed does that"
+        "read {path:?}: the record after row {row} is longer than 16 MiB\n  hint: a quote that is opened and never closed does that"
     )]
     RecordTooLong {
         /// The list.

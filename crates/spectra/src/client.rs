@@ -1,11 +1,13 @@
 //! One attempt over HTTP.
 
+use crate::endpoint::without_userinfo;
 use crate::wire::{self, Reply};
 use crate::{Credentials, Endpoint, Fault};
 use hashsweep_model::Batch;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Proxy, Response, StatusCode, redirect};
 use std::error::Error as _;
+use std::fmt;
 use std::time::Duration;
 
 /// An answer to 100 hashes is 60 kB at the usual size of an entry; one that passes this is not an answer.
@@ -17,8 +19,16 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Connecting takes a few round trips; a host that needs longer is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long an idle connection is kept. A request that is written just as the other side closes an idle connection
+/// ends as `Lost`, in doubt although nobody read it; so ours closes first. Of the common servers' own limits
+/// Apache's is the shortest (`KeepAliveTimeout`, 5 s).
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A redirect's target longer than this is no address that anybody would copy.
+const MAX_TARGET_CHARS: usize = 300;
+
 /// What a client needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Where the service is.
     pub endpoint: Endpoint,
@@ -34,6 +44,23 @@ pub struct Settings {
     pub timeout: Duration,
     /// How many requests travel at once, to keep as many connections open between them.
     pub concurrency: usize,
+}
+
+/// Prints no secret: a proxy's address may hold a password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settings { endpoint, credentials, ca_cert_pem, proxy, environment_proxy, timeout, concurrency } =
+            self;
+        f.debug_struct("Settings")
+            .field("endpoint", endpoint)
+            .field("credentials", credentials)
+            .field("ca_cert_pem", &ca_cert_pem.is_some())
+            .field("proxy", &proxy.as_ref().map(|_| "[redacted]"))
+            .field("environment_proxy", environment_proxy)
+            .field("timeout", timeout)
+            .field("concurrency", concurrency)
+            .finish()
+    }
 }
 
 /// Why no client can be made.
@@ -71,8 +98,10 @@ impl Client {
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .timeout(timeout)
-            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+            // Less than the whole: if both ended at once, an attempt that never left would count as in doubt.
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout / 2))
             .pool_max_idle_per_host(concurrency)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .tcp_nodelay(true);
         let extra = match ca_cert_pem {
             Some(pem) => match Certificate::from_pem_bundle(&pem) {
@@ -201,13 +230,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
-/// The target without its query, which may hold a session.
+/// The target without what may be secret in it: user and password, query, fragment.
 fn location(headers: &HeaderMap) -> String {
-    let target = headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    match target {
-        Some(target) => target.split('?').next().unwrap_or_default().to_owned(),
-        None => "an address it does not name".to_owned(),
-    }
+    let Some(target) = headers.get(LOCATION) else { return "an address it does not name".to_owned() };
+    let target = String::from_utf8_lossy(target.as_bytes());
+    let target = target.split(['?', '#']).next().unwrap_or_default();
+    without_userinfo(target).chars().take(MAX_TARGET_CHARS).collect()
 }
 
 fn is_empty_or_json(body: &[u8]) -> bool {

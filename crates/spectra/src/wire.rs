@@ -102,7 +102,7 @@ pub(crate) fn question(batch: &Batch) -> Vec<u8> {
 
 /// Reads a bulk answer to a question of `kind`. The error says what makes the body unusable.
 pub(crate) fn reply(body: &[u8], kind: HashKind) -> Result<Reply, String> {
-    let envelope: Envelope = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    let envelope: Envelope = serde_json::from_slice(body).map_err(|e| shortened(&e.to_string()))?;
     let rl = envelope.rl.ok_or("it has no 'rl' object")?;
     if rl.entries.is_none() && rl.unknown_hashes.is_none() && rl.invalid_hashes.is_none() {
         return Err("it has no 'rl.entries' list".to_owned());
@@ -112,6 +112,18 @@ pub(crate) fn reply(body: &[u8], kind: HashKind) -> Result<Reply, String> {
         unknown_hashes: rl.unknown_hashes.unwrap_or_default().into_iter().filter_map(|t| t.0).collect(),
         invalid_hashes: rl.invalid_hashes.unwrap_or_default().into_iter().filter_map(|t| t.0).collect(),
     })
+}
+
+/// The service's own words may be as long as the body; a message is for people. The end stays: serde says there
+/// where it was.
+fn shortened(message: &str) -> String {
+    const KEEP: usize = 100;
+    let n_chars = message.chars().count();
+    if n_chars <= 2 * KEEP + 1 {
+        return message.to_owned();
+    }
+    let start = message.chars().take(KEEP);
+    start.chain(['…']).chain(message.chars().skip(n_chars - KEEP)).collect()
 }
 
 #[derive(serde::Deserialize)]
@@ -160,7 +172,7 @@ impl RawEntry {
             return Entry::Malformed { about, why: "it has no status".to_owned() };
         };
         let Ok(verdict) = status.parse::<Verdict>() else {
-            return Entry::Malformed { about, why: format!("its status is '{status}'") };
+            return Entry::Malformed { about, why: format!("its status is '{}'", shortened(&status)) };
         };
         let reason = match verdict {
             // Said aloud, as opposed to left out.
@@ -443,6 +455,19 @@ mod tests {
         let deep = format!(r#"{{"rl":{{"entries":[{}"#, "[".repeat(100_000));
         assert!(reply(deep.as_bytes(), HashKind::Sha1).is_err());
         assert_eq!(reply(br#"{"rl":{"entries":[]}}"#, HashKind::Sha1), Ok(Reply::default()));
+    }
+
+    #[test]
+    fn a_message_repeats_little_of_the_body() {
+        let long = "\u{1b}[31mä".repeat(10_000);
+        let body = serde_json::to_vec(&std::collections::BTreeMap::from([("rl", &long)])).unwrap();
+        let why = reply(&body, HashKind::Sha1).unwrap_err();
+        assert!(why.chars().count() < 300 && why.contains("column"), "{why}");
+        let status = serde_json::to_string(&long).unwrap();
+        let Entry::Malformed { why, .. } = one(&format!(r#"{{"sha1":"{SHA1}","status":{status}}}"#)) else {
+            panic!("a malformed entry was expected")
+        };
+        assert!(why.chars().count() < 300, "{why}");
     }
 
     #[test]

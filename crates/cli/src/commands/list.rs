@@ -8,7 +8,7 @@ use crate::settings::{Ending, Outputs, Sending, absolute, case_path, to_store};
 use crate::shell::Terminal;
 use crate::stored::{Stored, StoredList, StoredSending};
 use anyhow::{Context, bail};
-use hashsweep_case::{Case, NewRoot, NewSweep, StoredRoot};
+use hashsweep_case::{Case, NewRoot, NewSweep, StoredRoot, Sweep};
 use hashsweep_pipeline::{Intake, now};
 use hashsweep_source::list::{self, ColumnChoice, ListOrder};
 use std::os::unix::ffi::OsStrExt;
@@ -85,8 +85,20 @@ pub(crate) fn order(path: &Path, stored: &Stored) -> anyhow::Result<ListOrder> {
     Ok(ListOrder { path: path.to_owned(), kinds: stored.kinds.parse()?, column, hash_type })
 }
 
+/// What stdin is called where a list's name is shown; a sweep of it is spooled under another.
+pub(crate) const STDIN: &[u8] = b"stdin";
+
 fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
+}
+
+/// Removes the copies of stdin of a sweep that owes nothing more: its rows are in the case.
+pub(crate) fn drop_spools(sweep: &Sweep) {
+    for root in sweep.roots.iter().filter(|root| sweep.command == "list" && root.given == b"-") {
+        if let Err(error) = std::fs::remove_file(&root.opened) {
+            tracing::warn!("the copy of stdin at {} stays: {error}", root.opened.display());
+        }
+    }
 }
 
 /// Copies stdin to a file beside the case, where an interrupted sweep finds it again.

@@ -45,7 +45,7 @@ fn log_to_stderr(terminal: &Terminal) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(terminal.stderr && terminal.colour)
+        .with_ansi(false)
         .with_target(false)
         .init();
 }

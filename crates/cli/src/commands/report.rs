@@ -1,6 +1,6 @@
 //! `hashsweep report`: any format again, without a request.
 
-use super::sweep::path_bytes;
+use super::sweep::{path_bytes, resume_command};
 use super::written;
 use crate::args::{Emit, Report};
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
         speed: None,
         simulated,
         interrupted: !tally.intake_finished,
-        next_step: Some(format!("hashsweep resume --case {}", case.path().display())),
+        next_step: Some(resume_command(&case)),
         case_path: Some(path_bytes(&case)),
     };
     let summary = Summary::new(&tally, &figures);

@@ -4,18 +4,17 @@ use super::written;
 use crate::exit::Exit;
 use crate::outputs::Open;
 use crate::progress::Progress;
-use crate::settings::{Ending, Outputs, Remote, SIMULATOR, Sending, Service};
+use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
 use crate::shell::{Terminal, say, steady_now, stop_on_signals};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use hashsweep_case::{Case, RunId, SweepId};
 use hashsweep_pipeline::{Ended, Gauges, Intake, Order, now, sweep};
 use hashsweep_report::{Figures, Speed, Summary, What};
-use hashsweep_sim::{Simulator, World};
+use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 /// A sweep that is in its case and ready to run.
 pub(crate) struct Ready {
@@ -42,8 +41,8 @@ impl Ready {
         let ended = runtime.block_on(async {
             let stop = stop_on_signals().context("listen for signals")?;
             let progress = Progress::new(terminal, Arc::clone(&gauges), what == What::Rows);
-            let (service, _simulator) = connect(&sending).await?;
             let (source, fresh, asking) = (sending.source, sending.fresh, sending.asking);
+            let (service, _simulator) = connect(sending).await?;
             let order = Order { case, sweep, intake, service, source, fresh, asking };
             tokio::select! {
                 ended = self::sweep(order, Arc::clone(&gauges), stop) => Ok::<_, anyhow::Error>(ended?),
@@ -57,16 +56,15 @@ impl Ready {
 
         if let Some(halt) = halt.as_ref().filter(|halt| !halt.after_an_answer && halt.kind.is_fatal()) {
             close(&mut case, run, Exit::CouldNotRun)?;
-            let error = anyhow::Error::msg(halt.fault.to_string());
-            return Err(error.context(format!(
-                "nothing could be asked; what was read is kept in {}, and 'hashsweep resume' goes on",
-                case.path().display()
-            )));
+            bail!("{}\n  what was read is kept; to go on: {}", halt.fault, resume_command(&case));
         }
         let tally = case.tally(sweep)?;
         let exit = Exit::of(&tally, &ending);
         close(&mut case, run, exit)?;
         written::write_all(&case, sweep, &outputs, open, terminal, simulated)?;
+        if tally.is_complete() {
+            super::list::drop_spools(&case.sweep(Some(sweep))?);
+        }
         if let Some(halt) = &halt {
             say(format!(
                 "stopped asking: {}",
@@ -89,8 +87,9 @@ impl Ready {
                 what,
                 speed: Some(speed),
                 simulated,
-                interrupted,
-                next_step: Some(format!("hashsweep resume --case {}", case.path().display())),
+                // Stopped when nothing was left to do is not stopped.
+                interrupted: interrupted && !tally.is_complete(),
+                next_step: Some(resume_command(&case)),
                 case_path: Some(path_bytes(&case)),
             };
             let mut err = std::io::stderr().lock();
@@ -99,6 +98,14 @@ impl Ready {
         }
         Ok(exit)
     }
+}
+
+/// What to type to finish the latest sweep of a case.
+pub(crate) fn resume_command(case: &Case) -> String {
+    let path = case.path().display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    let path = if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) };
+    format!("hashsweep resume --case {path}")
 }
 
 pub(crate) fn path_bytes(case: &Case) -> Vec<u8> {
@@ -111,47 +118,23 @@ fn close(case: &mut Case, run: RunId, exit: Exit) -> anyhow::Result<()> {
 }
 
 /// The service to ask, if any. The simulator lives as long as its handle.
-async fn connect(sending: &Sending) -> anyhow::Result<(Option<Arc<Client>>, Option<Simulator>)> {
-    let client = |settings| Ok::<_, anyhow::Error>(Some(Arc::new(Client::new(settings)?)));
-    let (timeout, concurrency) = (sending.timeout, sending.asking.concurrency);
-    match &sending.service {
+async fn connect(sending: Sending) -> anyhow::Result<(Option<Arc<Client>>, Option<Simulator>)> {
+    match sending.service {
         Service::Offline => Ok((None, None)),
+        Service::Remote(client) => Ok((Some(Arc::new(client)), None)),
         Service::Simulator => {
-            let world = World { verdicts: hashsweep_sim::Verdicts::demo(), ..World::default() };
+            let world = World { verdicts: Verdicts::demo(), ..World::default() };
             let simulator = Simulator::start(world).await.context("start the built-in simulator")?;
-            let endpoint = Endpoint::parse(&simulator.url())?;
-            let settings = settings(endpoint, None, timeout, concurrency);
-            Ok((client(settings)?, Some(simulator)))
+            let client = Client::new(Settings {
+                endpoint: Endpoint::parse(&simulator.url())?,
+                credentials: None,
+                ca_cert_pem: None,
+                proxy: None,
+                environment_proxy: false,
+                timeout: sending.timeout,
+                concurrency: sending.asking.concurrency,
+            })?;
+            Ok((Some(Arc::new(client)), Some(simulator)))
         }
-        Service::Remote(remote) => {
-            let Remote { endpoint, credentials, ca_cert_pem, proxy } = remote.as_ref();
-            let settings = Settings {
-                credentials: credentials.clone(),
-                ca_cert_pem: ca_cert_pem.clone(),
-                proxy: proxy.clone(),
-                environment_proxy: ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-                    .iter()
-                    .any(|name| std::env::var_os(name).is_some()),
-                ..settings(endpoint.clone(), None, timeout, concurrency)
-            };
-            Ok((client(settings)?, None))
-        }
-    }
-}
-
-fn settings(
-    endpoint: Endpoint,
-    credentials: Option<hashsweep_spectra::Credentials>,
-    timeout: Duration,
-    concurrency: usize,
-) -> Settings {
-    Settings {
-        endpoint,
-        credentials,
-        ca_cert_pem: None,
-        proxy: None,
-        environment_proxy: false,
-        timeout,
-        concurrency,
     }
 }

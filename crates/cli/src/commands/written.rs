@@ -233,7 +233,11 @@ fn split_line(line: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn names(sweep: &Sweep) -> ListNames {
-    ListNames::new(sweep.roots.iter().map(|root| root.given.clone()).collect())
+    let name = |root: &StoredRoot| match root.given.as_slice() {
+        b"-" => super::list::STDIN.to_vec(),
+        given => given.to_vec(),
+    };
+    ListNames::new(sweep.roots.iter().map(name).collect())
 }
 
 fn only(emit: Emit) -> Only {

@@ -1,0 +1,108 @@
+//! Hash lists, end to end.
+
+use crate::lab::{Lab, Run, number};
+use std::io::Write;
+use std::process::Stdio;
+
+const MALICIOUS: &str = "2951a86d9af6ae22aee8a9de80b173b79dc81d20";
+const UNKNOWN: &str = "7056ebe227d718ff1ca8b2a6907de8717c4c8b0d";
+
+#[test]
+fn a_csv_comes_back_byte_for_byte_with_our_columns_behind() {
+    let lab = Lab::new();
+    let upper = UNKNOWN.to_uppercase();
+    let input = format!(
+        "id,sha1,\"a, note\"\r\n1,{MALICIOUS},\"=cmd()\"\r\n2, {upper} ,\"two\nlines\"\r\n3,zz,\r\n4,,x\r\n5,{MALICIOUS},last"
+    );
+    lab.write("list.csv", &input);
+    lab.run(["list", "list.csv", "--sim", "-o", "out.csv"]).exits(1).says("duplicates 1");
+    let output = std::fs::read_to_string(lab.path("out.csv")).unwrap();
+    let mut records = output.split("\r\n");
+    let mut starts_with = |expected: &str| {
+        let record = records.next().unwrap();
+        assert!(record.starts_with(expected), "{record}\nshould start with\n{expected}");
+    };
+    starts_with("id,sha1,\"a, note\",verdict,outcome,reason,");
+    starts_with(&format!("1,{MALICIOUS},\"=cmd()\",malicious,answered,"));
+    starts_with(&format!("2, {upper} ,\"two\nlines\",unknown,answered,reported,"));
+    starts_with("3,zz,,,invalid,not hex at character 1,");
+    starts_with("4,,x,,invalid,empty,");
+    starts_with(&format!("5,{MALICIOUS},last,malicious,answered,"));
+    let totals = lab.totals(&lab.path("state/hashsweep/simulator.db"));
+    assert_eq!((number(&totals["rows"]), number(&totals["outcomes"]["invalid"])), (5, 2));
+    assert_eq!(number(&totals["quota"]["charged_max"]), 2);
+}
+
+#[test]
+fn a_text_list_from_stdin_is_enriched_and_its_copy_removed() {
+    let lab = Lab::new();
+    let mut child = lab
+        .command()
+        .args(["list", "-", "--sim", "--format", "jsonl"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let text = format!("{MALICIOUS}\n\n0x{UNKNOWN}\n");
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let run: Run = child.wait_with_output().unwrap().into();
+    let run = run.exits(1);
+    let rows: Vec<serde_json::Value> = String::from_utf8(run.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 3);
+    assert_eq!((&rows[0]["hash"], &rows[0]["verdict"]), (&MALICIOUS.into(), &"malicious".into()));
+    assert_eq!((&rows[1]["outcome"], &rows[1]["reason"]), (&"invalid".into(), &"empty".into()));
+    assert_eq!(rows[2]["verdict"], "unknown");
+    let left: Vec<_> = std::fs::read_dir(lab.path("state/hashsweep"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("stdin"))
+        .collect();
+    assert_eq!(left, [] as [String; 0]);
+
+    let report = lab.run(["report", "--sim"]).exits(1);
+    assert!(String::from_utf8(report.stdout).unwrap().contains(&format!("stdin:1,,,{MALICIOUS},,malicious")));
+}
+
+#[test]
+fn a_list_that_changed_is_never_joined_with_verdicts_of_the_old_one() {
+    let lab = Lab::new();
+    lab.write("list.txt", format!("{MALICIOUS}\n{UNKNOWN}\n"));
+    let sweep = ["list", "list.txt", "--offline", "--case", "case.db", "-o", "out.csv"];
+    lab.run(sweep).exits(3);
+    let first = std::fs::read(lab.path("out.csv")).unwrap();
+    lab.write("list.txt", format!("{UNKNOWN}\n{MALICIOUS}\n"));
+    let resume = ["resume", "--case", "case.db", "--offline"];
+    lab.run(resume).exits(2).says("changed between reading and enriching");
+    assert_eq!(std::fs::read(lab.path("out.csv")).unwrap(), first);
+    lab.run(["report", "--case", "case.db"]).exits(3);
+}
+
+#[test]
+fn several_lists_share_one_output_if_their_columns_agree() {
+    let lab = Lab::new();
+    lab.write("a.txt", format!("{MALICIOUS}\n"));
+    lab.write("b.txt", format!("{UNKNOWN}\n{MALICIOUS}\n"));
+    let run = lab.run(["list", "a.txt", "b.txt", "--sim"]).exits(1);
+    assert_eq!(String::from_utf8(run.stdout).unwrap().lines().count(), 4);
+    lab.write("c.csv", format!("sha1\n{MALICIOUS}\n"));
+    lab.run(["list", "a.txt", "c.csv", "--sim"]).exits(2).says("different columns");
+    let run = lab.run(["list", "b.txt", "--sim", "--emit", "findings"]).exits(1);
+    let text = String::from_utf8(run.stdout).unwrap();
+    assert!(text.lines().count() == 2 && text.contains(MALICIOUS), "{text}");
+}
+
+#[test]
+fn the_column_can_be_named_and_an_unclear_one_is_asked_for() {
+    let lab = Lab::new();
+    let sha256 = "a".repeat(64);
+    lab.write("two.csv", format!("sha1,sha256\n{MALICIOUS},{sha256}\n"));
+    lab.run(["list", "two.csv", "--sim"]).exits(2).says("--column");
+    lab.run(["list", "two.csv", "--sim", "--column", "sha1"]).exits(1);
+    lab.run(["list", "two.csv", "--sim", "--column", "2", "--fail-on", "never"]).exits(0);
+    lab.run(["list", "two.csv", "--sim", "--column", "nope"]).exits(2).says("nope");
+}

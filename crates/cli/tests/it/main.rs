@@ -1,0 +1,14 @@
+//! The binary as its users meet it: arguments in, files and exit codes out. The service is the simulator, in this
+//! process where its witness can be read.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod asking;
+mod demo;
+mod lab;
+mod lists;
+mod manifests;
+mod outputs;
+mod stopping;
+mod trees;
+mod words;

@@ -1,0 +1,89 @@
+//! Where reports go, and that a report is the same whenever it is asked for.
+
+use crate::lab::{Lab, fixtures, rows};
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+#[test]
+fn a_report_is_the_sweeps_own_output_again() {
+    let lab = Lab::new();
+    let demo = fixtures().join("demo");
+    let scan = ["scan".as_ref(), demo.as_os_str(), "--sim".as_ref()];
+    let scan = scan.into_iter().chain(["-o", "a.csv", "-o", "b.jsonl", "--case", "c.db"].map(AsRef::as_ref));
+    lab.run(scan).exits(1);
+    lab.run(["report", "--case", "c.db", "-o", "a2.csv", "-o", "b2.jsonl"]).exits(1);
+    for (first, second) in [("a.csv", "a2.csv"), ("b.jsonl", "b2.jsonl")] {
+        assert_eq!(std::fs::read(lab.path(first)).unwrap(), std::fs::read(lab.path(second)).unwrap());
+    }
+    let piped = lab.run(["report", "--case", "c.db"]).exits(1);
+    assert_eq!(piped.stdout, std::fs::read(lab.path("a.csv")).unwrap());
+    let findings = lab.run(["report", "--case", "c.db", "--emit", "findings"]).exits(1);
+    assert_eq!(rows(&findings.stdout).len(), 5);
+    let unknown = lab.run(["report", "--case", "c.db", "--emit", "unknown", "--format", "jsonl"]).exits(1);
+    assert_eq!(String::from_utf8(unknown.stdout).unwrap().lines().count(), 4);
+}
+
+#[test]
+fn an_output_is_replaced_whole_or_not_at_all() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    lab.write("out.csv", "older");
+    lab.run(["scan", "tree", "--sim", "-o", "out.csv", "--no-clobber"]).exits(2).says("--no-clobber");
+    assert_eq!(std::fs::read(lab.path("out.csv")).unwrap(), b"older");
+    // A run that cannot begin leaves the old output alone and nothing beside it.
+    lab.run(["scan", "tree", "--api-url", "http://127.0.0.1:1", "-o", "out.csv", "--case", "c.db"]).exits(2);
+    assert_eq!(std::fs::read(lab.path("out.csv")).unwrap(), b"older");
+    symlink("out.csv", lab.path("link.csv")).unwrap();
+    lab.run(["scan", "tree", "--sim", "-o", "link.csv", "--fail-on", "never"]).exits(0);
+    assert!(lab.path("link.csv").is_symlink());
+    assert_eq!(rows(&std::fs::read(lab.path("out.csv")).unwrap()).len(), 1);
+    let partial = std::fs::read_dir(lab.path("."))
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("partial"));
+    assert_eq!(partial.count(), 0);
+}
+
+#[test]
+fn the_case_is_private_and_a_foreign_file_is_left_alone() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    lab.run(["scan", "tree", "--sim", "--fail-on", "never"]).exits(0);
+    let mode = |path: &str| lab.path(path).metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("state/hashsweep/simulator.db"), mode("state/hashsweep")), (0o600, 0o700));
+    lab.write("thesis.txt", "years of work");
+    for command in ["scan tree --sim", "report", "resume --sim", "quota --offline"] {
+        let args = command.split(' ').chain(["--case", "thesis.txt"]);
+        lab.run(args).exits(2).says("is not a hashsweep case");
+        assert_eq!(std::fs::read(lab.path("thesis.txt")).unwrap(), b"years of work");
+    }
+    lab.run(["report", "--case", "nothing.db"]).exits(2).says("there is no case at");
+    assert!(!lab.path("nothing.db").exists());
+}
+
+#[test]
+fn a_closed_pipe_is_a_normal_end() {
+    let lab = Lab::new();
+    for i in 0..3000 {
+        lab.write(format!("tree/{i}"), format!("{i}"));
+    }
+    let script = format!(
+        "{} hash tree | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_hashsweep")
+    );
+    let output = std::process::Command::new("bash").args(["-c", &script]).current_dir(lab.path(".")).output();
+    let run: crate::lab::Run = output.unwrap().into();
+    let run = run.exits(0);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn the_ledger_is_shown_in_the_promised_keys() {
+    let lab = Lab::new();
+    let demo = fixtures().join("demo");
+    lab.run(["scan".as_ref(), demo.as_os_str(), "--sim".as_ref()]).exits(1);
+    let run = lab.run(["quota", "--json", "--offline", "--sim"]).exits(0);
+    let quota: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    let expected = serde_json::json!({ "charged_max": 12, "charged_min": 8, "in_doubt": 0 });
+    for key in ["ledger", "today", "month", "last_run"] {
+        assert_eq!(quota[key], expected, "{key}");
+    }
+}

@@ -1,0 +1,59 @@
+//! What people read, as snapshots: help, the summary, the table on a real terminal.
+
+use crate::lab::{Lab, fixtures};
+use std::process::Command;
+
+#[test]
+fn help() {
+    let lab = Lab::new();
+    for command in ["", "scan", "list", "hash", "resume", "report", "quota"] {
+        let args = command.split(' ').filter(|word| !word.is_empty()).chain(["--help"]);
+        let run = lab.run(args).exits(0);
+        let name = if command.is_empty() { "help".to_owned() } else { format!("help_{command}") };
+        insta::assert_snapshot!(name, String::from_utf8(run.stdout).unwrap());
+    }
+}
+
+#[test]
+fn summary() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path("fixtures")).unwrap();
+    copy(&fixtures().join("demo"), &lab.path("fixtures/demo"));
+    let run = lab.run(["scan", "fixtures/demo", "--sim", "--case", "case.db"]).exits(1);
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"case /\S+", "case [CASE]");
+    settings.add_filter(r"[\d.,]+ (ns|µs|ms|s)\b", "[TIME]");
+    settings.add_filter(r"[\d,.]+ (files/s|hashes/s|[kMG]?B/s)", "[RATE]");
+    settings.bind(|| insta::assert_snapshot!("summary", run.stderr));
+}
+
+#[test]
+fn the_table_on_a_terminal_shows_findings_and_no_control_sequence_of_a_file_name() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path("fixtures")).unwrap();
+    copy(&fixtures().join("demo"), &lab.path("fixtures/demo"));
+    let exe = lab.path("fixtures/demo/Windows/System32/svch0st.dll");
+    std::fs::copy(&exe, lab.path("fixtures/demo/evil\u{1b}]0;owned\u{7}\u{202e}fdp.exe")).unwrap();
+    let command = format!(
+        "stty cols 110; {} scan fixtures/demo --sim --case case.db --progress never 2>/dev/null",
+        env!("CARGO_BIN_EXE_hashsweep")
+    );
+    // script gives the program a terminal of its own.
+    let output = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("NO_COLOR", "1")
+        .env("XDG_STATE_HOME", lab.path("state"))
+        .current_dir(lab.path("."))
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n");
+    assert!(
+        !shown.contains('\u{1b}') && !shown.contains('\u{202e}') && !shown.contains('\u{7}'),
+        "{shown:?}"
+    );
+    insta::assert_snapshot!("table", shown);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
+}

@@ -1,0 +1,192 @@
+//! The simulator without a socket: its pure core behind the pipeline's trait, on tokio's clock.
+//!
+//! What a client would make of an answer is done by hand here, so that these scenarios do not depend on one.
+
+use hashsweep_model::{Answer, Batch, Digest, Digests, Verdict};
+use hashsweep_pipeline::Service;
+use hashsweep_sim::{Delivery, Moment, Request, Response, Witness, World};
+use hashsweep_spectra::{Entry, Fault, Reply};
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const BULK: &str = "/api/databrowser/malware_presence/bulk_query/json?extended=true&show_hashes=true";
+
+/// `u:p`, as Basic credentials.
+const CREDENTIALS: &str = "Basic dTpw";
+
+type Link = dyn Fn(u64, Duration) -> Option<Fault> + Send + Sync;
+
+/// The service as a run sees it.
+pub(crate) struct Memory {
+    sim: hashsweep_sim::Service,
+    started: Instant,
+    timeout: Duration,
+    /// Asks in upper case, so that the answer echoes it.
+    upper_case: bool,
+    /// What happens on the way to the simulator, by the attempt's number and the time; the simulator sees nothing
+    /// of it.
+    link: Box<Link>,
+    attempts: AtomicU64,
+    lost: AtomicU64,
+    travelling: AtomicUsize,
+    answered: AtomicBool,
+    /// The most that travelled at once before the first usable answer.
+    before_an_answer: AtomicUsize,
+    /// Of each attempt, when it left and its first digest.
+    departures: Mutex<Vec<(Duration, Digest)>>,
+}
+
+impl Memory {
+    pub(crate) fn new(world: World) -> Memory {
+        Memory {
+            sim: hashsweep_sim::Service::new(world),
+            started: Instant::now(),
+            timeout: Duration::from_secs(60),
+            upper_case: false,
+            link: Box::new(|_, _| None),
+            attempts: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            travelling: AtomicUsize::new(0),
+            answered: AtomicBool::new(false),
+            before_an_answer: AtomicUsize::new(0),
+            departures: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn in_upper_case(world: World) -> Memory {
+        Memory { upper_case: true, ..Memory::new(world) }
+    }
+
+    pub(crate) fn over(
+        link: impl Fn(u64, Duration) -> Option<Fault> + Send + Sync + 'static,
+        world: World,
+    ) -> Memory {
+        Memory { link: Box::new(link), ..Memory::new(world) }
+    }
+
+    pub(crate) fn witness(&self) -> Witness {
+        self.sim.witness()
+    }
+
+    /// Attempts that the link lost.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+
+    pub(crate) fn before_an_answer(&self) -> usize {
+        self.before_an_answer.load(Relaxed)
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn departures(&self) -> Vec<(Duration, Digest)> {
+        self.departures.lock().unwrap().clone()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the simulator's delays, on the paused clock")]
+    async fn attempt(&self, batch: &Batch) -> Result<Reply, Fault> {
+        let number = self.attempts.fetch_add(1, Relaxed) + 1;
+        let now = self.elapsed();
+        self.departures.lock().unwrap().push((now, batch.digests()[0]));
+        if let Some(fault) = (self.link)(number, now) {
+            self.lost.fetch_add(1, Relaxed);
+            return Err(fault);
+        }
+        let visit = self.sim.visit();
+        let moment = Moment { since_start: now, unix_seconds: 1_750_000_000 + now.as_secs() };
+        let response = self.sim.answer(&self.request(batch), moment);
+        let silent = response.delivery == Delivery::Never || response.delay >= self.timeout;
+        tokio::time::sleep(if silent { self.timeout } else { response.delay }).await;
+        drop(visit);
+        if silent { Err(Fault::Timeout) } else { read(&response) }
+    }
+
+    fn request(&self, batch: &Batch) -> Request {
+        let hashes: Vec<String> = batch
+            .digests()
+            .iter()
+            .map(|digest| {
+                let text = digest.to_string();
+                if self.upper_case { text.to_ascii_uppercase() } else { text }
+            })
+            .collect();
+        let body = json!({"rl": {"query": {"hash_type": batch.kind().name(), "hashes": hashes}}});
+        Request::post(BULK, body.to_string()).with_header("authorization", CREDENTIALS)
+    }
+}
+
+impl Service for Memory {
+    async fn ask(&self, batch: &Batch) -> Result<Reply, Fault> {
+        let travelling = self.travelling.fetch_add(1, Relaxed) + 1;
+        if !self.answered.load(Relaxed) {
+            self.before_an_answer.fetch_max(travelling, Relaxed);
+        }
+        let came = self.attempt(batch).await;
+        self.travelling.fetch_sub(1, Relaxed);
+        self.answered.fetch_or(came.is_ok(), Relaxed);
+        came
+    }
+}
+
+/// What the response means to a client.
+fn read(response: &Response) -> Result<Reply, Fault> {
+    let header = |name| response.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    let retry_after =
+        header("retry-after").and_then(|value| Some(Duration::from_secs(value.parse().ok()?)));
+    let body = String::from_utf8_lossy(&response.body);
+    Err(match (response.status, response.delivery) {
+        (200, Delivery::CutAfter(_)) => Fault::BrokenBody { why: "it was cut".to_owned() },
+        (200, _) => match serde_json::from_str(&body) {
+            Ok(body) => return Ok(reply(&body)),
+            Err(error) => Fault::BrokenBody { why: error.to_string() },
+        },
+        (302, _) => Fault::Redirect { to: header("location").cloned().unwrap_or_default() },
+        (400, _) => Fault::BadRequest,
+        (401, _) => Fault::Unauthorized,
+        (403, _) => Fault::Forbidden,
+        (404, _) => Fault::NotFound { looks_like_the_api: body.is_empty() },
+        (408 | 502 | 504, _) => Fault::Gateway { status: response.status },
+        (413, _) => Fault::TooLarge,
+        (429, _) if body.contains("Rate limit exceeded") => Fault::RateLimited { retry_after },
+        (429, _) => Fault::QuotaOrUnclear { retry_after },
+        (503, _) => Fault::Unavailable { retry_after, proxied: false },
+        (500, _) => Fault::Server { status: 500, proxied: false },
+        (status, _) => Fault::OtherStatus { status },
+    })
+}
+
+fn reply(body: &Value) -> Reply {
+    let texts = |name: &str| {
+        body["rl"][name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    Reply {
+        entries: body["rl"]["entries"].as_array().unwrap().iter().map(entry).collect(),
+        unknown_hashes: texts("unknown_hashes"),
+        invalid_hashes: texts("invalid_hashes"),
+    }
+}
+
+fn entry(entry: &Value) -> Entry {
+    let asked = entry["query_hash"].as_object().unwrap().values().next().unwrap();
+    let verdict: Verdict = entry["status"].as_str().unwrap().parse().unwrap();
+    let text = |name: &str| entry[name].as_str().map(str::to_owned);
+    let number = |name: &str| entry[name].as_i64();
+    Entry::Answer(Answer {
+        digest: asked.as_str().unwrap().parse().unwrap(),
+        verdict,
+        reason: if verdict == Verdict::Unknown { Some("reported".to_owned()) } else { text("reason") },
+        threat_name: text("threat_name"),
+        threat_level: number("threat_level"),
+        trust_factor: number("trust_factor"),
+        scanner_match: number("scanner_match"),
+        scanner_count: number("scanner_count"),
+        first_seen: text("first_seen"),
+        last_seen: text("last_seen"),
+        sample: Digests::default(),
+    })
+}
