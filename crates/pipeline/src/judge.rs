@@ -443,6 +443,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_that_was_on_its_way_when_a_pause_began_does_not_end_it() {
+        let mut judge = proven();
+        let now = Instant::now();
+        let slow = Err(Fault::RateLimited { retry_after: Some(Duration::from_secs(7)) });
+        judge.rule(task(&[1]), slow, now, 0.5);
+        judge.rule(task(&[2]), Ok(Reply::default()), now + Duration::from_secs(1), 0.5);
+        let until = now + Duration::from_secs(7);
+        assert_eq!((judge.paused_until(now), judge.limit(16)), (Some(until), 1));
+    }
+
+    #[tokio::test]
+    async fn a_404_that_is_an_answer_ends_a_pause_like_any_other() {
+        let mut judge = proven();
+        let now = Instant::now();
+        judge.rule(task(&[1]), Err(Fault::Unavailable { retry_after: None, proxied: false }), now, 0.5);
+        let later = now + Duration::from_secs(1);
+        judge.rule(task(&[1]), Err(Fault::NotFound { looks_like_the_api: true }), later, 0.5);
+        assert_eq!(judge.limit(16), 16);
+    }
+
+    #[tokio::test]
     async fn a_service_that_stays_down_ends_the_run() {
         let mut judge = proven();
         let start = Instant::now();

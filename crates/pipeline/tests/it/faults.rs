@@ -19,22 +19,18 @@ fn rate() -> Fault {
 }
 
 fn scripted(when: When, fault: Fault) -> World {
-    World {
-        latency: Duration::from_millis(100),
-        script: vec![Cue::new(when, fault)],
-        ..World::default()
-    }
+    World { latency: Duration::from_millis(100), script: vec![Cue::new(when, fault)], ..World::default() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn until_the_first_answer_one_request_travels_and_it_is_the_same_one() {
-    let bad_beginnings =
-        [vec![], vec![status(500)], vec![status(503)], vec![Fault::ShortBody, Fault::BadJson], vec![
-            status(502),
-            Fault::ResetMidBody,
-            rate(),
-            Fault::HangAfterCharge,
-        ]];
+    let bad_beginnings = [
+        vec![],
+        vec![status(500)],
+        vec![status(503)],
+        vec![Fault::ShortBody, Fault::BadJson],
+        vec![status(502), Fault::ResetMidBody, rate(), Fault::HangAfterCharge],
+    ];
     for beginning in bad_beginnings {
         let mut scene = Scene::recorded(&hashes(1000)).await;
         let n_bad = beginning.len();
@@ -175,14 +171,10 @@ async fn a_413_is_asked_in_halves() {
 
 #[tokio::test(start_paused = true)]
 async fn a_spent_quota_defers_the_rest_and_passes_no_limit() {
-    let account = hashsweep_sim::Account {
-        username: "u".to_owned(),
-        password: "p".to_owned(),
-        daily_quota: Some(550),
-    };
+    let account =
+        hashsweep_sim::Account { username: "u".to_owned(), password: "p".to_owned(), daily_quota: Some(550) };
     let mut scene = Scene::recorded(&hashes(2000)).await;
-    let world =
-        World { accounts: vec![account], latency: Duration::from_millis(100), ..World::default() };
+    let world = World { accounts: vec![account], latency: Duration::from_millis(100), ..World::default() };
     let service = Arc::new(Memory::new(world));
     let seen = scene.ask(&service).await;
     let halt = seen.halt.as_ref().unwrap();

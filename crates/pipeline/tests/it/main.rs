@@ -4,6 +4,8 @@
 //! trait, and a minute's pause takes no time. A few go over real HTTP ([`wire`]), where connections are what is
 //! tested. Every run of every scenario ends with the same books, checked in [`scene`].
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+
 mod answers;
 mod endings;
 mod faults;

@@ -136,8 +136,7 @@ impl Service for Memory {
 /// What the response means to a client.
 fn read(response: &Response) -> Result<Reply, Fault> {
     let header = |name| response.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-    let retry_after =
-        header("retry-after").and_then(|value| Some(Duration::from_secs(value.parse().ok()?)));
+    let retry_after = header("retry-after").and_then(|value| Some(Duration::from_secs(value.parse().ok()?)));
     let body = String::from_utf8_lossy(&response.body);
     Err(match (response.status, response.delivery) {
         (200, Delivery::CutAfter(_)) => Fault::BrokenBody { why: "it was cut".to_owned() },
@@ -162,7 +161,13 @@ fn read(response: &Response) -> Result<Reply, Fault> {
 
 fn reply(body: &Value) -> Reply {
     let texts = |name: &str| {
-        body["rl"][name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        body["rl"][name]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     Reply {
         entries: body["rl"]["entries"].as_array().unwrap().iter().map(entry).collect(),

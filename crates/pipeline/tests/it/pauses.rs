@@ -48,8 +48,7 @@ async fn one_429_makes_everybody_wait_although_others_are_answered_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn a_client_faster_than_the_limit_backs_off_instead_of_knocking() {
     let mut scene = Scene::recorded(&hashes(10_000)).await;
-    let world =
-        World { rate_limit_rps: Some(10), latency: Duration::from_millis(50), ..World::default() };
+    let world = World { rate_limit_rps: Some(10), latency: Duration::from_millis(50), ..World::default() };
     let service = Arc::new(Memory::new(world));
     let seen = scene.ask(&service).await;
     seen.is_whole();
@@ -92,10 +91,8 @@ async fn a_link_that_breaks_for_five_minutes_costs_time_and_nothing_else() {
     let mut scene = Scene::recorded(&hashes(2000)).await;
     let world = World { latency: Duration::from_millis(500), ..World::default() };
     let down = seconds(1)..seconds(301);
-    let service = Arc::new(Memory::over(
-        move |_, at| down.contains(&at).then_some(spectra::Fault::Refused),
-        world,
-    ));
+    let service =
+        Arc::new(Memory::over(move |_, at| down.contains(&at).then_some(spectra::Fault::Refused), world));
     let seen = scene.ask(&service).await;
     seen.is_whole();
     assert!(service.elapsed() < seconds(380), "{:?}", service.elapsed());
@@ -133,7 +130,7 @@ async fn requests_leave_at_the_rate_and_never_above_it() {
         assert!(window <= 51, "{window} in the second after {from:?}");
     }
     let lasted = *arrivals.last().unwrap();
-    assert!(lasted <= Duration::from_millis(11_000), "500 at 50 a second took {lasted:?}");
+    assert!(lasted <= seconds(11), "500 at 50 a second took {lasted:?}");
 }
 
 /// Cancels the token after that time.

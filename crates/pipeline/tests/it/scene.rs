@@ -4,7 +4,9 @@
 use crate::memory::Memory;
 use hashsweep_case::{Case, Freshness, NewRoot, NewSweep, Only, Order as Rows, Scope, SweepId};
 use hashsweep_model::{HashKind, Kinds, Outcome, Row, Source, Tally};
-use hashsweep_pipeline::{Asking, Ended, Gauges, Halt, Intake, Order, PipelineError, Rate, Service, now, sweep};
+use hashsweep_pipeline::{
+    Asking, Ended, Gauges, Halt, Intake, Order, PipelineError, Rate, Service, now, sweep,
+};
 use hashsweep_sim::{Verdicts, Witness};
 use hashsweep_source::list::{Layout, ListOrder};
 use hashsweep_source::{Globs, MissingRoot, OwnFiles, Root, Walk};
@@ -181,18 +183,7 @@ impl Scene {
         assert_eq!(self.case().requests(Scope::Case).unwrap(), witness.requests + lost);
         assert!(witness.max_batch() <= self.asking.batch_size);
         assert_eq!(witness.malformed, 0);
-        self.honest(seen);
-    }
-
-    fn honest(&self, seen: &Seen) {
-        let truth = Verdicts::default();
-        for row in &seen.rows {
-            if let Some(settled) = &row.answer {
-                let hash = settled.answer.digest.to_string();
-                let status = truth.status_of(&hash).unwrap().name().to_ascii_lowercase();
-                assert_eq!(settled.answer.verdict.name(), status, "{hash}");
-            }
-        }
+        seen.is_honest();
     }
 
     pub(crate) fn case(&self) -> &Case {
@@ -214,6 +205,18 @@ impl Seen {
     pub(crate) fn is_whole(&self) {
         assert_eq!((self.answered(), &self.halt), (self.tally.rows, &None), "{:?}", self.tally);
         assert!(self.tally.is_complete());
+    }
+
+    /// Every answer is the one that the simulator gives.
+    fn is_honest(&self) {
+        let truth = Verdicts::default();
+        for row in &self.rows {
+            if let Some(settled) = &row.answer {
+                let hash = settled.answer.digest.to_string();
+                let status = truth.status_of(&hash).unwrap().name().to_ascii_lowercase();
+                assert_eq!(settled.answer.verdict.name(), status, "{hash}");
+            }
+        }
     }
 }
 

@@ -106,12 +106,11 @@ async fn the_rate_holds_on_the_wire_and_is_used() {
     seen.is_whole();
     let arrivals = witness.arrivals;
     // Departures are paced; on its way a request may be late by a little.
-    let late = Duration::from_millis(40);
+    let window = Duration::from_millis(960);
     for from in &arrivals {
-        let until = *from + Duration::from_secs(1) - late;
-        let window = arrivals.iter().filter(|at| (*from..until).contains(at)).count();
-        assert!(window <= 51, "{window} in the second after {from:?}");
+        let n = arrivals.iter().filter(|at| (*from..*from + window).contains(at)).count();
+        assert!(n <= 51, "{n} in the second after {from:?}");
     }
-    let lasted = *arrivals.last().unwrap() - arrivals[0];
+    let lasted = arrivals.last().unwrap().abs_diff(arrivals[0]);
     assert!(lasted <= Duration::from_millis(1500 * 10 / 9), "75 at 50 a second took {lasted:?}");
 }
