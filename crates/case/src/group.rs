@@ -314,8 +314,7 @@ impl Group<'_> {
     /// Defers whatever is still in the queue, and says why.
     pub fn defer_rest(&mut self, sweep: SweepId, why: &str) -> Result<u64, CaseError> {
         let deferred = self.transaction.execute(
-            "UPDATE want SET state = 'deferred', reason = ?2
-             WHERE sweep = ?1 AND (state = 'pending' OR state = 'asking')",
+            "UPDATE want SET state = 'deferred', reason = ?2 WHERE sweep = ?1 AND state IN ('pending', 'asking')",
             params![sweep.0, why],
         )?;
         Ok(deferred as u64)

@@ -215,8 +215,7 @@ impl Case {
 /// once more, because what its log holds does not show in the file's header.
 fn version(connection: &Connection, path: &Path) -> Result<Option<i64>, CaseError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let n_objects: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let n_objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (pragma("application_id")?, pragma("user_version")?) {
         (APPLICATION_ID, VERSION) => Ok(Some(VERSION)),
         (APPLICATION_ID, found) if found > VERSION => Err(CaseError::Newer { path: path.to_owned(), found }),
@@ -241,7 +240,8 @@ fn refuse_foreign(path: &Path) -> Result<(), CaseError> {
     let file = File::open(path).map_err(io(path))?;
     file.take(72).read_to_end(&mut head).map_err(io(path))?;
     let is_sqlite = head.starts_with(b"SQLite format 3\0");
-    let word = |at: usize| head.get(at..at + 4).map(|b| i64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
+    let word =
+        |at: usize| head.get(at..at + 4).map(|b| i64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
     // The schema cookie, which counts changes of the schema, and the application's mark. A case whose very first
     // transaction is still in its log has an empty file, or a header with neither.
     match (word(40), word(68)) {

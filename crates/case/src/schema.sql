@@ -101,8 +101,8 @@ CREATE TABLE want (
     attempt INTEGER REFERENCES attempt,         -- the attempt that settled it
     PRIMARY KEY (sweep, kind, digest)
 ) WITHOUT ROWID;
--- Spelt with OR, and so must be a query over both states: SQLite proves that a query stays within a partial index
--- from one side of an OR or from the same words, never from an IN.
+-- Spelt with OR because SQLite must prove that a query stays within a partial index: it sees `state = 'pending'` in
+-- one side of an OR, but not in an IN; then every claim would walk over all that is settled.
 CREATE INDEX queue ON want (sweep, state, kind, digest) WHERE state = 'pending' OR state = 'asking';
 
 -- Every row with what became of it. A digest still in the queue is owed: deferred.

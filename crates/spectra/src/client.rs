@@ -1,12 +1,11 @@
 //! One attempt over HTTP.
 
-use crate::endpoint::without_userinfo;
 use crate::wire::{self, Reply};
 use crate::{Credentials, Endpoint, Fault};
 use hashsweep_model::Batch;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Proxy, Response, StatusCode, redirect};
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -196,31 +195,36 @@ fn fault_of_send(error: &reqwest::Error) -> Fault {
     if error.is_dns() {
         return Fault::Dns;
     }
-    let mut cause = error.source();
+    let mut cause = cause_of(error);
     while let Some(inner) = cause {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
             return Fault::Tls { why: tls.to_string() };
         }
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            if let Some(tls) = io.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
-                return Fault::Tls { why: tls.to_string() };
-            }
-            if io.kind() == std::io::ErrorKind::ConnectionRefused {
-                return Fault::Refused;
-            }
+        let io = inner.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return Fault::Refused;
         }
-        cause = inner.source();
+        cause = cause_of(inner);
     }
     Fault::NoConnection { why: innermost(error) }
 }
 
 /// The last cause, which names the trouble; the outer ones repeat the URL.
-fn innermost(error: &dyn std::error::Error) -> String {
+fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
-    while let Some(inner) = last.source() {
+    while let Some(inner) = cause_of(last) {
         last = inner;
     }
     last.to_string()
+}
+
+/// What an error wraps. An `io::Error` passes over the error that it wraps and names that one's cause as its own,
+/// and the TLS library's error comes wrapped in two of them.
+fn cause_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }
 
 /// No source promises `Retry-After`; if it comes in seconds it is honoured, capped. The date form needs a clock
@@ -235,7 +239,14 @@ fn location(headers: &HeaderMap) -> String {
     let Some(target) = headers.get(LOCATION) else { return "an address it does not name".to_owned() };
     let target = String::from_utf8_lossy(target.as_bytes());
     let target = target.split(['?', '#']).next().unwrap_or_default();
-    without_userinfo(target).chars().take(MAX_TARGET_CHARS).collect()
+    let start = target.find("//").map_or(target.len(), |at| at + 2);
+    let end = target[start..].find('/').map_or(target.len(), |at| start + at);
+    let (scheme, path) = (&target[..start], &target[end..]);
+    let authority = match target[start..end].rsplit_once('@') {
+        Some((_, host)) => format!("[redacted]@{host}"),
+        None => target[start..end].to_owned(),
+    };
+    format!("{scheme}{authority}{path}").chars().take(MAX_TARGET_CHARS).collect()
 }
 
 fn is_empty_or_json(body: &[u8]) -> bool {
@@ -245,4 +256,31 @@ fn is_empty_or_json(body: &[u8]) -> bool {
 /// `{"message": "Rate limit exceeded"}` in any letter case (vendor, troubleshooting: 429).
 fn names_the_rate(body: &[u8]) -> bool {
     String::from_utf8_lossy(body).to_ascii_lowercase().contains("rate limit exceeded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxied(url: &str, proxy: Option<&str>, environment_proxy: bool) -> bool {
+        let settings = Settings {
+            endpoint: Endpoint::parse(url).unwrap(),
+            credentials: None,
+            ca_cert_pem: None,
+            proxy: proxy.map(str::to_owned),
+            environment_proxy,
+            timeout: Duration::from_secs(1),
+            concurrency: 1,
+        };
+        Client::new(settings).unwrap().proxied
+    }
+
+    #[test]
+    fn a_5xx_may_be_a_gateways_only_where_a_proxy_is_used() {
+        let (service, loopback) = ("https://service.invalid", "http://127.0.0.1:9");
+        assert!(proxied(service, None, true));
+        assert!(proxied(service, Some("http://proxy.invalid:3128"), false));
+        assert!(!proxied(service, None, false));
+        assert!(!proxied(loopback, Some("http://proxy.invalid:3128"), true));
+    }
 }

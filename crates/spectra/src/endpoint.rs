@@ -91,7 +91,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// A text that may hold a password, made fit for an error message.
-pub(crate) fn without_userinfo(text: &str) -> String {
+fn without_userinfo(text: &str) -> String {
     match (text.find("://"), text.rfind('@')) {
         (_, None) => text.to_owned(),
         (scheme, Some(at)) => {

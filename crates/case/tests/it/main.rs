@@ -1,0 +1,152 @@
+//! The case from outside, as the pipeline and the reports use it; what a person may do to its file is done with
+//! SQLite by hand.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+
+mod answers;
+mod claims;
+mod law;
+mod ledger;
+mod opening;
+mod rows;
+
+use hashsweep_case::{Case, Claimed, Fate, Freshness, NewRoot, NewSweep, RunId, SweepId};
+use hashsweep_model::{
+    Answer, Digest, Digests, HashKind, Outcome, Place, Quota, Seen, Sighting, Source, Stamp, Verdict,
+};
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// A case in a directory of its own, with one sweep and its first run.
+struct World {
+    /// Dropping it deletes the case.
+    directory: TempDir,
+    path: PathBuf,
+    case: Case,
+    sweep: SweepId,
+    run: RunId,
+}
+
+impl World {
+    fn new() -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.case");
+        let mut case = Case::open(&path).unwrap();
+        let (sweep, run) = begin(&mut case);
+        World { directory, path, case, sweep, run }
+    }
+
+    fn at(&self) -> (SweepId, RunId) {
+        (self.sweep, self.run)
+    }
+
+    /// What a kill leaves behind, opened again.
+    fn killed(self) -> World {
+        let World { directory, path, case, sweep, run } = self;
+        drop(case);
+        World { case: Case::open(&path).unwrap(), directory, path, sweep, run }
+    }
+
+    /// Another sweep, at work from now on.
+    fn next_sweep(&mut self) {
+        (self.sweep, self.run) = begin(&mut self.case);
+    }
+
+    fn record(&mut self, rows: &[Sighting]) -> u64 {
+        self.record_fresh(rows, &Freshness::NOTHING)
+    }
+
+    fn record_fresh(&mut self, rows: &[Sighting], fresh: &Freshness) -> u64 {
+        let sweep = self.sweep;
+        self.case.group(|group| group.record(sweep, rows, fresh)).unwrap()
+    }
+
+    fn claim(&mut self, n: usize, size: usize, also_partial: bool) -> Vec<Claimed> {
+        let at = self.at();
+        self.case.group(|group| group.claim(at, n, size, also_partial, Stamp(10))).unwrap()
+    }
+
+    /// Everything that waits, answered with one verdict at one moment.
+    fn answer_all(&mut self, verdict: Verdict, now: Stamp) {
+        for claimed in self.claim(1000, 100, true) {
+            let fates: Vec<_> = claimed
+                .batch
+                .digests()
+                .iter()
+                .map(|digest| (*digest, Fate::Answered(Answer::bare(*digest, verdict))))
+                .collect();
+            self.settle(&claimed, &fates, now);
+        }
+    }
+
+    fn settle(&mut self, claimed: &Claimed, fates: &[(Digest, Fate)], now: Stamp) {
+        let at = self.at();
+        let n = claimed.batch.len() as u64;
+        self.case
+            .group(|group| {
+                group.mark_sent(claimed.attempt, now)?;
+                group.book(
+                    claimed.attempt,
+                    "200",
+                    Quota { charged_max: n, charged_min: 0, in_doubt: 0 },
+                    now,
+                )?;
+                group.settle(at, claimed.attempt, fates, Source::Service, now)
+            })
+            .unwrap();
+    }
+
+    /// Distinct digests with this outcome.
+    fn digests_of(&self, outcome: Outcome) -> u64 {
+        self.case.tally(self.sweep).unwrap().digests_of(outcome)
+    }
+
+    /// The same file by hand.
+    fn by_hand(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(&self.path).unwrap()
+    }
+}
+
+fn begin(case: &mut Case) -> (SweepId, RunId) {
+    let new = NewSweep {
+        command: "scan".into(),
+        settings: "{}".into(),
+        roots: vec![NewRoot { given: b"/x".to_vec(), opened: "/x".into() }],
+    };
+    case.group(|group| {
+        let sweep = group.begin_sweep(&new, Stamp(1))?;
+        Ok((sweep, group.begin_run(sweep, Stamp(2))?))
+    })
+    .unwrap()
+}
+
+/// Every earlier answer counts.
+fn everything() -> Freshness {
+    let mut fresh = Freshness::NOTHING;
+    for verdict in Verdict::WORST_FIRST {
+        fresh.accept_since(verdict, Stamp(i64::MIN));
+    }
+    fresh
+}
+
+/// Never the same for two numbers.
+fn digest(kind: HashKind, n: u32) -> Digest {
+    let mut bytes = vec![0; kind.n_bytes()];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    Digest::from_bytes(&bytes).unwrap()
+}
+
+fn sha1(n: u32) -> Digest {
+    digest(HashKind::Sha1, n)
+}
+
+fn file(path: &str, digest: Digest) -> Sighting {
+    let digests = Digests::default().with(digest);
+    let seen = Seen::Read { size: 7, digests, asked: digest.kind() };
+    Sighting { root: 0, place: Place::Path(path.as_bytes().to_vec()), seen }
+}
+
+/// One file for each number.
+fn files(numbers: std::ops::Range<u32>) -> Vec<Sighting> {
+    numbers.map(|n| file(&format!("/x/{n}"), sha1(n))).collect()
+}

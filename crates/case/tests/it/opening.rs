@@ -1,0 +1,221 @@
+//! Whose file it is, who may write to it, and that nothing else is ever touched.
+
+use crate::{World, begin, files};
+use hashsweep_case::{Case, CaseError};
+use hashsweep_model::{Stamp, Verdict};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// The directory's files and their bytes.
+fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut all: Vec<_> = entries.map(|path| (path.clone(), fs::read(path).unwrap_or_default())).collect();
+    all.sort();
+    all
+}
+
+/// Both ways to open it are refused and change nothing. Beside what is `ours` the files of a case may appear.
+fn check_refused(ours: bool, make: impl FnOnce(&Path), expected: fn(&CaseError) -> bool, sentence: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("thing");
+    make(&path);
+    let before = contents(directory.path());
+    for opened in [Case::open_to_read(&path), Case::open(&path)] {
+        let error = opened.expect_err("a refusal was expected");
+        assert!(expected(&error), "{error:?}");
+        assert!(error.to_string().contains(sentence), "{error}");
+        let mut after = contents(directory.path());
+        if ours {
+            after.retain(|(path, _)| before.iter().any(|(known, _)| known == path));
+        }
+        assert!(after == before, "something was changed");
+    }
+}
+
+fn foreign(path: &Path, sql: &str) {
+    rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
+fn not_a_case(error: &CaseError) -> bool {
+    matches!(error, CaseError::NotACase(_))
+}
+
+#[test]
+fn a_case_and_the_directory_made_for_it_are_private() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("made/for/a.case");
+    let mut case = Case::open(&path).unwrap();
+    let _ = begin(&mut case);
+    for file in Case::files_of(&path).iter().filter(|file| file.exists()) {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+    for made in ["made", "made/for"] {
+        assert_eq!(mode(&directory.path().join(made)), 0o700);
+    }
+    let beside = fs::read_dir(directory.path().join("made/for")).unwrap();
+    let known = Case::files_of(&path);
+    assert!(beside.map(|entry| entry.unwrap().path()).all(|path| known.contains(&path)));
+}
+
+#[test]
+fn one_writes_while_others_read() {
+    let mut world = World::new();
+    assert!(matches!(Case::open(&world.path), Err(CaseError::InUse(_))));
+    let reader = Case::open_to_read(&world.path).unwrap();
+    world.record(&files(0..3));
+    assert_eq!(reader.tally(world.sweep).unwrap().rows, 3);
+    assert!(matches!(Case::open(&world.path), Err(CaseError::InUse(_))), "a reader let go of the lock");
+    let World { directory: _directory, path, case, .. } = world;
+    drop(case);
+    assert!(Case::open(&path).is_ok());
+}
+
+#[test]
+fn what_is_read_beside_a_writer_adds_up_at_every_moment() {
+    let mut world = World::new();
+    let (path, sweep) = (world.path.clone(), world.sweep);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let counting = scope.spawn(|| {
+            let reader = Case::open_to_read(&path).unwrap();
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(reader.tally(sweep).unwrap().check(), Ok(()));
+            }
+        });
+        for n in 0..100 {
+            world.record(&files(n * 10..n * 10 + 10));
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        counting.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_not_a_case_is_refused_and_left_alone() {
+    check_refused(false, |path| fs::write(path, "a text").unwrap(), not_a_case, "is not a hashsweep case");
+    check_refused(false, |path| fs::write(path, [0; 4096]).unwrap(), not_a_case, "left untouched");
+    check_refused(false, |path| fs::write(path, b"SQLite format 3\0").unwrap(), not_a_case, "");
+    check_refused(false, |path| fs::create_dir(path).unwrap(), not_a_case, "");
+    check_refused(
+        false,
+        |path| foreign(path, "PRAGMA application_id = 7; CREATE TABLE t (a)"),
+        not_a_case,
+        "",
+    );
+    check_refused(
+        false,
+        |path| foreign(path, "CREATE TABLE t (a); INSERT INTO t VALUES (1)"),
+        not_a_case,
+        "",
+    );
+    check_refused(false, |path| foreign(path, "CREATE TABLE t (a); PRAGMA user_version = 1"), not_a_case, "");
+}
+
+#[test]
+fn a_fifo_is_refused_and_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("fifo");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    assert!(matches!(Case::open(&path), Err(CaseError::NotACase(_))));
+    assert!(matches!(Case::open_to_read(&path), Err(CaseError::NotACase(_))));
+}
+
+/// Whose it is shows only in its log, because the file itself is still empty of tables.
+#[test]
+fn another_programs_database_is_refused_before_its_first_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("theirs.db");
+    let theirs = rusqlite::Connection::open(&path).unwrap();
+    theirs.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE t (a)").unwrap();
+    assert!(matches!(Case::open(&path), Err(CaseError::NotACase(_))));
+    let tables: i64 = theirs.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[test]
+fn an_empty_file_becomes_a_case() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("empty");
+    fs::write(&path, "").unwrap();
+    begin(&mut Case::open(&path).unwrap());
+    assert_eq!(Case::open_to_read(&path).unwrap().sweep_ids().unwrap().len(), 1);
+}
+
+#[test]
+fn a_case_that_is_not_there_is_not_made_by_reading() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("none");
+    assert!(matches!(Case::open_to_read(&path), Err(CaseError::Missing(_))));
+    assert!(contents(directory.path()).is_empty());
+}
+
+#[test]
+fn a_truncated_case_is_refused_and_left_alone() {
+    let mut world = World::new();
+    world.record(&files(0..2000));
+    let World { directory: _directory, path, case, .. } = world;
+    drop(case);
+    let whole = fs::read(&path).unwrap();
+    assert!(whole.len() > 100_000, "the log was not written back");
+    for keep in [20, 72, 4096, 5000, whole.len() / 2, whole.len() - 4096] {
+        let cut = |path: &Path| fs::write(path, &whole[..keep]).unwrap();
+        let damaged = |error: &CaseError| matches!(error, CaseError::Damaged(_) | CaseError::NotACase(_));
+        check_refused(true, cut, damaged, "");
+    }
+}
+
+#[test]
+fn a_case_of_a_newer_version_is_refused_and_left_alone() {
+    let newer = |path: &Path| {
+        drop(Case::open(path).unwrap());
+        foreign(path, "PRAGMA user_version = 2");
+    };
+    let expected = |error: &CaseError| matches!(error, CaseError::Newer { found: 2, .. });
+    check_refused(true, newer, expected, "was written by a newer hashsweep (schema 2, this one knows 1)");
+}
+
+#[test]
+fn a_case_belongs_to_one_service() {
+    let mut world = World::new();
+    assert_eq!(world.case.service().unwrap(), None);
+    world.case.belong_to("data.example").unwrap();
+    world.case.belong_to("data.example").unwrap();
+    let refused = world.case.belong_to("simulator").unwrap_err();
+    assert!(refused.to_string().contains("belongs to data.example, not to simulator"), "{refused}");
+    let world = world.killed();
+    assert_eq!(world.case.service().unwrap().as_deref(), Some("data.example"));
+}
+
+#[test]
+fn a_group_that_fails_leaves_nothing_behind() {
+    let mut world = World::new();
+    let sweep = world.sweep;
+    let failed: Result<(), CaseError> = world.case.group(|group| {
+        group.record(sweep, &files(0..5), &hashsweep_case::Freshness::NOTHING)?;
+        Err(CaseError::NoSweep)
+    });
+    assert!(failed.is_err());
+    assert_eq!(world.case.tally(sweep).unwrap().rows, 0);
+    assert_eq!(world.record(&files(0..5)), 5);
+}
+
+#[test]
+fn the_ordinary_sqlite3_reads_the_result_view() {
+    let mut world = World::new();
+    world.record(&files(0..3));
+    world.answer_all(Verdict::Known, Stamp(5));
+    let sql = "SELECT outcome, verdict, count(*) FROM result GROUP BY 1, 2";
+    // Not every machine has it; the view is read with the SQLite inside as well.
+    if let Ok(output) = std::process::Command::new("sqlite3").arg(&world.path).arg(sql).output() {
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "answered|known|3\n", "{output:?}");
+    }
+    let inside: (String, String, i64) =
+        world.by_hand().query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    assert_eq!(inside, ("answered".into(), "known".into(), 3));
+}
