@@ -3,7 +3,7 @@
 
 use crate::args::{self, Emit, FailOn, Format, Gap};
 use crate::config::{Config, home};
-use crate::stored::{StoredSending, path_text, stamp, text_path};
+use crate::json::{path_text, stamp, text_path};
 use anyhow::{Context, bail};
 use hashsweep_case::Freshness;
 use hashsweep_model::{Kinds, Source, Stamp, Verdict};
@@ -224,6 +224,19 @@ impl Sending {
         };
         Ok(Sending { service, identity, source, asking, timeout, fresh: freshness(typed, now()) })
     }
+}
+
+/// How the service was asked. Absent is the default.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct StoredSending {
+    pub(crate) simulated: bool,
+    pub(crate) api_url: Option<String>,
+    pub(crate) ca_cert: Option<String>,
+    pub(crate) rate: Option<String>,
+    pub(crate) concurrency: Option<usize>,
+    pub(crate) batch_size: Option<u8>,
+    pub(crate) timeout_seconds: Option<f64>,
+    pub(crate) give_up_after_seconds: Option<f64>,
 }
 
 /// What of the command line a sweep stores: no proxy (it may hold a password), no credentials.

@@ -2,14 +2,12 @@
 //! secret.
 
 use crate::args::{Emit, Format};
-use crate::settings::{Ending, Filters, Outputs, Target};
+use crate::json::{path_text, text_path};
+use crate::settings::{Ending, Filters, Outputs, StoredSending, Target};
 use anyhow::Context;
-use hashsweep_model::Stamp;
-use hashsweep_report::safe;
+use hashsweep_source::list::{ColumnChoice, ListOrder};
 use serde::{Deserialize, Serialize};
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Raised when an older hashsweep would misread what is stored.
 const VERSION: u32 = 1;
@@ -31,19 +29,6 @@ pub(crate) struct Stored {
 pub(crate) struct StoredList {
     pub(crate) column: Option<String>,
     pub(crate) hash_type: Option<String>,
-}
-
-/// How the service was asked. Absent is the default.
-#[derive(Clone, Default, Serialize, Deserialize)]
-pub(crate) struct StoredSending {
-    pub(crate) simulated: bool,
-    pub(crate) api_url: Option<String>,
-    pub(crate) ca_cert: Option<String>,
-    pub(crate) rate: Option<String>,
-    pub(crate) concurrency: Option<usize>,
-    pub(crate) batch_size: Option<u8>,
-    pub(crate) timeout_seconds: Option<f64>,
-    pub(crate) give_up_after_seconds: Option<f64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,6 +73,17 @@ impl Stored {
         Ok(stored)
     }
 
+    /// How one list of the sweep is read.
+    pub(crate) fn list_order(&self, path: &Path) -> anyhow::Result<ListOrder> {
+        let chosen = self.list.as_ref();
+        let column = chosen.and_then(|list| list.column.as_deref()).map(|text| match text.parse() {
+            Ok(number) if number > 0 => ColumnChoice::Index(number),
+            _ => ColumnChoice::Name(text.to_owned()),
+        });
+        let hash_type = chosen.and_then(|list| list.hash_type.as_deref()).map(str::parse).transpose()?;
+        Ok(ListOrder { path: path.to_owned(), kinds: self.kinds.parse()?, column, hash_type })
+    }
+
     /// Where the sweep's own reports went.
     pub(crate) fn targets(&self) -> Vec<Target> {
         let target = |output: &StoredOutput| match output.path.as_str() {
@@ -95,33 +91,5 @@ impl Stored {
             text => Target::File(text_path(text), output.format),
         };
         self.outputs.iter().map(target).collect()
-    }
-}
-
-/// A path as JSON text, losslessly.
-pub(crate) fn path_text(path: &Path) -> String {
-    safe::text(path.as_os_str().as_bytes()).into_owned()
-}
-
-/// The path of [`path_text`].
-pub(crate) fn text_path(text: &str) -> PathBuf {
-    PathBuf::from(OsString::from_vec(safe::decode(text)))
-}
-
-/// A moment in JSON.
-pub(crate) mod stamp {
-    use super::Stamp;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde hands over a reference")]
-    pub(crate) fn serialize<S: Serializer>(stamp: &Option<Stamp>, to: S) -> Result<S::Ok, S::Error> {
-        match stamp {
-            Some(Stamp(millis)) => to.serialize_some(millis),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Stamp>, D::Error> {
-        Ok(Option::<i64>::deserialize(from)?.map(Stamp))
     }
 }

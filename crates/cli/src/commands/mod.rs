@@ -6,6 +6,7 @@ mod quota;
 mod report;
 mod resume;
 mod scan;
+mod spool;
 mod sweep;
 mod written;
 

@@ -4,9 +4,11 @@ use super::sweep::Ready;
 use crate::args::Scan;
 use crate::exit::Exit;
 use crate::outputs::{self, Open};
-use crate::settings::{Ending, Filters, Outputs, Sending, absolute, case_path, roots, to_store};
+use crate::settings::{
+    Ending, Filters, Outputs, Sending, StoredSending, absolute, case_path, roots, to_store,
+};
 use crate::shell::Terminal;
-use crate::stored::{Stored, StoredSending};
+use crate::stored::Stored;
 use hashsweep_case::{Case, NewRoot, NewSweep, StoredRoot};
 use hashsweep_model::Kinds;
 use hashsweep_pipeline::{Intake, now};

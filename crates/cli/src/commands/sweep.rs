@@ -63,7 +63,7 @@ impl Ready {
         close(&mut case, run, exit)?;
         written::write_all(&case, sweep, &outputs, open, terminal, simulated)?;
         if tally.is_complete() {
-            super::list::drop_spools(&case.sweep(Some(sweep))?);
+            super::spool::drop_spools(&case.sweep(Some(sweep))?);
         }
         if let Some(halt) = &halt {
             say(format!(

@@ -100,7 +100,7 @@ fn enriched(
     let stored = Stored::parse(&sweep.settings)?;
     let mut lists = Vec::new();
     for root in &sweep.roots {
-        let order = super::list::order(&root.opened, &stored)?;
+        let order = stored.list_order(&root.opened)?;
         let layout = list::recognise(&order)?;
         lists.push(Source { given: &root.given, order, layout, root });
     }
@@ -234,7 +234,7 @@ fn split_line(line: &[u8]) -> (&[u8], &[u8]) {
 
 fn names(sweep: &Sweep) -> ListNames {
     let name = |root: &StoredRoot| match root.given.as_slice() {
-        b"-" => super::list::STDIN.to_vec(),
+        b"-" => super::spool::STDIN.to_vec(),
         given => given.to_vec(),
     };
     ListNames::new(sweep.roots.iter().map(name).collect())
