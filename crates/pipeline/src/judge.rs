@@ -17,6 +17,11 @@ const BROKEN_BUDGET: u8 = 2;
 /// Asks after the first that a batch may spend on 500, 502 and 504: four, backed off, outlast a restart.
 const SERVER_BUDGET: u8 = 4;
 
+/// Failed attempts without one answer between them, from which on the trouble is the service's and not a batch's:
+/// everybody pauses, so that an outage does not burn the budget of every batch in the queue. Three, because two
+/// batches may be unlucky at once.
+const GENERAL_TROUBLE: u32 = 3;
+
 /// The first wait after a fault: short enough not to be noticed, long enough for a dropped connection to clear.
 const BACKOFF_BASE: Duration = Duration::from_millis(500);
 
@@ -120,6 +125,8 @@ pub(crate) struct Judge {
     paused_until: Option<Instant>,
     /// The first fault since the last answer.
     trouble_since: Option<Instant>,
+    /// Attempts that failed since the last answer, those that only said "slow down" apart.
+    failures: u32,
     halt: Option<Halt>,
 }
 
@@ -132,6 +139,7 @@ impl Judge {
             streak: 0,
             paused_until: None,
             trouble_since: None,
+            failures: 0,
             halt: None,
         }
     }
@@ -180,6 +188,7 @@ impl Judge {
     fn is_well(&mut self, now: Instant) {
         self.proven = true;
         self.trouble_since = None;
+        self.failures = 0;
         if self.paused_until(now).is_none() {
             self.streak = 0;
         }
@@ -221,18 +230,17 @@ impl Judge {
                     let wait = backoff(u32::from(*spent), dice);
                     ruling.again.push((task, now + wait));
                 }
+                self.failures += 1;
+                if self.failures >= GENERAL_TROUBLE {
+                    self.pause(now, None, dice);
+                }
             }
             Remedy::SlowDown { .. } if fault.is_unreachable() && !self.proven => {
                 self.stop(HaltKind::Unreachable, fault, &task, ruling);
             }
             Remedy::SlowDown { retry_after } => {
-                // What was already on its way when the pause began only confirms it.
-                if self.paused_until(now).is_none() {
-                    self.streak += 1;
-                    let wait = backoff(self.streak, dice).max(retry_after.unwrap_or_default());
-                    self.paused_until = Some(now + wait);
-                }
-                ruling.again.push((task, self.paused_until.unwrap_or(now)));
+                let until = self.pause(now, retry_after, dice);
+                ruling.again.push((task, until));
             }
             Remedy::Split if !self.proven && *fault == Fault::BadRequest => {
                 self.stop(HaltKind::Refused, fault, &task, ruling);
@@ -274,6 +282,17 @@ impl Judge {
                 after_an_answer: self.proven,
             });
         }
+    }
+
+    /// Everybody waits. What was already on its way when a pause began only confirms it.
+    fn pause(&mut self, now: Instant, retry_after: Option<Duration>, dice: f64) -> Instant {
+        if let Some(until) = self.paused_until(now) {
+            return until;
+        }
+        self.streak += 1;
+        let until = now + backoff(self.streak, dice).max(retry_after.unwrap_or_default());
+        self.paused_until = Some(until);
+        until
     }
 
     /// Nothing more is asked. The first reason stays: what was on its way may fail differently.
@@ -461,6 +480,24 @@ mod tests {
         let later = now + Duration::from_secs(1);
         judge.rule(task(&[1]), Err(Fault::NotFound { looks_like_the_api: true }), later, 0.5);
         assert_eq!(judge.limit(16), 16);
+    }
+
+    #[tokio::test]
+    async fn failures_without_an_answer_between_them_pause_everybody() {
+        let mut judge = proven();
+        let now = Instant::now();
+        let failed = || Err(Fault::Server { status: 500, proxied: false });
+        for n in 1..=2 {
+            judge.rule(task(&[n]), failed(), now, 0.5);
+            assert_eq!((judge.paused_until(now), judge.limit(16)), (None, 16));
+        }
+        judge.rule(task(&[3]), failed(), now, 0.5);
+        let until = judge.paused_until(now).unwrap();
+        assert_eq!(judge.limit(16), 1);
+        judge.rule(task(&[4]), Ok(Reply::default()), until, 0.5);
+        assert_eq!((judge.paused_until(until), judge.limit(16)), (None, 16));
+        judge.rule(task(&[5]), failed(), until, 0.5);
+        assert_eq!(judge.paused_until(until), None);
     }
 
     #[tokio::test]
