@@ -90,7 +90,12 @@ pub enum CaseError {
         /// The system's words.
         source: std::io::Error,
     },
-    /// The database said no: a full disk, for example.
+    /// No room for more.
+    #[error(
+        "the disk that holds the case is full; what was confirmed before is safe in it\n  hint: make room, then 'hashsweep resume'"
+    )]
+    DiskFull,
+    /// The database said no.
     #[error("the case cannot be written or read: {0}")]
     Database(rusqlite::Error),
 }
@@ -101,6 +106,7 @@ impl From<rusqlite::Error> for CaseError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 CaseError::Damaged(error.to_string())
             }
+            Some(ErrorCode::DiskFull) => CaseError::DiskFull,
             _ => CaseError::Database(error),
         }
     }

@@ -3,7 +3,7 @@
 use crate::lab::{Beside, Lab, Run, number, rows};
 use hashsweep_sim::World;
 use rustix::process::{Pid, Signal, kill_process};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A tree whose walk takes a while: big enough files, many of them.
@@ -143,4 +143,27 @@ fn two_runs_do_not_share_a_case_unknowingly() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(service.witness().requests, 1);
+}
+
+#[test]
+fn a_full_disk_is_said_and_resume_goes_on_when_there_is_room() {
+    let lab = Lab::new();
+    tree(&lab, 3000, 32);
+    std::fs::create_dir(lab.path("small")).unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=700k", "tmpfs"]).arg(lab.path("small"));
+    if !mount.status().is_ok_and(|status| status.success()) {
+        eprintln!("NOT TESTED: a full disk needs the right to mount one");
+        return;
+    }
+    let full = lab.run(["scan", "tree", "--offline", "--case", "small/c.db", "-o", "o.csv"]);
+    // Copied away before any assertion, so that the mount does not outlive the test.
+    let copied =
+        Command::new("cp").args(["-r", "small", "roomy"]).current_dir(lab.path(".")).status().unwrap();
+    assert!(Command::new("umount").arg(lab.path("small")).status().unwrap().success());
+    full.exits(2).says("the disk that holds the case is full").says("resume");
+    assert!(copied.success());
+    lab.run(["resume", "--case", "roomy/c.db", "--offline"]).exits(3);
+    assert_eq!(number(&lab.totals(&lab.path("roomy/c.db"))["rows"]), 3000);
+    assert_eq!(rows(&std::fs::read(lab.path("o.csv")).unwrap()).len(), 3000);
 }
