@@ -174,14 +174,24 @@ impl Case {
         Ok(())
     }
 
-    /// The highest row number of a list that is recorded, 0 for none.
-    pub fn recorded_lines(&self, sweep: SweepId, root: u32) -> Result<u64, CaseError> {
-        let highest: Option<i64> = self.connection.query_row(
-            "SELECT max(line) FROM sighting WHERE sweep = ?1 AND root = ?2",
-            params![sweep.0, root],
-            |row| row.get(0),
+    /// The recorded rows of a list in their order: the row's number and its digest, or why it has none.
+    pub fn recorded_list(
+        &self,
+        sweep: SweepId,
+        root: u32,
+        mut each: impl FnMut(u64, Result<&[u8], &str>),
+    ) -> Result<(), CaseError> {
+        let mut rows = self.connection.prepare(
+            "SELECT line, coalesce(md5, sha1, sha256), coalesce(reason, '') FROM sighting
+             WHERE sweep = ?1 AND root = ?2 AND line IS NOT NULL ORDER BY seq",
         )?;
-        Ok(highest.map_or(0, count))
+        let mut rows = rows.query(params![sweep.0, root])?;
+        while let Some(row) = rows.next()? {
+            let digest = row.get_ref(1)?.as_blob_or_null().map_err(|e| CaseError::Damaged(e.to_string()))?;
+            let reason = row.get_ref(2)?.as_str().map_err(|e| CaseError::Damaged(e.to_string()))?;
+            each(count(row.get(0)?), digest.ok_or(reason));
+        }
+        Ok(())
     }
 }
 

@@ -36,7 +36,7 @@ impl Config {
         };
         let Some((text, private)) = read(&path)? else { return Ok(Config::default()) };
         let config: Config = parse(&path, &text)?;
-        if config.password.is_some() {
+        if config.password.is_some() || config.proxy.as_ref().is_some_and(|proxy| proxy.contains('@')) {
             refuse_shared(&path, private)?;
         }
         Ok(config)
@@ -96,10 +96,18 @@ fn refuse_shared(path: &Path, private: bool) -> anyhow::Result<()> {
     bail!("{0} holds a password and others can read it\n  hint: chmod 600 {0}", path.display())
 }
 
-/// toml's own message quotes the line, which may be the password's; only its place and its sentence are said.
+/// toml's own message quotes the line, and what it says of a wrong type names the value: either may be the
+/// password. Only the place is said then.
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> anyhow::Result<T> {
     toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        anyhow::anyhow!("{}, line {line}: {}", path.display(), e.message())
+        let names_a_value = ["invalid type", "invalid value", "invalid length"];
+        let what = match e.message() {
+            message if names_a_value.iter().any(|words| message.contains(words)) => {
+                "a value of the wrong type"
+            }
+            message => message,
+        };
+        anyhow::anyhow!("{}, line {line}: {what}", path.display())
     })
 }

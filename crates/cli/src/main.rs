@@ -22,9 +22,14 @@ fn main() -> ExitCode {
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
-            // clap prints help to stdout and trouble to stderr; a closed pipe is a normal end.
+            if usage.use_stderr() {
+                // What was typed may be a file's name, and a file's name may be anything.
+                shell::say(shell::lines_safe(&usage.render().to_string()));
+                return Exit::CouldNotRun.into();
+            }
+            // Help and version go to stdout; a closed pipe is a normal end.
             let _ = usage.print();
-            return if usage.use_stderr() { Exit::CouldNotRun.into() } else { ExitCode::SUCCESS };
+            return ExitCode::SUCCESS;
         }
     };
     shell::say_errors_of(commands::run(cli)).into()

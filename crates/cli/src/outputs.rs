@@ -27,14 +27,19 @@ enum Place {
     Beside { target: PathBuf, file: NamedTempFile },
 }
 
-/// Opens all of them, or none.
-pub(crate) fn open(outputs: &Outputs) -> anyhow::Result<Vec<Open>> {
+/// Opens all of them, or none. What is in use (the case, the lists that are read) is no place for a report.
+pub(crate) fn open(outputs: &Outputs, in_use: &[PathBuf]) -> anyhow::Result<Vec<Open>> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let in_use: Vec<PathBuf> = in_use.iter().map(|path| real(path)).collect();
     outputs
         .targets
         .iter()
         .map(|target| match target {
             Target::Stdout(format) => Ok(Open { format: *format, place: Place::Stdout }),
             Target::File(path, format) => {
+                if in_use.contains(&real(path)) {
+                    bail!("the output {} is the case or a list of this sweep", path.display());
+                }
                 let place = place(path, outputs.no_clobber)
                     .with_context(|| format!("open the output {}", path.display()))?;
                 Ok(Open { format: *format, place })
@@ -46,6 +51,8 @@ pub(crate) fn open(outputs: &Outputs) -> anyhow::Result<Vec<Open>> {
 fn place(path: &Path, no_clobber: bool) -> anyhow::Result<Place> {
     // A link is written through, not replaced.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    // 0666 less the umask, like any file a shell would make; a report that was private stays so.
+    let mut permissions = Permissions::from_mode(0o666);
     match target.metadata() {
         Ok(there) if there.is_dir() => bail!("it is a directory"),
         Ok(_) if no_clobber => bail!("it is there already, and --no-clobber was given"),
@@ -53,16 +60,16 @@ fn place(path: &Path, no_clobber: bool) -> anyhow::Result<Place> {
             let file = OpenOptions::new().write(true).open(&target)?;
             return Ok(Place::Straight(target, file));
         }
-        _ => {}
+        Ok(there) => permissions = there.permissions(),
+        Err(_) => {}
     }
     let directory = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(target.file_name().context("it names no file")?);
-    // 0666 less the umask, like any file a shell would make.
     let file = tempfile::Builder::new()
         .prefix(&prefix)
         .suffix(".partial")
-        .permissions(Permissions::from_mode(0o666))
+        .permissions(permissions)
         .tempfile_in(directory)?;
     Ok(Place::Beside { target, file })
 }

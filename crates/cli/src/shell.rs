@@ -46,13 +46,12 @@ impl Terminal {
 }
 
 /// Prints what went wrong and turns it into an exit code. A closed pipe is a normal end: `hashsweep … | head`.
-#[expect(clippy::print_stderr, reason = "the place where errors meet people")]
 pub(crate) fn say_errors_of(result: anyhow::Result<Exit>) -> Exit {
     match result {
         Ok(exit) => exit,
         Err(error) if is_broken_pipe(&error) => Exit::Clean,
         Err(error) => {
-            eprintln!("hashsweep: {}", lines_safe(&chained(&error)));
+            say(format!("hashsweep: {}", lines_safe(&chained(&error))));
             Exit::CouldNotRun
         }
     }
@@ -72,14 +71,14 @@ fn chained(error: &anyhow::Error) -> String {
 }
 
 /// Error texts hold file names and the service's words: no control sequence may pass, our own line breaks may.
-fn lines_safe(text: &str) -> String {
+pub(crate) fn lines_safe(text: &str) -> String {
     text.split('\n')
         .map(|line| hashsweep_report::safe::terminal(line.as_bytes()))
         .collect::<Vec<_>>()
         .join("\n")
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))

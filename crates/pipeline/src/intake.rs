@@ -4,7 +4,7 @@ use crate::clerk::{Delivery, RowsDoor};
 use crate::{Gauges, PipelineError};
 use hashsweep_case::{Case, CaseError, SweepId};
 use hashsweep_model::Sighting;
-use hashsweep_source::list::{self, Layout, ListOrder, ListRead};
+use hashsweep_source::list::{self, Layout, ListError, ListOrder, ListRead, RawRows};
 use hashsweep_source::{Recorded, Rows, Walk, Walked};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher};
@@ -29,8 +29,45 @@ pub(crate) struct Before {
     /// 128-bit hashes of root and path: at ten million rows the chance that one of them hides an unseen file is
     /// below 1e-24, and the set stays small.
     paths: HashSet<u128>,
-    /// The last recorded row of each list.
-    lines: Vec<u64>,
+    /// The beginning of each list.
+    lists: Vec<Beginning>,
+}
+
+/// The rows of a list that are recorded, as a number and a hash: they are not recorded again, but they must still
+/// be what they were, or verdicts would be joined with other rows.
+#[derive(Clone, Debug, Default)]
+struct Beginning {
+    last_row: u64,
+    halves: [DefaultHasher; 2],
+}
+
+impl Beginning {
+    fn add(&mut self, row: u64, digest: Result<&[u8], &str>) {
+        self.last_row = row;
+        for (salt, half) in (0u8..).zip(&mut self.halves) {
+            half.write_u8(salt);
+            half.write_u64(row);
+            match digest {
+                Ok(bytes) => half.write(bytes),
+                Err(reason) => half.write(reason.as_bytes()),
+            }
+        }
+    }
+
+    /// Whether the list as it stands now begins with the same rows.
+    fn holds(&self, order: &ListOrder, layout: &Layout) -> Result<bool, ListError> {
+        let mut now = Beginning::default();
+        let mut rows = RawRows::open(&order.path, layout)?;
+        while now.last_row < self.last_row {
+            let Some(row) = rows.next()? else { return Ok(false) };
+            match row.digest(layout, order.hash_type) {
+                Ok(digest) => now.add(row.number, Ok(digest.as_bytes())),
+                Err(reason) => now.add(row.number, Err(&reason.to_string())),
+            }
+        }
+        let print = |beginning: &Beginning| beginning.halves.each_ref().map(Hasher::finish);
+        Ok(print(&now) == print(self))
+    }
 }
 
 impl Before {
@@ -41,7 +78,9 @@ impl Before {
             before.paths.insert(fingerprint(root, path));
         })?;
         for root in (0u32..).take(case.sweep(Some(sweep))?.roots.len()) {
-            before.lines.push(case.recorded_lines(sweep, root)?);
+            let mut beginning = Beginning::default();
+            case.recorded_list(sweep, root, |row, digest| beginning.add(row, digest))?;
+            before.lists.push(beginning);
         }
         Ok(before)
     }
@@ -102,7 +141,11 @@ fn read_lists(
     stop: &AtomicBool,
 ) -> Result<bool, PipelineError> {
     for (root, (order, layout)) in (0u32..).zip(lists) {
-        let first_row = before.lines.get(root as usize).map_or(1, |last| last + 1);
+        let beginning = before.lists.get(root as usize).cloned().unwrap_or_default();
+        if !beginning.holds(order, layout)? {
+            return Err(PipelineError::ListChanged(order.path.clone()));
+        }
+        let first_row = beginning.last_row + 1;
         let ListRead { finished, fingerprint, .. } =
             list::read(order, layout, root, door, first_row, &gauges.source, stop)?;
         let Some(sha256) = fingerprint.filter(|_| finished) else { return Ok(false) };

@@ -256,6 +256,15 @@ impl Judge {
                 None => ruling.fates = all_failed(&task.batch, &fault.word()),
             },
             Remedy::Judge404 => match fault {
+                // Where UNKNOWN is said aloud, a 404 is no way to say it.
+                Fault::NotFound { looks_like_the_api: true } if self.proven && self.unknowns_are_reported => {
+                    if task.omitted {
+                        ruling.fates = all_failed(&task.batch, &fault.word());
+                    } else {
+                        task.omitted = true;
+                        ruling.again.push((task, now));
+                    }
+                }
                 Fault::NotFound { looks_like_the_api: true } if self.proven => {
                     ruling.fates = all_absent(&task.batch);
                     self.is_well(now);
@@ -275,7 +284,9 @@ impl Judge {
                 self.stop(kind, fault, &task, ruling);
             }
         }
-        if self.halt.is_none() && now.duration_since(trouble_since) >= self.give_up_after {
+        // Nobody asks during a pause, so one that outlasts the patience ends the run when it begins.
+        let next_ask = self.paused_until(now).unwrap_or(now);
+        if self.halt.is_none() && next_ask.duration_since(trouble_since) >= self.give_up_after {
             self.halt = Some(Halt {
                 kind: HaltKind::Unavailable,
                 fault: fault.clone(),
@@ -506,11 +517,31 @@ mod tests {
         let start = Instant::now();
         let down = || Err(Fault::Unavailable { retry_after: None, proxied: false });
         judge.rule(task(&[1]), down(), start, 1.0);
-        judge.rule(task(&[1]), down(), start + Duration::from_secs(599), 1.0);
+        judge.rule(task(&[1]), down(), start + Duration::from_secs(300), 1.0);
         assert_eq!(judge.halt(), None);
         let ruling = judge.rule(task(&[1]), down(), start + Duration::from_secs(600), 1.0);
         assert_eq!(judge.halt().unwrap().kind, HaltKind::Unavailable);
         assert_eq!(ruling.again.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_pause_that_outlasts_the_patience_ends_the_run_when_it_begins() {
+        let mut judge = proven();
+        let later = Err(Fault::Unavailable { retry_after: Some(Duration::from_secs(600)), proxied: false });
+        judge.rule(task(&[1]), later, Instant::now(), 0.5);
+        assert_eq!(judge.halt().unwrap().kind, HaltKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn a_404_is_no_answer_of_a_service_that_says_unknown_aloud() {
+        let mut judge = proven();
+        let aloud = Entry::Answer(Answer::bare(digest(1), Verdict::Unknown));
+        let reply = Reply { entries: vec![aloud], ..Reply::default() };
+        judge.rule(task(&[1]), Ok(reply), Instant::now(), 0.5);
+        let absent = || Err(Fault::NotFound { looks_like_the_api: true });
+        let mut first = judge.rule(task(&[2]), absent(), Instant::now(), 0.5);
+        let second = judge.rule(first.again.remove(0).0, absent(), Instant::now(), 0.5);
+        assert_eq!((reasons(&second), judge.halt()), (vec!["failed 404".to_owned()], None));
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The order of rooms and the doors between them.
 //!
-//! [`run::sweep`](sweep) is the story of a run on one screen. The rooms are an intake (threads that walk, hash or
+//! [`sweep`] in `run.rs` is the story of a run on one screen. The rooms are an intake (threads that walk, hash or
 //! read lists), the clerk (the only one that writes the case) and submit (one task, the only place
 //! that waits). Nothing here opens files, speaks HTTP or knows a table; it decides who does so, in which order and
 //! how often.

@@ -82,8 +82,12 @@ pub fn reconcile(batch: &Batch, reply: &Reply, unknowns_are_reported: bool) -> R
             Err(_) => nameless = true,
         }
     }
+    // Strangers and doubles cannot have been charged to this request.
+    seen.quota.charged_min = seen.quota.charged_min.min(seen.quota.charged_max);
     // Silence says "unknown" only if nothing else in the answer could have been about the missing digest.
-    let silence_is_an_answer = !unknowns_are_reported && !seen.reports_unknowns && !nameless;
+    // An answer about hashes that nobody asked is somebody else's answer.
+    let silence_is_an_answer =
+        !unknowns_are_reported && !seen.reports_unknowns && !nameless && seen.n_unasked == 0;
     for digest in batch.digests() {
         match fates.remove(digest) {
             Some(fate) => seen.fates.push((*digest, fate)),
@@ -201,7 +205,13 @@ mod tests {
         check(&reply, false, "1=suspicious 2=malicious");
         let got = reconcile(&batch(&[1, 2]), &reply, false);
         assert_eq!((got.n_doubled, got.n_unasked), (2, 1));
-        assert_eq!(got.quota, Quota { charged_max: 2, charged_min: 5, in_doubt: 0 });
+        assert_eq!(got.quota, Quota { charged_max: 2, charged_min: 2, in_doubt: 0 });
+    }
+
+    #[test]
+    fn an_answer_about_other_hashes_says_nothing_about_ours() {
+        let stranger = Reply { entries: vec![entry(9, Verdict::Malicious)], ..Reply::default() };
+        check(&stranger, false, "1=again 2=again");
     }
 
     #[test]

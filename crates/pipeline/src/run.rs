@@ -7,6 +7,7 @@ use crate::submit::{Asked, submit};
 use crate::{Asking, Gauges, Intake, Service, clock};
 use hashsweep_case::{Case, CaseError, Freshness, SweepId};
 use hashsweep_model::Source;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -62,6 +63,11 @@ pub enum PipelineError {
     /// A list cannot be read.
     #[error(transparent)]
     List(#[from] hashsweep_source::list::ListError),
+    /// A list is not what it was when its reading began.
+    #[error(
+        "{0} has changed since its first rows were read, so they cannot be told from the rest\n  hint: sweep it anew with 'hashsweep list'; 'hashsweep report' writes what was read"
+    )]
+    ListChanged(PathBuf),
     /// A bug of ours: a room panicked.
     #[error("a bug: {0}; the case holds everything up to here")]
     Room(#[from] JoinError),

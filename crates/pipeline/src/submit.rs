@@ -250,6 +250,7 @@ impl<S: Service> Submit<S> {
         if let Err(fault) = &came {
             tracing::info!(n_hashes = task.batch.len(), "{}", fault.word());
         }
+        tracing::debug!(n_hashes = task.batch.len(), in_flight = self.flights.len(), "landed");
         let now = Instant::now();
         if let Some((_, last)) = &mut self.travelled {
             *last = now;

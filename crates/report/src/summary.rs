@@ -406,10 +406,10 @@ fn listed(mut reasons: Vec<(&str, u64)>) -> String {
     let mut parts: Vec<String> = reasons
         .iter()
         .take(MAX_REASONS)
-        .map(|(reason, n)| format!("{} {}", safe::terminal(reason.as_bytes()), thousands(*n)))
+        .map(|(reason, n)| format!("{} ×{}", safe::terminal(reason.as_bytes()), thousands(*n)))
         .collect();
     if rest > 0 {
-        parts.push(format!("other reasons {}", thousands(rest)));
+        parts.push(format!("other reasons ×{}", thousands(rest)));
     }
     parts.join(", ")
 }

@@ -109,6 +109,16 @@ pub enum ListError {
         /// The hash.
         seen: String,
     },
+    /// A text without one hash in its first rows.
+    #[error(
+        "find a hash in {path:?}: it begins with {seen:?}\n  hint: a list is one hash a line, or a CSV with commas and a header; --column names the column"
+    )]
+    NoHashes {
+        /// The list.
+        path: PathBuf,
+        /// How it begins.
+        seen: String,
+    },
     /// No column holds hashes.
     #[error(
         "find a column of hashes in {path:?}: its columns are {columns}\n  hint: name one with --column NAME or --column N"

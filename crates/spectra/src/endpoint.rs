@@ -23,6 +23,9 @@ pub enum EndpointError {
         "the API URL holds a user name or password\n  hint: put credentials into SPECTRA_USERNAME and SPECTRA_PASSWORD or a credentials file"
     )]
     Userinfo,
+    /// A query or a fragment stands in it, which the API's own paths would replace.
+    #[error("the API URL holds a query or a fragment; it wants only scheme, host and perhaps a path")]
+    Query,
     /// http to somewhere else than this machine.
     #[error("plain http would send credentials in the clear to '{0}'; use https (http is for loopback only)")]
     PlainHttp(String),
@@ -38,14 +41,15 @@ impl Endpoint {
         if !base.username().is_empty() || base.password().is_some() {
             return Err(EndpointError::Userinfo);
         }
+        if base.query().is_some() || base.fragment().is_some() {
+            return Err(EndpointError::Query);
+        }
         match base.scheme() {
             "https" if base.host().is_some() => {}
             "http" if is_loopback(&base) => {}
             "http" => return Err(EndpointError::PlainHttp(base.host_str().unwrap_or("").to_owned())),
             other => return Err(EndpointError::Scheme(other.to_owned())),
         }
-        base.set_query(None);
-        base.set_fragment(None);
         if !base.path().ends_with('/') {
             let path = format!("{}/", base.path());
             base.set_path(&path);
@@ -92,6 +96,7 @@ fn is_loopback(url: &Url) -> bool {
 
 /// A text that may hold a password, made fit for an error message.
 fn without_userinfo(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
     match (text.find("://"), text.rfind('@')) {
         (_, None) => text.to_owned(),
         (scheme, Some(at)) => {
@@ -123,6 +128,8 @@ mod tests {
         check("http://example.com", Err("plain http"));
         check("http://127.0.0.1.example.com", Err("plain http"));
         check("ftp://example.com", Err("not a scheme"));
+        check("https://example.com/?token=x", Err("query or a fragment"));
+        check("https://example.com/#x", Err("query or a fragment"));
         check("example.com", Err("is not a URL"));
         check("https://u:secret@example.com", Err("SPECTRA_PASSWORD"));
     }

@@ -188,7 +188,16 @@ fn an_intake_that_goes_on_learns_what_is_recorded() {
     let mut seen = Vec::new();
     world.case.recorded(world.sweep, |root, path| seen.push((root, path.to_vec()))).unwrap();
     assert_eq!(seen, [(0, b"/a".to_vec()), (0, b"/b".to_vec())]);
-    for (root, highest) in [(0, 0), (1, 5), (2, 9), (3, 0)] {
-        assert_eq!(world.case.recorded_lines(world.sweep, root).unwrap(), highest, "root {root}");
+    let mut lines = Vec::new();
+    let listed = Sighting { root: 2, place: Place::Line(10), seen: file("/c", sha1(7)).seen };
+    world.record(&[listed]);
+    for root in 0..4 {
+        let each = |line, digest: Result<&[u8], &str>| {
+            lines.push((root, line, digest.map(<[u8]>::to_vec).map_err(str::to_owned)));
+        };
+        world.case.recorded_list(world.sweep, root, each).unwrap();
     }
+    let empty = || Err("empty".to_owned());
+    let digest = Ok(sha1(7).as_bytes().to_vec());
+    assert_eq!(lines, [(1, 4, empty()), (1, 5, empty()), (2, 9, empty()), (2, 10, digest)]);
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(hash: &Hash, terminal: &Terminal) -> anyhow::Result<Exit> {
         _ => Target::Stdout(crate::args::Format::Csv),
     };
     let outputs = Outputs { targets: vec![target], emit: None, no_clobber: hash.no_clobber, table: false };
-    let mut open = outputs::open(&outputs)?;
+    let mut open = outputs::open(&outputs, &[])?;
     let output = open.pop().context("open the manifest")?;
     let walk_roots = roots(&hash.paths, &hash.walking)?
         .into_iter()

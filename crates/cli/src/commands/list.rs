@@ -1,6 +1,6 @@
 //! `hashsweep list`: rows of hash lists.
 
-use super::spool::{is_stdin, spool};
+use super::spool::{drop_spools, is_read_once, is_stdin, spool};
 use super::sweep::Ready;
 use crate::args::List;
 use crate::exit::Exit;
@@ -34,21 +34,23 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     if list.files.iter().filter(|file| is_stdin(file)).count() > 1 {
         bail!("stdin can be read only once");
     }
-    let open = outputs::open(&outputs)?;
+    let in_use = Case::files_of(&path).into_iter().chain(list.files.iter().cloned()).collect::<Vec<_>>();
+    let open = outputs::open(&outputs, &in_use)?;
     // What cannot be recognised is said before a case is made for it; stdin has to be spooled to be looked at.
     let mut case = None;
     let mut roots = Vec::new();
     for file in &list.files {
-        let opened = if is_stdin(file) {
+        let opened = if is_read_once(file) {
             case.get_or_insert(Case::open(&path)?);
-            spool(&path)?
+            spool(file, &path)?
         } else {
             absolute(file)?
         };
         roots.push(NewRoot { given: file.as_os_str().as_bytes().to_vec(), opened });
     }
     let stored_roots: Vec<StoredRoot> = roots.iter().map(StoredRoot::from).collect();
-    let intake = intake(&stored_roots, &stored)?;
+    let intake = intake(&stored_roots, &stored).and_then(|intake| one_header(&intake).map(|()| intake));
+    let intake = intake.inspect_err(|_| drop_spools(&path, &stored_roots))?;
     let mut case = match case {
         Some(case) => case,
         None => Case::open(&path)?,
@@ -59,6 +61,25 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     let new = NewSweep { command: "list".to_owned(), settings: stored.json(), roots };
     let sweep = case.group(|group| group.begin_sweep(&new, now()))?;
     Ready { case, sweep, intake, sending, outputs, open, ending }.run(terminal)
+}
+
+/// Lists share an output, so their columns must agree; better said before a unit of quota is spent.
+fn one_header(intake: &Intake) -> anyhow::Result<()> {
+    let Intake::Lists(lists) = intake else { return Ok(()) };
+    let header = |layout: &list::Layout| match layout {
+        list::Layout::Text => None,
+        list::Layout::Csv { header, .. } => Some(header.clone()),
+    };
+    for pair in lists.windows(2) {
+        if header(&pair[0].1) != header(&pair[1].1) {
+            bail!(
+                "{} and {} have different columns, so one output cannot hold both\n  hint: sweep them one by one",
+                pair[0].0.path.display(),
+                pair[1].0.path.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The lists of a sweep, recognised.

@@ -1,7 +1,7 @@
 //! `hashsweep report`: any format again, without a request.
 
 use super::sweep::{path_bytes, resume_command};
-use super::written;
+use super::written::{self, Troubles};
 use crate::args::{Emit, Report};
 use crate::exit::Exit;
 use crate::outputs;
@@ -24,7 +24,7 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
         speed: None,
         simulated,
         interrupted: !tally.intake_finished,
-        next_step: Some(resume_command(&case)),
+        next_step: Some(resume_command(&case, sweep.id)?),
         case_path: Some(path_bytes(&case)),
     };
     let summary = Summary::new(&tally, &figures);
@@ -33,15 +33,19 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
         return Ok(Exit::of(&tally, &ending));
     }
     let outputs = Outputs::resolve(&report.output, terminal.stdout, Vec::new())?;
-    for output in outputs::open(&outputs)? {
+    let mut troubles = Troubles::default();
+    for output in outputs::open(&outputs, &Case::files_of(case.path()))? {
         let emit = outputs.emit.or(stored.emit).unwrap_or(Emit::All);
-        output.fill(|format, out| written::plain(&case, &sweep, emit, format, out))?;
+        troubles.note(output.fill(|format, out| written::plain(&case, &sweep, emit, format, out)));
     }
     if outputs.table && !terminal.talk.quiet {
-        written::table(&case, &sweep, outputs.emit.unwrap_or(Emit::Findings), terminal, simulated)?;
+        let emit = outputs.emit.unwrap_or(Emit::Findings);
+        troubles.note(written::table(&case, &sweep, emit, terminal, simulated));
     }
     if !terminal.talk.quiet {
-        summary.write(&mut std::io::stderr().lock(), terminal.stderr && terminal.colour)?;
+        // If stderr is closed there is nobody left to tell; the exit code still says it.
+        let _ = summary.write(&mut std::io::stderr().lock(), terminal.stderr && terminal.colour);
     }
+    troubles.first()?;
     Ok(Exit::of(&tally, &ending))
 }

@@ -6,11 +6,19 @@ use crate::args::Resume;
 use crate::exit::Exit;
 use crate::outputs;
 use crate::settings::{Ending, Outputs, Sending, case_path};
-use crate::shell::Terminal;
+use crate::shell::{Terminal, say};
 use crate::stored::Stored;
 use anyhow::{Context, bail};
-use hashsweep_case::{Case, SweepId};
+use hashsweep_case::{Case, Sweep, SweepId};
+use hashsweep_model::Outcome;
 use hashsweep_pipeline::Intake;
+use std::path::{Path, PathBuf};
+
+/// What no report may replace: the case and the lists of its sweep.
+fn in_use(case: &Path, sweep: &Sweep) -> Vec<PathBuf> {
+    let lists = sweep.roots.iter().filter(|_| sweep.command == "list").map(|root| root.opened.clone());
+    Case::files_of(case).into_iter().chain(lists).collect()
+}
 
 pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     let path = case_path(&resume.case, resume.sending.sim)?;
@@ -21,13 +29,18 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     let sweep = case.sweep(resume.sweep.map(SweepId))?;
     let stored = Stored::parse(&sweep.settings)?;
     let ending = Ending::resolve(&resume.ending, Some(&stored.ending));
+    let tally = case.tally(sweep.id)?;
+    if tally.intake_finished && tally.rows_of(Outcome::Deferred) + tally.rows_of(Outcome::Failed) == 0 {
+        say("this sweep owes nothing; 'hashsweep report' writes it again");
+        return Ok(Exit::of(&tally, &ending));
+    }
     let sending = Sending::resolve(&resume.sending, &stored.sending)?;
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
     let mut outputs = Outputs::resolve(&resume.output, terminal.stdout, stored.targets())?;
     outputs.emit = outputs.emit.or(stored.emit);
-    let open = outputs::open(&outputs)?;
+    let open = outputs::open(&outputs, &in_use(&path, &sweep))?;
     let intake = match (sweep.intake_finished, &stored.walking) {
         (true, _) => Intake::Finished,
         (false, Some(filters)) => {

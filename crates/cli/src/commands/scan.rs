@@ -30,7 +30,7 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
     let stored_roots: Vec<StoredRoot> = new_roots.iter().map(StoredRoot::from).collect();
     // A root that is not there is said before a case is made for it.
     check_roots(&filters.walk(walk_roots(&stored_roots), scan.hashing.hash.clone(), OwnFiles::default())?)?;
-    let open = outputs::open(&outputs)?;
+    let open = outputs::open(&outputs, &Case::files_of(&path))?;
     let mut case = Case::open(&path)?;
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;

@@ -5,14 +5,13 @@ use crate::exit::Exit;
 use crate::outputs::Open;
 use crate::progress::Progress;
 use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
-use crate::shell::{Terminal, say, steady_now, stop_on_signals};
+use crate::shell::{Terminal, lines_safe, say, steady_now, stop_on_signals};
 use anyhow::{Context, bail};
 use hashsweep_case::{Case, RunId, SweepId};
 use hashsweep_pipeline::{Ended, Gauges, Intake, Order, now, sweep};
 use hashsweep_report::{Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -33,7 +32,7 @@ impl Ready {
     pub(crate) fn run(self, terminal: &Terminal) -> anyhow::Result<Exit> {
         let Ready { case, sweep, intake, sending, outputs, open, ending } = self;
         let what = if matches!(intake, Intake::Lists(_)) { What::Rows } else { What::Files };
-        let simulated = sending.identity.as_deref() == Some(SIMULATOR);
+        let simulated = case.service()?.as_deref() == Some(SIMULATOR);
         let gauges = Arc::new(Gauges::default());
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
@@ -50,26 +49,21 @@ impl Ready {
             }
         })?;
         let elapsed = started.elapsed();
-        // A second Ctrl-C must not have to wait for anything that is still parked in the runtime.
-        runtime.shutdown_background();
         let Ended { mut case, run, halt, interrupted, reading, asking } = ended;
 
         if let Some(halt) = halt.as_ref().filter(|halt| !halt.after_an_answer && halt.kind.is_fatal()) {
             close(&mut case, run, Exit::CouldNotRun)?;
-            bail!("{}\n  what was read is kept; to go on: {}", halt.fault, resume_command(&case));
+            bail!("{}\n  what was read is kept; to go on: {}", halt.fault, resume_command(&case, sweep)?);
         }
         let tally = case.tally(sweep)?;
         let exit = Exit::of(&tally, &ending);
         close(&mut case, run, exit)?;
-        written::write_all(&case, sweep, &outputs, open, terminal, simulated)?;
-        if tally.is_complete() {
-            super::spool::drop_spools(&case.sweep(Some(sweep))?);
+        let written = written::write_all(&case, sweep, &outputs, open, terminal, simulated);
+        if tally.is_complete() && written.is_ok() {
+            super::spool::drop_spools(case.path(), &case.sweep(Some(sweep))?.roots);
         }
         if let Some(halt) = &halt {
-            say(format!(
-                "stopped asking: {}",
-                hashsweep_report::safe::terminal(halt.fault.to_string().as_bytes())
-            ));
+            say(format!("stopped asking: {}", lines_safe(&halt.fault.to_string())));
         }
         if !terminal.talk.quiet {
             let speed = Speed {
@@ -89,23 +83,28 @@ impl Ready {
                 simulated,
                 // Stopped when nothing was left to do is not stopped.
                 interrupted: interrupted && !tally.is_complete(),
-                next_step: Some(resume_command(&case)),
+                next_step: Some(resume_command(&case, sweep)?),
                 case_path: Some(path_bytes(&case)),
             };
-            let mut err = std::io::stderr().lock();
-            Summary::new(&tally, &figures).write(&mut err, terminal.stderr && terminal.colour)?;
-            err.flush()?;
+            // If stderr is closed there is nobody left to tell; the exit code still says it.
+            let _ = Summary::new(&tally, &figures)
+                .write(&mut std::io::stderr().lock(), terminal.stderr && terminal.colour);
         }
+        // Until here the runtime hears a second Ctrl-C, so that writing a report cannot hold anybody up. What is
+        // still parked in it is not waited for.
+        runtime.shutdown_background();
+        written?;
         Ok(exit)
     }
 }
 
-/// What to type to finish the latest sweep of a case.
-pub(crate) fn resume_command(case: &Case) -> String {
+/// What to type to finish a sweep.
+pub(crate) fn resume_command(case: &Case, sweep: SweepId) -> anyhow::Result<String> {
+    let which = if case.sweep(None)?.id == sweep { String::new() } else { format!(" --sweep {}", sweep.0) };
     let path = case.path().display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
     let path = if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) };
-    format!("hashsweep resume --case {path}")
+    Ok(format!("hashsweep resume --case {path}{which}"))
 }
 
 pub(crate) fn path_bytes(case: &Case) -> Vec<u8> {

@@ -3,11 +3,11 @@
 use crate::args::{Emit, Format};
 use crate::outputs::Open;
 use crate::settings::Outputs;
-use crate::shell::Terminal;
+use crate::shell::{Terminal, is_broken_pipe};
 use crate::stored::Stored;
 use anyhow::{Context, bail};
 use hashsweep_case::{Case, CaseError, Only, Order, StoredRoot, Sweep, SweepId};
-use hashsweep_model::{Place, Row};
+use hashsweep_model::{Outcome, Place, Row};
 use hashsweep_report::{CsvReport, Findings, JsonlReport, Layout, ListCsv, ListHeader, ListJsonl, ListNames};
 use hashsweep_source::list::{self, ListOrder, RawRows};
 use std::io::{BufWriter, Write};
@@ -27,16 +27,36 @@ pub(crate) fn write_all(
 ) -> anyhow::Result<()> {
     let sweep = case.sweep(Some(sweep))?;
     let emit = outputs.emit.unwrap_or(Emit::All);
+    let mut troubles = Troubles::default();
     for output in open {
-        output.fill(|format, out| match sweep.command.as_str() {
+        troubles.note(output.fill(|format, out| match sweep.command.as_str() {
             "list" => enriched(case, &sweep, emit, format, out),
             _ => plain(case, &sweep, emit, format, out),
-        })?;
+        }));
     }
     if outputs.table && !terminal.talk.quiet {
-        table(case, &sweep, outputs.emit.unwrap_or(Emit::Findings), terminal, simulated)?;
+        troubles.note(table(case, &sweep, outputs.emit.unwrap_or(Emit::Findings), terminal, simulated));
     }
-    Ok(())
+    troubles.first()
+}
+
+/// What went wrong with outputs. One that fails costs itself, not those behind it; one whose reader has gone
+/// costs nothing.
+#[derive(Default)]
+pub(crate) struct Troubles(Option<anyhow::Error>);
+
+impl Troubles {
+    pub(crate) fn note(&mut self, written: anyhow::Result<()>) {
+        if let Err(error) = written
+            && !is_broken_pipe(&error)
+        {
+            self.0.get_or_insert(error);
+        }
+    }
+
+    pub(crate) fn first(self) -> anyhow::Result<()> {
+        self.0.map_or(Ok(()), Err)
+    }
 }
 
 /// The standard columns; a row of a list is `FILE:ROW`.
@@ -184,7 +204,17 @@ impl Join<'_> {
             }
         }
         self.read = line;
-        rows.next()?.ok_or(anyhow::Error::msg(changed))
+        let Some(found) = rows.next()? else { bail!(changed) };
+        // Whether or not the whole list can be held against its fingerprint, this row must be the row that was read.
+        let list = &self.lists[self.at];
+        let is_same = match found.digest(&list.layout, list.order.hash_type) {
+            Ok(digest) => row.digests.get(digest.kind()) == Some(digest),
+            Err(why) => row.outcome == Outcome::Invalid && row.reason.as_deref() == Some(&why.to_string()),
+        };
+        if !is_same {
+            bail!(changed);
+        }
+        Ok(found)
     }
 
     fn finish(mut self) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::lab::{Lab, Run, number};
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 const MALICIOUS: &str = "2951a86d9af6ae22aee8a9de80b173b79dc81d20";
 const UNKNOWN: &str = "7056ebe227d718ff1ca8b2a6907de8717c4c8b0d";
@@ -60,7 +60,7 @@ fn a_text_list_from_stdin_is_enriched_and_its_copy_removed() {
     let left: Vec<_> = std::fs::read_dir(lab.path("state/hashsweep"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.contains("stdin"))
+        .filter(|name| name.contains("-list-"))
         .collect();
     assert_eq!(left, [] as [String; 0]);
 
@@ -105,4 +105,79 @@ fn the_column_can_be_named_and_an_unclear_one_is_asked_for() {
     lab.run(["list", "two.csv", "--sim", "--column", "sha1"]).exits(1);
     lab.run(["list", "two.csv", "--sim", "--column", "2", "--fail-on", "never"]).exits(0);
     lab.run(["list", "two.csv", "--sim", "--column", "nope"]).exits(2).says("nope");
+}
+
+#[test]
+fn a_list_from_a_pipe_is_read_whole_and_its_copy_removed() {
+    let lab = Lab::new();
+    assert!(Command::new("mkfifo").arg(lab.path("pipe")).status().unwrap().success());
+    let writer = lab.path("pipe");
+    let writer = std::thread::spawn(move || std::fs::write(writer, format!("{MALICIOUS}\n{UNKNOWN}\n")));
+    let run = lab.run(["list", "pipe", "--sim"]).exits(1).says("2 rows");
+    writer.join().unwrap().unwrap();
+    assert_eq!(String::from_utf8(run.stdout).unwrap().lines().count(), 3);
+    let left = std::fs::read_dir(lab.path("state/hashsweep")).unwrap();
+    assert!(
+        left.map(|entry| entry.unwrap().file_name()).all(|name| !name.to_string_lossy().contains("-list-"))
+    );
+}
+
+#[test]
+fn what_holds_no_hash_is_refused_and_leaves_nothing() {
+    let lab = Lab::new();
+    lab.write("passwd", "root:x:0:0:root:/root:/bin/sh\n");
+    lab.run(["list", "passwd", "--sim"]).exits(2).says("find a hash in").says("--column");
+    lab.write("short", "abc123\n");
+    lab.run(["list", "short", "--sim"]).exits(0).says("6 hex digits ×1");
+    let mut child = lab.command();
+    child
+        .args(["list", "-", "--sim", "--case", "fresh/c.db"])
+        .stdin(std::fs::File::open(lab.path("passwd")).unwrap());
+    let run: Run = child.output().unwrap().into();
+    run.exits(2);
+    let left: Vec<_> =
+        std::fs::read_dir(lab.path("fresh")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("-list-")), "{left:?}");
+}
+
+#[test]
+fn lists_that_cannot_share_an_output_cost_nothing() {
+    let lab = Lab::new();
+    lab.write("a.csv", format!("hash,a\n{MALICIOUS},1\n"));
+    lab.write("b.csv", format!("sha1,b\n{UNKNOWN},1\n"));
+    lab.run(["list", "a.csv", "b.csv", "--sim", "--case", "c.db"]).exits(2).says("different columns");
+    lab.run(["quota", "--case", "c.db", "--offline"]).exits(2);
+    lab.run(["list", "a.csv", "--sim", "-o", "a.csv"]).exits(2).says("a list of this sweep");
+}
+
+#[test]
+fn an_interrupted_list_that_changed_is_not_gone_on_with() {
+    let lab = Lab::new();
+    let rows: Vec<String> = (0..400_000).map(|n| format!("{n:040x}")).collect();
+    lab.write("list.txt", rows.join("\n"));
+    let child = lab
+        .command()
+        .args(["list", "list.txt", "--offline", "--case", "c.db", "-o", "o.csv"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    crate::stopping::recorded(&lab, 1);
+    crate::stopping::signal(&child, rustix::process::Signal::INT);
+    let run: Run = child.wait_with_output().unwrap().into();
+    run.exits(3).says("not everything was read");
+    let mut changed = rows;
+    changed[0] = MALICIOUS.to_owned();
+    lab.write("list.txt", changed.join("\n"));
+    lab.run(["resume", "--case", "c.db", "--offline"])
+        .exits(2)
+        .says("has changed since its first rows were read");
+}
+
+#[test]
+fn resume_of_a_sweep_that_owes_nothing_returns_its_code() {
+    let lab = Lab::new();
+    lab.write("list.txt", format!("{MALICIOUS}\n"));
+    lab.run(["list", "list.txt", "--sim", "--case", "c.db", "-o", "o.csv"]).exits(1);
+    std::fs::remove_file(lab.path("list.txt")).unwrap();
+    lab.run(["resume", "--case", "c.db"]).exits(1).says("owes nothing");
 }

@@ -76,6 +76,38 @@ fn a_closed_pipe_is_a_normal_end() {
 }
 
 #[test]
+fn an_output_that_fails_or_whose_reader_is_gone_costs_only_itself() {
+    let lab = Lab::new();
+    let demo = fixtures().join("demo");
+    let script = format!(
+        "{} scan {} --sim -o - --format csv -o after.csv 2>err | true; exit ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_hashsweep"),
+        demo.display()
+    );
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", &script]).current_dir(lab.path(".")).env("XDG_STATE_HOME", lab.path("state"));
+    assert_eq!(bash.status().unwrap().code(), Some(1));
+    assert_eq!(rows(&std::fs::read(lab.path("after.csv")).unwrap()).len(), 14);
+    assert!(std::fs::read_to_string(lab.path("err")).unwrap().contains("3 malicious"));
+    let full = ["scan".as_ref(), demo.as_os_str(), "--sim".as_ref()].into_iter();
+    let full = full.chain(["-o", "/dev/full", "--format", "csv", "-o", "too.csv"].map(AsRef::as_ref));
+    lab.run(full).exits(2).says("No space left").says("3 malicious");
+    assert_eq!(rows(&std::fs::read(lab.path("too.csv")).unwrap()).len(), 14);
+}
+
+#[test]
+fn a_report_never_replaces_the_case_and_keeps_a_private_mode() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    let scan = ["scan", "tree", "--sim", "--fail-on", "never", "--case", "c.csv", "-o", "c.csv"];
+    lab.run(scan).exits(2).says("is the case");
+    let private = lab.write("p.csv", "");
+    std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o600)).unwrap();
+    lab.run(["scan", "tree", "--sim", "--fail-on", "never", "-o", "p.csv"]).exits(0);
+    assert_eq!(private.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn the_ledger_is_shown_in_the_promised_keys() {
     let lab = Lab::new();
     let demo = fixtures().join("demo");

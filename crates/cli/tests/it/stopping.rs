@@ -19,7 +19,7 @@ fn start(lab: &Lab, args: &[&str]) -> Child {
     lab.command().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
@@ -35,7 +35,7 @@ fn asked(service: &Beside, n: u64) {
 }
 
 /// Waits until the case holds `n` rows.
-fn recorded(lab: &Lab, n: u64) {
+pub(crate) fn recorded(lab: &Lab, n: u64) {
     for _ in 0..2000 {
         let run = lab.run(["report", "--json", "--case", "c.db"]);
         if serde_json::from_slice(&run.stdout).is_ok_and(|t: serde_json::Value| number(&t["rows"]) >= n) {

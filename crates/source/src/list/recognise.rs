@@ -5,6 +5,7 @@
 
 use super::raw::{Fields, RawRows};
 use super::{ColumnChoice, Columns, Layout, ListError, ListOrder, value};
+use hashsweep_model::DigestError;
 
 /// Rows that are looked at. Enough to get past a few blank cells; a list that begins with more is named by
 /// its column.
@@ -16,6 +17,7 @@ const SAMPLE: usize = 200;
 /// second one that is, is a CSV with a header. Anything else is a text.
 pub fn recognise(order: &ListOrder) -> Result<Layout, ListError> {
     if order.column.is_none() && !looks_like_csv(order)? {
+        holds_hashes(order)?;
         return Ok(Layout::Text);
     }
     let mut rows = RawRows::csv(&order.path)?;
@@ -52,6 +54,29 @@ fn looks_like_csv(order: &ListOrder) -> Result<bool, ListError> {
         }
     }
     Ok(false)
+}
+
+/// A text in whose first rows nothing even looks like a hash is some other file: swept, it would end complete and
+/// without a finding.
+fn holds_hashes(order: &ListOrder) -> Result<(), ListError> {
+    let mut rows = RawRows::open(&order.path, &Layout::Text)?;
+    let mut first = None;
+    for _ in 0..SAMPLE {
+        let Some(row) = rows.next()? else { break };
+        match row.digest(&Layout::Text, None) {
+            Ok(_) | Err(DigestError::Length { .. } | DigestError::Sha512) => return Ok(()),
+            Err(DigestError::Empty) => {}
+            Err(DigestError::NotHex { .. } | DigestError::UnknownKind(_)) => {
+                first.get_or_insert_with(|| {
+                    String::from_utf8_lossy(row.raw).chars().take(60).collect::<String>()
+                });
+            }
+        }
+    }
+    match first {
+        Some(seen) => Err(ListError::NoHashes { path: order.path.clone(), seen }),
+        None => Ok(()),
+    }
 }
 
 fn named(order: &ListOrder, choice: &ColumnChoice, header: &[Vec<u8>]) -> Result<usize, ListError> {
