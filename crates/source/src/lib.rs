@@ -1,6 +1,6 @@
 //! What the user points at becomes sightings: walk, read, hash, lists.
 //!
-//! Two doors lead in. [`walk`] takes directories and files and gives one [`Sighting`](hashsweep_model::Sighting)
+//! Two doors lead in. [`walk()`] takes directories and files and gives one [`Sighting`](hashsweep_model::Sighting)
 //! for every entry that is not a directory, and one for every directory that could not be looked into.
 //! [`list::read`] takes a file of hashes and gives one for every row. Both push what they see into [`Rows`],
 //! which may make them wait, and both leave out what [`Recorded`] or a first row says was seen before.

@@ -1,6 +1,6 @@
 //! Lists of hashes: a CSV with a header and one column of them, or a text with one on each line.
 //!
-//! The first rows tell which of the two a list is ([`recognise`]); [`read`] makes a sighting of every row; and
+//! The first rows tell which of the two a list is ([`recognise()`]); [`read`] makes a sighting of every row; and
 //! [`RawRows`] goes through the list again when its rows are to be written out with something added, byte for
 //! byte as they came. Row numbers agree between the two because the one is built on the other, and a fingerprint
 //! of the whole file shows whether it changed in between.
