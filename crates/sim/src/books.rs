@@ -5,8 +5,11 @@
 
 use crate::{
     digest::Digest,
+    door::{Door, Form, Service},
     exchange::{Delivery, Moment, Response},
-    presence::{Form, Question},
+    product::Product,
+    question::Question,
+    quota::{Bill, Meter, Quota},
 };
 use serde::Serialize;
 use std::{
@@ -24,12 +27,12 @@ pub struct Witness {
     pub by_status: BTreeMap<u16, u64>,
     /// Requests that a scripted fault left without any answer.
     pub unanswered: u64,
-    /// Requests to the bulk path, by whatever method and however they ended.
+    /// Requests to the bulk paths of file reputation, by whatever method and however they ended.
     pub bulk_requests: u64,
-    /// How many hashes each readable bulk request held, malformed and repeated ones included, in order of arrival.
+    /// How many hashes each readable one of them held, malformed and repeated ones included, in order of arrival.
     pub batch_sizes: Vec<usize>,
-    /// How often each well-formed hash arrived, in lower-case hex, in single and bulk queries, whatever became of
-    /// the request.
+    /// How often each well-formed hash arrived, in lower-case hex, in single and bulk queries for file reputation,
+    /// whatever became of the request.
     pub hashes: BTreeMap<String, u64>,
     /// How many malformed ones arrived.
     pub malformed: u64,
@@ -44,6 +47,9 @@ pub struct Witness {
     /// By user name; those without credentials in an open world are `anonymous`. A request with credentials that
     /// were refused belongs to nobody and is only in the total's requests and hashes.
     pub accounts: BTreeMap<String, AccountTotals>,
+    /// Units by user name and product, as usage shows them. Unlike [`AccountTotals::charged`] it counts requests for
+    /// usage too, which cost no quota.
+    pub usage: BTreeMap<String, BTreeMap<Product, u64>>,
 }
 
 /// What one account did.
@@ -84,8 +90,7 @@ pub(crate) struct Books {
     in_flight: usize,
     /// Arrivals of the last second that were let through, by account.
     recent: HashMap<String, VecDeque<Duration>>,
-    /// The UTC day and what was charged on it, by account.
-    spent: HashMap<String, (u64, u64)>,
+    meter: Meter,
 }
 
 /// What there is to write down about an arrival.
@@ -95,8 +100,8 @@ pub(crate) struct Arrival<'a> {
     /// Who it is, if the service lets them in.
     pub(crate) account: Option<&'a str>,
     /// The door that the path names.
-    pub(crate) door: Option<Form>,
-    /// What is asked, if it can be read.
+    pub(crate) door: Option<Door>,
+    /// What is asked about hashes, if it can be read.
     pub(crate) question: Option<&'a Question>,
 }
 
@@ -115,20 +120,28 @@ pub(crate) struct Ledger {
     returned: u64,
     charged: u64,
     accounts: BTreeMap<String, AccountTotals>,
+    usage: BTreeMap<String, BTreeMap<Product, u64>>,
 }
 
 impl Books {
+    /// Empty ones, which hold everybody to these quotas.
+    pub(crate) fn new(quotas: Vec<Quota>) -> Books {
+        Books { meter: Meter::new(quotas), ..Books::default() }
+    }
+
     /// Writes an arrival down and returns its number, counted from 1.
     pub(crate) fn arrive(&mut self, arrival: &Arrival<'_>, now: Moment) -> u64 {
         self.seen.requests += 1;
         self.seen.arrivals.push(now.since_start);
         self.seen.usernames.extend(arrival.username.map(str::to_owned));
-        self.seen.bulk_requests += u64::from(arrival.door == Some(Form::Bulk));
-        let mut n_sent = 0;
-        if let Some(question) = arrival.question {
-            n_sent = question.asked.len() as u64;
+        self.seen.bulk_requests += u64::from(matches!(
+            arrival.door,
+            Some(Door::Hashes(Service::Presence | Service::Quickstart, Form::Bulk(_)))
+        ));
+        let n_sent = arrival.question.map_or(0, |question| question.asked.len() as u64);
+        if let Some(question) = arrival.question.filter(|question| question.service != Service::Reports) {
             self.seen.malformed += question.malformed.len() as u64;
-            if question.form == Form::Bulk {
+            if !question.is_single() {
                 self.seen.batch_sizes.push(question.n_hashes());
             }
             for asked in &question.asked {
@@ -156,22 +169,21 @@ impl Books {
         admitted
     }
 
-    /// Charges an answer to the account's UTC day, or refuses it whole when too few units are left.
-    pub(crate) fn charge(&mut self, bill: &Bill<'_>, daily_quota: Option<u64>, now: Moment) -> bool {
-        let today = now.unix_seconds / 86_400;
-        let (day, spent) = self.spent.entry(bill.account.to_owned()).or_default();
-        if *day != today {
-            (*day, *spent) = (today, 0);
+    /// Charges an answer, or refuses it when a quota has too few units left.
+    pub(crate) fn charge(&mut self, bill: Bill<'_>, allow_last: bool, now: Moment) -> bool {
+        let charged = self.meter.charge(bill, allow_last, now.unix_seconds);
+        if charged {
+            self.book(Some(bill.account), |totals| {
+                totals.charged += if bill.product.is_charged() { bill.units } else { 0 };
+                totals.returned += bill.n_entries;
+            });
         }
-        if daily_quota.is_some_and(|quota| spent.saturating_add(bill.units) > quota) {
-            return false;
-        }
-        *spent += bill.units;
-        self.book(Some(bill.account), |totals| {
-            totals.charged += bill.units;
-            totals.returned += bill.n_entries;
-        });
-        true
+        charged
+    }
+
+    /// The days and the quotas.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Writes down how a request ends.
@@ -195,7 +207,7 @@ impl Books {
 
     pub(crate) fn witness(&self) -> Witness {
         let hashes = self.times_asked.iter().map(|(digest, times)| (digest.to_string(), *times)).collect();
-        Witness { hashes, ..self.seen.clone() }
+        Witness { hashes, usage: self.meter.totals(), ..self.seen.clone() }
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
@@ -212,6 +224,7 @@ impl Books {
             returned: self.seen.total.returned,
             charged: self.seen.total.charged,
             accounts: self.seen.accounts.clone(),
+            usage: self.meter.totals(),
         }
     }
 
@@ -221,13 +234,6 @@ impl Books {
             write(self.seen.accounts.entry(account.to_owned()).or_default());
         }
     }
-}
-
-/// What an answer costs whom.
-pub(crate) struct Bill<'a> {
-    pub(crate) account: &'a str,
-    pub(crate) units: u64,
-    pub(crate) n_entries: u64,
 }
 
 #[cfg(test)]
@@ -257,24 +263,5 @@ mod tests {
     #[test]
     fn a_limit_of_nothing_lets_nothing_through() {
         assert!(!Books::default().admit("a", 0, at(0)));
-    }
-
-    #[test]
-    fn the_quota_is_that_of_a_utc_day() {
-        let mut books = Books::default();
-        let mut check = |units, unix_seconds, expected: bool| {
-            let bill = Bill { account: "a", units, n_entries: units };
-            let now = Moment { since_start: Duration::ZERO, unix_seconds };
-            assert_eq!(books.charge(&bill, Some(10), now), expected, "{units} at {unix_seconds}");
-        };
-        check(11, 0, false);
-        check(6, 0, true);
-        check(5, 86_399, false);
-        check(4, 86_399, true);
-        check(1, 86_399, false);
-        check(0, 86_399, true);
-        check(10, 86_400, true);
-        check(1, 86_400, false);
-        assert_eq!(books.witness().charged(), 20);
     }
 }

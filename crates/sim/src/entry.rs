@@ -1,45 +1,26 @@
 //! One entry of an answer, as it goes over the wire.
 //!
-//! It knows the shape of an entry and nothing of where its facts come from or why it was asked for.
+//! It knows the shape of an entry, in either dialect, and nothing of where its facts come from or why it was asked
+//! for.
 
 use crate::{
-    digest::{Digest, Kind},
+    digest::Digest,
+    tree::Tree,
     verdicts::{Sample, Standing, Status},
 };
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::borrow::Cow;
 
-/// What the service says about one hash. An UNKNOWN entry has `status` and `query_hash` and no more.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Entry {
-    status: &'static str,
-    query_hash: QueryHash,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    md5: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    sha1: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    sha256: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    threat_level: Field<u8>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    trust_factor: Field<u8>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    threat_name: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    reason: Field<&'static str>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    classification: Field<Classification>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    scanner_count: Field<u8>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    scanner_match: Field<u8>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    scanner_percent: Field<f64>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    first_seen: Field<String>,
-    #[serde(skip_serializing_if = "Field::is_absent")]
-    last_seen: Field<String>,
-}
+/// The extended fields that an on-premises appliance leaves null.
+const NULL_ON_PREMISES: [&str; 8] = [
+    "threat_name",
+    "reason",
+    "classification",
+    "scanner_count",
+    "scanner_match",
+    "scanner_percent",
+    "first_seen",
+    "last_seen",
+];
 
 /// Which parts of an entry were asked for, and how absence is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,118 +31,94 @@ pub(crate) struct Detail {
     pub(crate) null_fields: bool,
 }
 
-/// `{"sha1": "…"}`, the hash as it was asked for, letter case included.
-#[derive(Clone, Debug)]
-struct QueryHash {
-    kind: Kind,
-    text: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Classification {
-    platform: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subplatform: Option<String>,
-    r#type: String,
-    family_name: String,
-    is_generic: bool,
-}
-
-/// A member of a JSON object that can be left out, be null, or have a value.
-#[derive(Clone, Copy, Debug, Default)]
-enum Field<T> {
-    #[default]
-    Absent,
-    Null,
-    Value(T),
-}
-
-impl Entry {
-    /// The entry of a hash, asked for in these letters, about which this is known.
-    pub(crate) fn new(asked: &str, digest: &Digest, sample: Option<&Sample>, detail: Detail) -> Entry {
-        let mut entry = Entry::bare(asked, digest, sample.map_or(Status::Unknown, |it| it.standing.status()));
-        if detail.show_hashes {
-            entry.show_hashes(sample, detail.null_fields);
-        }
-        if let (true, Some(sample)) = (detail.extended, sample) {
-            entry.extend(sample, detail.null_fields);
-        }
-        entry
+/// The entry of a hash, asked for in these letters, about which this is known. An UNKNOWN entry has `status` and
+/// `query_hash` and no more.
+pub(crate) fn entry(asked: &str, digest: &Digest, sample: Option<&Sample>, detail: Detail) -> Tree {
+    let mut entry = bare(asked, digest, sample.map_or(Status::Unknown, |it| it.standing.status()));
+    if detail.show_hashes {
+        entry = show_hashes(entry, sample, detail.null_fields);
     }
-
-    /// Nothing but the status, whatever detail was asked for.
-    pub(crate) fn bare(asked: &str, digest: &Digest, status: Status) -> Entry {
-        Entry {
-            status: status.name(),
-            query_hash: QueryHash { kind: digest.kind(), text: asked.to_owned() },
-            md5: Field::Absent,
-            sha1: Field::Absent,
-            sha256: Field::Absent,
-            threat_level: Field::Absent,
-            trust_factor: Field::Absent,
-            threat_name: Field::Absent,
-            reason: Field::Absent,
-            classification: Field::Absent,
-            scanner_count: Field::Absent,
-            scanner_match: Field::Absent,
-            scanner_percent: Field::Absent,
-            first_seen: Field::Absent,
-            last_seen: Field::Absent,
-        }
-    }
-
-    fn show_hashes(&mut self, sample: Option<&Sample>, null_fields: bool) {
-        let [md5, sha1, sha256] = match sample {
-            Some(sample) => sample.digests.map(|digest| Field::Value(digest.to_string())),
-            None if null_fields => [Field::Null, Field::Null, Field::Null],
-            None => [Field::Absent, Field::Absent, Field::Absent],
-        };
-        (self.md5, self.sha1, self.sha256) = (md5, sha1, sha256);
-    }
-
-    fn extend(&mut self, sample: &Sample, null_fields: bool) {
-        self.threat_level = Field::Value(sample.threat_level);
-        self.trust_factor = Field::Value(sample.trust_factor);
-        if null_fields {
-            self.threat_name = Field::Null;
-            self.reason = Field::Null;
-            self.classification = Field::Null;
-            self.scanner_count = Field::Null;
-            self.scanner_match = Field::Null;
-            self.scanner_percent = Field::Null;
-            self.first_seen = Field::Null;
-            self.last_seen = Field::Null;
-            return;
-        }
-        match &sample.standing {
-            Standing::Known => {}
-            Standing::Suspicious { threat_name } | Standing::Malicious { threat_name } => {
-                self.threat_name = Field::Value(threat_name.clone());
-                self.reason = Field::Value("antivirus");
-                self.classification = Field::Value(Classification::of(threat_name));
-            }
-        }
-        self.scanner_count = Field::Value(sample.scanner_count);
-        self.scanner_match = Field::Value(sample.scanner_match);
-        self.scanner_percent = Field::Value(percent(sample.scanner_match, sample.scanner_count));
-        self.first_seen = Field::Value(sample.first_seen.clone());
-        self.last_seen = Field::Value(sample.last_seen.clone());
+    match sample {
+        Some(sample) if detail.extended => extend(entry, sample, detail.null_fields),
+        _ => entry,
     }
 }
 
-impl Classification {
-    /// Takes a name such as `Script-JS.Downloader.Family` apart; a part that is not there stays empty.
-    fn of(threat_name: &str) -> Classification {
-        let mut parts = threat_name.splitn(3, '.');
-        let mut part = || parts.next().unwrap_or_default().to_owned();
-        let (platform, kind, family_name) = (part(), part(), part());
-        let (platform, subplatform) = match platform.split_once('-') {
-            Some((platform, rest)) => (platform.to_owned(), Some(rest.to_owned())),
-            None => (platform, None),
-        };
-        let is_generic = family_name == "Generic";
-        Classification { platform, subplatform, r#type: kind, family_name, is_generic }
+/// Nothing but the status, whatever detail was asked for.
+pub(crate) fn bare(asked: &str, digest: &Digest, status: Status) -> Tree {
+    let query_hash = vec![(Cow::Borrowed(digest.kind().name()), asked.into())];
+    Tree::record([("status", status.name().into()), ("query_hash", Tree::Record(query_hash))])
+}
+
+/// An entry in the dialect of the vendor's quick start, which has another word for KNOWN and one factor for all. What
+/// an item of `scan_results` looks like is written nowhere, so there is none.
+pub(crate) fn quickstart(asked: &str, digest: &Digest, sample: Option<&Sample>) -> Tree {
+    let (word, factor) = match sample.map(|sample| (&sample.standing, sample)) {
+        None => ("UNKNOWN", 1),
+        Some((Standing::Known, sample)) => ("GOODWARE", 5 - sample.trust_factor.min(4)),
+        Some((Standing::Suspicious { .. }, sample)) => ("SUSPICIOUS", sample.threat_level.max(1)),
+        Some((Standing::Malicious { .. }, sample)) => ("MALICIOUS", sample.threat_level.max(1)),
+    };
+    quickstart_with(asked, digest, word, factor)
+}
+
+/// Such an entry with this word.
+pub(crate) fn quickstart_with(asked: &str, digest: &Digest, word: &str, factor: u8) -> Tree {
+    let classification = Tree::record([
+        ("classification", word.into()),
+        ("factor", factor.into()),
+        ("scan_results", Tree::List(Vec::new())),
+    ]);
+    Tree::record([
+        ("hash_type", digest.kind().name().into()),
+        ("hash_value", asked.into()),
+        ("classification", classification),
+    ])
+}
+
+fn show_hashes(entry: Tree, sample: Option<&Sample>, null_fields: bool) -> Tree {
+    let [md5, sha1, sha256] = match sample {
+        Some(sample) => sample.digests.map(|digest| Tree::Text(digest.to_string())),
+        None if null_fields => [Tree::Null, Tree::Null, Tree::Null],
+        None => return entry,
+    };
+    entry.with("md5", md5).with("sha1", sha1).with("sha256", sha256)
+}
+
+fn extend(entry: Tree, sample: &Sample, null_fields: bool) -> Tree {
+    let entry = entry.with("threat_level", sample.threat_level).with("trust_factor", sample.trust_factor);
+    if null_fields {
+        return NULL_ON_PREMISES.into_iter().fold(entry, |entry, name| entry.with(name, Tree::Null));
     }
+    let entry = match &sample.standing {
+        Standing::Known => entry,
+        Standing::Suspicious { threat_name } | Standing::Malicious { threat_name } => entry
+            .with("threat_name", threat_name.as_str())
+            .with("reason", "antivirus")
+            .with("classification", classification(threat_name)),
+    };
+    entry
+        .with("scanner_count", sample.scanner_count)
+        .with("scanner_match", sample.scanner_match)
+        .with("scanner_percent", Tree::Float(percent(sample.scanner_match, sample.scanner_count)))
+        .with("first_seen", sample.first_seen.as_str())
+        .with("last_seen", sample.last_seen.as_str())
+}
+
+/// Takes a name such as `Script-JS.Downloader.Family` apart; a part that is not there stays empty.
+fn classification(threat_name: &str) -> Tree {
+    let mut parts = threat_name.splitn(3, '.');
+    let mut part = || parts.next().unwrap_or_default();
+    let (platform, kind, family_name) = (part(), part(), part());
+    let (platform, subplatform) = match platform.split_once('-') {
+        Some((platform, rest)) => (platform, Some(rest)),
+        None => (platform, None),
+    };
+    Tree::record([("platform", platform.into())])
+        .with_some("subplatform", subplatform)
+        .with("type", kind)
+        .with("family_name", family_name)
+        .with("is_generic", family_name == "Generic")
 }
 
 /// Computed in single precision and widened, as the recorded answers show it: 93.61701965332031.
@@ -169,32 +126,10 @@ fn percent(part: u8, whole: u8) -> f64 {
     if whole == 0 { 0.0 } else { f64::from(f32::from(part) / f32::from(whole) * 100.0) }
 }
 
-impl<T> Field<T> {
-    fn is_absent(&self) -> bool {
-        matches!(self, Field::Absent)
-    }
-}
-
-impl<T: Serialize> Serialize for Field<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Field::Absent | Field::Null => serializer.serialize_none(),
-            Field::Value(value) => value.serialize(serializer),
-        }
-    }
-}
-
-impl Serialize for QueryHash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(self.kind.name(), &self.text)?;
-        map.end()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Kind;
     use serde_json::json;
 
     const SHA1: &str = "00000000000000000000000000000000000000AA";
@@ -215,7 +150,7 @@ mod tests {
 
     fn check(sample: Option<&Sample>, detail: Detail, expected: &serde_json::Value) {
         let digest = Digest::parse(Kind::Sha1, SHA1).unwrap();
-        let entry = Entry::new(SHA1, &digest, sample, detail);
+        let entry = entry(SHA1, &digest, sample, detail);
         assert_eq!(&serde_json::to_value(&entry).unwrap(), expected);
     }
 
@@ -288,18 +223,16 @@ mod tests {
     #[test]
     fn classification_follows_the_name() {
         let check = |name: &str, platform: &str, subplatform: Option<&str>, is_generic: bool| {
-            let found = Classification::of(name);
-            assert_eq!(
-                (found.platform.as_str(), found.subplatform.as_deref()),
-                (platform, subplatform),
-                "{name}"
-            );
-            assert_eq!(found.is_generic, is_generic, "{name}");
+            let found = classification(name);
+            assert_eq!(found.get("platform").and_then(Tree::as_text), Some(platform), "{name}");
+            assert_eq!(found.get("subplatform").and_then(Tree::as_text), subplatform, "{name}");
+            assert_eq!(found.get("is_generic"), Some(&Tree::Bool(is_generic)), "{name}");
         };
         check("Win32.Trojan.Generic", "Win32", None, true);
         check("Document-Word.Trojan.Mockup", "Document", Some("Word"), false);
         check("odd", "odd", None, false);
-        assert_eq!(Classification::of("A.B.C.D").family_name, "C.D");
+        let family = classification("A.B.C.D").get("family_name").cloned();
+        assert_eq!(family, Some("C.D".into()));
     }
 
     #[test]

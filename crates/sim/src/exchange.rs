@@ -3,6 +3,8 @@
 //! Nothing here knows sockets or axum. What a real server does besides sending bytes (waiting, going silent,
 //! breaking off) is written into the [`Response`] as an instruction, for the HTTP shell or a test to carry out.
 
+use crate::{tree::Tree, xml};
+use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
 /// One request as it arrived.
@@ -56,6 +58,13 @@ pub enum Delivery {
     Never,
 }
 
+/// One of the two forms in which the service reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Xml,
+}
+
 /// When something happens, told by whoever holds the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
@@ -102,13 +111,19 @@ impl Request {
         }
     }
 
-    /// The value of a query parameter as it stands; nothing the service takes needs percent-decoding.
-    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.split('&').find_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (key == name).then_some(value)
-        })
+    /// The value of a query parameter, decoded.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        form_pairs(&self.query).find_map(|(key, value)| (key == name).then_some(value))
     }
+}
+
+/// What a query or a form says, decoded, in the order in which it says it.
+pub(crate) fn form_pairs(text: &str) -> impl Iterator<Item = (String, String)> {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    text.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(key), decode(value))
+    })
 }
 
 impl Response {
@@ -129,6 +144,13 @@ impl Response {
     pub(crate) fn json(status: u16, value: &impl serde::Serialize) -> Response {
         let body = serde_json::to_vec(value).expect("answers have string keys and finite numbers only");
         Response::text(status, "application/json", body)
+    }
+
+    pub(crate) fn of_tree(format: Format, tree: &Tree) -> Response {
+        match format {
+            Format::Json => Response::json(200, tree),
+            Format::Xml => Response::text(200, "application/xml", xml::write(tree)),
+        }
     }
 
     pub(crate) fn silence() -> Response {

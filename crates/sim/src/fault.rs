@@ -3,6 +3,7 @@
 //! It does not know how a fault is carried out; that is `service` for what changes an answer and `http` for what
 //! happens to a connection.
 
+use crate::invented::Lot;
 use std::{num::NonZeroU64, time::Duration};
 
 /// One line of the script.
@@ -28,6 +29,13 @@ pub enum When {
     From(u64),
     /// Each whose number this divides.
     EveryNth(NonZeroU64),
+    /// So many of a thousand, chosen by the seed: the same ones in every run.
+    Chance {
+        /// How many of a thousand, on average.
+        per_1000: u32,
+        /// Another seed chooses others.
+        seed: u64,
+    },
 }
 
 /// What goes wrong.
@@ -95,6 +103,10 @@ impl When {
             When::Between(first, last) => (*first..=*last).contains(&number),
             When::From(first) => number >= *first,
             When::EveryNth(n) => number.is_multiple_of(n.get()),
+            When::Chance { per_1000, seed } => {
+                let dice = [seed.to_be_bytes(), number.to_be_bytes()].concat();
+                Lot::of_bytes("chance", &dice).number(0) % 1000 < u64::from(*per_1000)
+            }
         }
     }
 }
@@ -115,5 +127,19 @@ mod tests {
         check(When::Between(4, 3), &[]);
         check(When::From(6), &[6, 7]);
         check(When::EveryNth(NonZeroU64::new(3).expect("three is not zero")), &[3, 6]);
+    }
+
+    #[test]
+    fn chance_hits_its_share_and_the_same_ones_every_time() {
+        let hits = |per_1000, seed| {
+            let when = When::Chance { per_1000, seed };
+            (1..=10_000).filter(|&number| when.fits(number)).collect::<Vec<_>>()
+        };
+        assert_eq!((hits(0, 1).len(), hits(1000, 1).len()), (0, 10_000));
+        let some = hits(50, 1);
+        // Four standard deviations of 500 out of 10,000 are 87.
+        assert!((413..=587).contains(&some.len()), "{}", some.len());
+        assert_eq!(some, hits(50, 1));
+        assert_ne!(some, hits(50, 2));
     }
 }

@@ -3,17 +3,31 @@
 //! The same hash always gets the same facts, on every machine and in every run. It knows no list and no request.
 
 use crate::{
-    digest::{Digest, Kind},
+    calendar::{DAY, timestamp},
+    digest::{Digest, Kind, hex},
     verdicts::{Sample, Standing},
 };
 use sha2::{Digest as _, Sha256};
 
-/// How many of 1,000 hashes get which verdict; what is left over, 300, is UNKNOWN. They are a guess at the files of
-/// an office machine in an incident: most were shipped by somebody, a third exists nowhere else, and so few are bad
-/// that a findings table stays readable, yet a few thousand files already show some of each kind.
-const MALICIOUS_IN_1000: u32 = 4;
-const SUSPICIOUS_IN_1000: u32 = 6;
-const KNOWN_IN_1000: u32 = 690;
+/// How many of 1,000 hashes that no list names get which verdict; what is left over is UNKNOWN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// MALICIOUS.
+    pub malicious: u32,
+    /// SUSPICIOUS.
+    pub suspicious: u32,
+    /// KNOWN.
+    pub known: u32,
+}
+
+/// A guess at the files of an office machine in an incident: most were shipped by somebody, a third exists nowhere
+/// else, and so few are bad that a findings table stays readable, yet a few thousand files already show some of each
+/// kind.
+impl Default for Shares {
+    fn default() -> Shares {
+        Shares { malicious: 4, suspicious: 6, known: 690 }
+    }
+}
 
 /// Keeps these draws apart from any other use of SHA-256 over a digest. Changing it changes every verdict.
 const SALT: &[u8] = b"hashsweep simulated verdict 1\0";
@@ -37,21 +51,23 @@ const SUSPICIOUS_NAMES: [&str; 4] = [
 /// 2010-01-01 and 2026-01-31 in seconds since 1970: when the simulated service began and last looked.
 const FIRST_LOOK: u64 = 14_610 * DAY;
 const LAST_LOOK: u64 = 20_484 * DAY;
-const DAY: u64 = 86_400;
 
 /// `None` when the hash falls to the share that the service has never seen.
-pub(crate) fn sample(digest: &Digest) -> Option<Sample> {
+pub(crate) fn sample(digest: &Digest, shares: Shares) -> Option<Sample> {
+    let suspicious_from = shares.malicious;
+    let known_from = suspicious_from.saturating_add(shares.suspicious);
+    let unknown_from = known_from.saturating_add(shares.known);
     let draw = Draw::of(b"facts", digest);
     let share = draw.number(0) % 1000;
     let scanner_count = 40 + draw.below(4, 30);
-    let (standing, threat_level, trust_factor, scanner_match) = if share < MALICIOUS_IN_1000 {
+    let (standing, threat_level, trust_factor, scanner_match) = if share < suspicious_from {
         let percent = u16::from(40 + draw.below(3, 56));
         let hits = u8::try_from(u16::from(scanner_count) * percent / 100).expect("a part of a u8 fits one");
         (Standing::Malicious { threat_name: draw.pick(1, &MALICIOUS_NAMES) }, 2 + draw.below(2, 4), 5, hits)
-    } else if share < MALICIOUS_IN_1000 + SUSPICIOUS_IN_1000 {
+    } else if share < known_from {
         let threat_name = draw.pick(1, &SUSPICIOUS_NAMES);
         (Standing::Suspicious { threat_name }, 1 + draw.below(2, 3), 5, 1 + draw.below(3, 4))
-    } else if share < MALICIOUS_IN_1000 + SUSPICIOUS_IN_1000 + KNOWN_IN_1000 {
+    } else if share < unknown_from {
         (Standing::Known, 0, draw.below(5, 6), 0)
     } else {
         return None;
@@ -89,6 +105,46 @@ fn sibling(digest: &Digest, kind: Kind) -> Digest {
     }
 }
 
+/// As many independent draws from a hash as anybody needs, for what is invented beyond the verdict.
+pub(crate) struct Lot<'a> {
+    purpose: &'static str,
+    seed: &'a [u8],
+}
+
+impl<'a> Lot<'a> {
+    pub(crate) fn of(purpose: &'static str, digest: &'a Digest) -> Lot<'a> {
+        Lot { purpose, seed: digest.bytes() }
+    }
+
+    pub(crate) fn of_bytes(purpose: &'static str, seed: &'a [u8]) -> Lot<'a> {
+        Lot { purpose, seed }
+    }
+
+    /// Thirty-two bytes that are the same for the same purpose, seed and slot.
+    pub(crate) fn bytes(&self, slot: u8) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(SALT);
+        hasher.update(self.purpose);
+        hasher.update([0, slot]);
+        hasher.update(self.seed);
+        hasher.finalize().into()
+    }
+
+    pub(crate) fn number(&self, slot: u8) -> u64 {
+        u64::from_le_bytes(self.bytes(slot)[..8].try_into().expect("eight bytes were taken"))
+    }
+
+    /// An index below `n`, which is not 0.
+    pub(crate) fn pick(&self, slot: u8, n: usize) -> usize {
+        usize::try_from(self.number(slot) % n as u64).expect("it is below a usize")
+    }
+
+    /// So many bytes in hex.
+    pub(crate) fn hex(&self, slot: u8, n_bytes: usize) -> String {
+        hex(&self.bytes(slot).into_iter().cycle().take(n_bytes).collect::<Vec<u8>>())
+    }
+}
+
 /// Eight independent numbers out of a hash.
 struct Draw([u8; 32]);
 
@@ -117,33 +173,6 @@ impl Draw {
     }
 }
 
-/// The service's form, UTC without saying so. The calendar is written out because it needs only this direction and
-/// only these years.
-fn timestamp(unix_seconds: u64) -> String {
-    let (mut days, seconds) = (unix_seconds / DAY, unix_seconds % DAY);
-    let mut year = 1970;
-    while days >= days_of_year(year) {
-        days -= days_of_year(year);
-        year += 1;
-    }
-    let february = if days_of_year(year) == 366 { 29 } else { 28 };
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}", days + 1)
-}
-
-/// Good until 2100, which is no leap year.
-fn days_of_year(year: u64) -> u64 {
-    if year.is_multiple_of(4) { 366 } else { 365 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +188,8 @@ mod tests {
         for kind in Kind::ALL {
             let mut counts = [0_u32; 4];
             for n in 0..N {
-                let slot = sample(&digest(n, kind)).map_or(0, |sample| sample.standing.status() as usize);
+                let slot = sample(&digest(n, kind), Shares::default())
+                    .map_or(0, |sample| sample.standing.status() as usize);
                 counts[slot] += 1;
             }
             let per_1000 = |status: Status| f64::from(counts[status as usize]) * 1000.0 / f64::from(N);
@@ -179,8 +209,8 @@ mod tests {
     fn facts_fit_their_status() {
         for n in 0..20_000 {
             let asked = digest(n, Kind::Sha1);
-            let Some(found) = sample(&asked) else { continue };
-            assert_eq!(sample(&asked).as_ref(), Some(&found));
+            let Some(found) = sample(&asked, Shares::default()) else { continue };
+            assert_eq!(sample(&asked, Shares::default()).as_ref(), Some(&found));
             assert_eq!(found.digests[1], asked);
             assert_eq!(found.digests.map(|digest| digest.kind()), Kind::ALL);
             assert!(found.scanner_match <= found.scanner_count);
@@ -208,16 +238,29 @@ mod tests {
     /// A verdict that changes between versions would flip in everybody's stored cases.
     #[test]
     fn verdicts_do_not_change_between_versions() {
-        let status = |n| sample(&digest(n, Kind::Sha1)).map_or(Status::Unknown, |it| it.standing.status());
+        let status = |n| {
+            sample(&digest(n, Kind::Sha1), Shares::default())
+                .map_or(Status::Unknown, |it| it.standing.status())
+        };
         let first = |wanted| (0..1000).find(|&n| status(n) == wanted).unwrap();
         let firsts = [Status::Malicious, Status::Suspicious, Status::Known, Status::Unknown].map(first);
         assert_eq!(firsts, [23, 34, 0, 3]);
-        let found = sample(&digest(23, Kind::Sha1)).unwrap();
+        let found = sample(&digest(23, Kind::Sha1), Shares::default()).unwrap();
         let name = "Win32.Infostealer.Generic".to_owned();
         assert_eq!(found.standing, Standing::Malicious { threat_name: name });
         assert_eq!(found.first_seen, "2016-08-25T16:52:49");
         assert_eq!(found.digests[0].to_string(), "f1840e0ab97b7b7342ee2f703c2853c3");
         assert_eq!((found.threat_level, found.scanner_match, found.scanner_count), (5, 29, 45));
+    }
+
+    #[test]
+    fn other_shares_are_kept_too() {
+        let count = |shares| (0..1000).filter_map(|n| sample(&digest(n, Kind::Md5), shares)).count();
+        assert_eq!(count(Shares { malicious: 0, suspicious: 0, known: 0 }), 0);
+        let all_bad = Shares { malicious: u32::MAX, suspicious: u32::MAX, known: u32::MAX };
+        assert_eq!(count(all_bad), 1000);
+        let bad = sample(&digest(1, Kind::Md5), all_bad).unwrap();
+        assert_eq!(bad.standing.status(), Status::Malicious);
     }
 
     #[test]

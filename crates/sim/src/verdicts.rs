@@ -6,10 +6,13 @@
 
 use crate::{
     digest::Digest,
-    invented,
+    invented::{self, Shares},
     list::{self, VerdictListError},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// The demonstration list, compiled in so that the simulator needs no file at run time.
 const DEMO_LIST: &str = include_str!("../../../fixtures/demo-verdicts.csv");
@@ -23,6 +26,7 @@ const DEMO_LIST: &str = include_str!("../../../fixtures/demo-verdicts.csv");
 pub struct Verdicts {
     /// `None` is a hash that the list declares UNKNOWN.
     listed: HashMap<Digest, Option<Arc<Sample>>>,
+    shares: Shares,
 }
 
 /// The four statuses of the service.
@@ -80,7 +84,13 @@ impl Verdicts {
                 }
             }
         }
-        Ok(Verdicts { listed })
+        Ok(Verdicts { listed, shares: Shares::default() })
+    }
+
+    /// The same list, with other shares for the hashes that are not in it.
+    #[must_use]
+    pub fn with_shares(self, shares: Shares) -> Verdicts {
+        Verdicts { shares, ..self }
     }
 
     /// The status that the service gives this hash; `None` when the text is no hash of the three kinds.
@@ -89,11 +99,18 @@ impl Verdicts {
         Some(self.sample(&digest).map_or(Status::Unknown, |sample| sample.standing.status()))
     }
 
+    /// The digests of the listed malicious files, in an order that does not change.
+    pub(crate) fn listed_malicious(&self) -> Vec<[Digest; 3]> {
+        let samples = self.listed.values().flatten();
+        let bad = samples.filter(|sample| sample.standing.status() == Status::Malicious);
+        bad.map(|sample| sample.digests).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// `None` when the service has never seen it.
     pub(crate) fn sample(&self, digest: &Digest) -> Option<Arc<Sample>> {
         match self.listed.get(digest) {
             Some(listed) => listed.clone(),
-            None => invented::sample(digest).map(Arc::new),
+            None => invented::sample(digest, self.shares).map(Arc::new),
         }
     }
 }
@@ -127,7 +144,7 @@ mod tests {
     use md5::Md5;
     use sha1::Sha1;
     use sha2::{Digest as _, Sha256};
-    use std::{collections::BTreeSet, fs, path::Path};
+    use std::{fs, path::Path};
 
     fn digest(kind: Kind, bytes: &[u8]) -> Digest {
         let mut padded = [0; 32];

@@ -3,8 +3,13 @@
 //! The switches exist where the vendor's documents contradict one another or say nothing, and where a service has
 //! bad days. This module only holds them; what they lead to is decided in `presence` and `service`.
 
-use crate::{Cue, Fault, Verdicts};
-use std::{fmt, time::Duration};
+use crate::{Cue, Fault, Period, Product, Quota, Verdicts};
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 /// The service to be simulated. The default is an open, healthy service under the likeliest reading of the
 /// documents, without a fixture list.
@@ -24,8 +29,33 @@ pub struct World {
     /// Requests an account may make in any one second before it is answered 429. It is a sliding second, so two
     /// bursts around the turn of a second do not slip through. The default is the documented 500; `None` is off.
     pub rate_limit_rps: Option<u32>,
-    /// Sends `Retry-After` with a 429 for rate, in whole seconds. Off by default: no document mentions the header.
+    /// Sends `Retry-After` with a 429 for rate. Off by default: no document mentions the header.
     pub retry_after: Option<Duration>,
+    /// How `Retry-After` is written.
+    pub retry_after_form: RetryAfterForm,
+    /// Quotas besides the accounts' own daily ones, by which users may share units and months may have limits.
+    pub quotas: Vec<Quota>,
+    /// Answer a batch for which a quota has fewer units left than it costs, as long as there is one; the quota is
+    /// overdrawn then. By default such a batch is refused whole.
+    pub allow_last: bool,
+    /// The products that an account may ask, by user name. An account that is not in it may ask all; for a product
+    /// that is not in the set it is answered 403.
+    pub entitlements: BTreeMap<String, BTreeSet<Product>>,
+    /// What becomes of a hash that is twice in a batch.
+    pub duplicates: Duplicates,
+    /// What becomes of a hash in upper-case hex.
+    pub uppercase: Uppercase,
+    /// What becomes of a batch of more than 100.
+    pub over_limit: OverLimit,
+    /// Which forms of file reputation are there.
+    pub dialects: Dialects,
+    /// Compress answers for clients that accept gzip.
+    pub gzip: bool,
+    /// What the TAXII feed holds and how its pages follow one another.
+    pub feed: Feed,
+    /// The UTC time, in seconds since 1970, at which the simulator's clock starts to run; `None` is the real time.
+    /// [`Service::answer`](crate::Service::answer) is told the time and does not look here.
+    pub starts_at: Option<u64>,
     /// Answer like an on-premises T1000: the extended fields except `threat_level` and `trust_factor` are null,
     /// and so are the three digests of an UNKNOWN entry.
     pub null_fields: bool,
@@ -46,12 +76,14 @@ pub struct Account {
     pub username: String,
     /// Compared as it is.
     pub password: String,
-    /// Units a UTC day; a request that would pass it is refused whole. `None` is without limit.
+    /// Units of file reputation a UTC day, for this account alone; a request that would pass it is refused whole.
+    /// `None` is without limit. [`World::quotas`] has the other kinds.
     pub daily_quota: Option<u64>,
 }
 
 /// How a hash that the service has never seen appears in an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UnknownMode {
     /// As an entry with the status UNKNOWN, in single and in bulk; the best supported reading.
     #[default]
@@ -65,7 +97,8 @@ pub enum UnknownMode {
 }
 
 /// How a malformed hash in a batch appears. A malformed hash in a single query is always answered 400.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum InvalidMode {
     /// As a string in `rl.invalid_hashes`, as in the service's sister endpoints.
     #[default]
@@ -77,7 +110,8 @@ pub enum InvalidMode {
 }
 
 /// What an answered request costs. Nothing but a 200 costs anything in any mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ChargeMode {
     /// A unit for each well-formed hash sent, repeated ones included; the only reading with a worked figure.
     #[default]
@@ -86,6 +120,83 @@ pub enum ChargeMode {
     ReturnedAll,
     /// A unit for each entry returned with a status other than UNKNOWN.
     ReturnedFound,
+}
+
+/// How `Retry-After` is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetryAfterForm {
+    /// As a number of whole seconds.
+    #[default]
+    Seconds,
+    /// As an HTTP date.
+    Date,
+}
+
+/// What becomes of a hash that is twice in a batch. It is charged twice under [`ChargeMode::Sent`] in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// It is answered once.
+    #[default]
+    Once,
+    /// It is answered as often as it was sent.
+    Each,
+}
+
+/// What becomes of a hash in upper-case hex.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Uppercase {
+    /// It is a hash like any other, and comes back in the letters in which it was sent.
+    #[default]
+    Accept,
+    /// It is malformed.
+    Invalid,
+}
+
+/// What becomes of a batch of more than 100.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum OverLimit {
+    /// It is answered 413.
+    #[default]
+    #[serde(rename = "413")]
+    Refuse,
+    /// The first 100 are answered, and the others as if they had not been sent.
+    #[serde(rename = "truncate")]
+    Truncate,
+}
+
+/// Which forms of file reputation are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialects {
+    /// The documented one, TCA-0101.
+    #[default]
+    MalwarePresence,
+    /// The one of the vendor's quick start.
+    Quickstart,
+    /// Both.
+    Both,
+}
+
+/// What the TAXII feed holds: an object for each full hour, so that it moves on with the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// How many hours back a collection reaches, which is how many objects it holds.
+    pub hours: u64,
+    /// How a client gets from one page to the next.
+    pub paging: Paging,
+}
+
+/// How a client gets from one page to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Paging {
+    /// By `next`.
+    #[default]
+    Next,
+    /// By asking again with `added_after` from the header `X-TAXII-Date-Added-Last`; `more` comes without `next`.
+    DateAdded,
 }
 
 /// What the script says about one request.
@@ -105,6 +216,30 @@ impl World {
         }
         plan
     }
+
+    /// All quotas, those of the accounts first.
+    pub(crate) fn all_quotas(&self) -> Vec<Quota> {
+        let own = self.accounts.iter().filter_map(|account| {
+            Some(Quota {
+                products: vec![Product::FileReputation],
+                users: vec![account.username.clone()],
+                period: Period::Day,
+                limit: account.daily_quota?,
+            })
+        });
+        own.chain(self.quotas.iter().cloned()).collect()
+    }
+
+    pub(crate) fn entitles(&self, username: &str, product: Product) -> bool {
+        self.entitlements.get(username).is_none_or(|products| products.contains(&product))
+    }
+}
+
+/// Thirty days, as the vendor keeps them: two pages of the vendor's SDK, which asks for 500 at a time.
+impl Default for Feed {
+    fn default() -> Feed {
+        Feed { hours: 720, paging: Paging::default() }
+    }
 }
 
 impl Default for World {
@@ -117,6 +252,17 @@ impl Default for World {
             shuffle: true,
             rate_limit_rps: Some(500),
             retry_after: None,
+            retry_after_form: RetryAfterForm::default(),
+            quotas: Vec::new(),
+            allow_last: false,
+            entitlements: BTreeMap::new(),
+            duplicates: Duplicates::default(),
+            uppercase: Uppercase::default(),
+            over_limit: OverLimit::default(),
+            dialects: Dialects::default(),
+            gzip: false,
+            feed: Feed::default(),
+            starts_at: None,
             null_fields: false,
             latency: Duration::ZERO,
             verdicts: Verdicts::default(),

@@ -89,7 +89,12 @@ pub(crate) fn http() -> reqwest::Client {
     PROVIDER.call_once(|| {
         rustls::crypto::ring::default_provider().install_default().unwrap();
     });
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    reqwest::Client::builder()
+        .no_proxy()
+        .no_gzip()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
 }
 
 pub(crate) fn body(kind: &str, hashes: &[String]) -> Vec<u8> {

@@ -202,7 +202,7 @@ async fn entries_may_be_too_many_or_too_few() {
 async fn a_single_answer_has_no_list_to_spoil() {
     for fault in [Fault::ExtraEntry, Fault::DoubledEntry, Fault::OmitHashes(1)] {
         let client = Client::of(once(fault)).await;
-        let reply = client.get(&format!("{SINGLE}/sha1/{}", sha1s(0..1)[0])).await;
+        let reply = client.get(&format!("{SINGLE}/sha1/{}?format=json", sha1s(0..1)[0])).await;
         assert!(reply.json()["rl"]["malware_presence"]["status"].is_string());
     }
 }

@@ -2,7 +2,14 @@
 
 mod access;
 mod answers;
+mod appliance;
 mod client;
 mod faults;
+mod feed;
 mod limits;
 mod meter;
+mod server;
+mod switches;
+mod usage;
+mod worlds;
+mod xml;

@@ -62,6 +62,7 @@ async fn the_ledger_page_shows_the_totals_and_is_not_in_them() {
             "bulk_requests": 2, "max_batch": 101, "distinct_hashes": 101, "malformed": 0, "max_concurrent": 1,
             "sent": 108, "returned": 7, "charged": 7,
             "accounts": {"anonymous": {"requests": 2, "sent": 108, "returned": 7, "charged": 7}},
+            "usage": {"anonymous": {"TCA-0101": 7}},
         })
     );
 }
