@@ -1,19 +1,15 @@
-//! One attempt over HTTP.
+//! What can be asked of one service under one account, each question once.
 
-use crate::wire::{self, Reply};
+use crate::attempt::innermost;
+use crate::details::Details;
+use crate::usage::{self, Limit, Period, Scope, Usage};
+use crate::wire::{ContentType, DETAILS_PATH, Dialect, Form, Format, Reply};
 use crate::{Credentials, Endpoint, Fault};
-use hashsweep_model::Batch;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Certificate, Proxy, Response, StatusCode, redirect};
-use std::error::Error;
+use hashsweep_model::{Batch, Digest, HashKind};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Certificate, Proxy, redirect};
 use std::fmt;
 use std::time::Duration;
-
-/// An answer to 100 hashes is 60 kB at the usual size of an entry; one that passes this is not an answer.
-const MAX_BODY_BYTES: usize = 16 << 20;
-
-/// The vendor's longest advice on waiting is hours (a quota); a server that asks for more in a header is ignored.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// Connecting takes a few round trips; a host that needs longer is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,8 +19,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Apache's is the shortest (`KeepAliveTimeout`, 5 s).
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A redirect's target longer than this is no address that anybody would copy.
-const MAX_TARGET_CHARS: usize = 300;
+/// A report is half a megabyte (a recorded one, 491 kB) where an entry of a lookup is half a kilobyte, so a hundred
+/// of them get this many times the time of a lookup. A guess: at the usual 60 s it is 1.4 Mbit/s.
+const DETAILS_PATIENCE: u32 = 5;
 
 /// What a client needs to know.
 #[derive(Clone)]
@@ -43,13 +40,29 @@ pub struct Settings {
     pub timeout: Duration,
     /// How many requests travel at once, to keep as many connections open between them.
     pub concurrency: usize,
+    /// Which of the vendor's two descriptions to follow.
+    pub dialect: Dialect,
+    /// The language of lookups. Usage and details are asked for in JSON always.
+    pub format: Format,
+    /// What a bulk lookup calls its body.
+    pub content_type: ContentType,
 }
 
 /// Prints no secret: a proxy's address may hold a password.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { endpoint, credentials, ca_cert_pem, proxy, environment_proxy, timeout, concurrency } =
-            self;
+        let Settings {
+            endpoint,
+            credentials,
+            ca_cert_pem,
+            proxy,
+            environment_proxy,
+            timeout,
+            concurrency,
+            dialect,
+            format,
+            content_type,
+        } = self;
         f.debug_struct("Settings")
             .field("endpoint", endpoint)
             .field("credentials", credentials)
@@ -58,6 +71,9 @@ impl fmt::Debug for Settings {
             .field("environment_proxy", environment_proxy)
             .field("timeout", timeout)
             .field("concurrency", concurrency)
+            .field("dialect", dialect)
+            .field("format", format)
+            .field("content_type", content_type)
             .finish()
     }
 }
@@ -71,6 +87,9 @@ pub enum ClientError {
     /// The proxy's address does not read. It is not repeated: it may hold a password.
     #[error("the proxy's address is not a URL")]
     Proxy,
+    /// The quick start describes no XML.
+    #[error("the quick-start dialect speaks JSON only")]
+    QuickStartXml,
     /// Anything else while TLS is set up, most often a system without any root certificate.
     #[error("TLS cannot be set up: {0}\n  hint: install the system's CA certificates, or give --ca-cert")]
     Tls(String),
@@ -79,10 +98,12 @@ pub enum ClientError {
 /// A client of one service under one account. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    endpoint: Endpoint,
-    credentials: Option<Credentials>,
-    proxied: bool,
+    pub(crate) http: reqwest::Client,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) proxied: bool,
+    form: Form,
+    timeout: Duration,
 }
 
 impl Client {
@@ -90,8 +111,22 @@ impl Client {
     pub fn new(settings: Settings) -> Result<Client, ClientError> {
         // Err means that a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let Settings { endpoint, credentials, ca_cert_pem, proxy, environment_proxy, timeout, concurrency } =
-            settings;
+        let Settings {
+            endpoint,
+            credentials,
+            ca_cert_pem,
+            proxy,
+            environment_proxy,
+            timeout,
+            concurrency,
+            dialect,
+            format,
+            content_type,
+        } = settings;
+        let form = Form { dialect, format, content_type };
+        if (dialect, format) == (Dialect::QuickStart, Format::Xml) {
+            return Err(ClientError::QuickStartXml);
+        }
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("hashsweep/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -123,139 +158,67 @@ impl Client {
             builder = builder.proxy(Proxy::all(&address).map_err(|_| ClientError::Proxy)?);
         }
         let http = builder.build().map_err(|e| ClientError::Tls(innermost(&e)))?;
-        Ok(Client { http, endpoint, credentials, proxied })
+        Ok(Client { http, endpoint, credentials, proxied, form, timeout })
+    }
+
+    /// Whether the dialect has a way to ask by this kind.
+    pub fn can_ask(&self, kind: HashKind) -> bool {
+        self.form.can_ask(kind)
     }
 
     /// Asks about one batch, once.
     pub async fn ask(&self, batch: &Batch) -> Result<Reply, Fault> {
-        let mut request = self
-            .http
-            .post(self.endpoint.join(wire::BULK_PATH))
-            .header(CONTENT_TYPE, "application/json")
-            .body(wire::question(batch));
-        if let Some(Credentials { username, password }) = &self.credentials {
-            request = request.basic_auth(username, Some(password.reveal()));
+        let kind = batch.kind();
+        if !self.can_ask(kind) {
+            return Err(Fault::CannotAsk { kind });
         }
-        let response = request.send().await.map_err(|e| fault_of_send(&e))?;
-        match response.status() {
-            StatusCode::OK => {
-                let body = read_whole(response).await.map_err(|why| Fault::BrokenBody { why })?;
-                wire::reply(&body, batch.kind()).map_err(|why| Fault::BrokenBody { why })
+        let question = self
+            .post(self.form.bulk_path())
+            .header(CONTENT_TYPE, self.form.content_type())
+            .body(self.form.question(batch));
+        let body = self.body_of(question).await?;
+        self.form.reply(&body, kind).map_err(|why| Fault::BrokenBody { why })
+    }
+
+    /// Asks about one digest, once. A 404 is then "not found" by some of the vendor's texts, and stays
+    /// [`Fault::NotFound`]: whether this address can be believed is the caller's to know. The quick start
+    /// describes no single question and is asked for a list of one.
+    pub async fn ask_one(&self, digest: &Digest) -> Result<Reply, Fault> {
+        match self.form.dialect {
+            Dialect::MalwarePresence => {
+                let body = self.body_of(self.get(&self.form.single_path(digest))).await?;
+                self.form.single_reply(&body, digest.kind()).map_err(|why| Fault::BrokenBody { why })
             }
-            status => Err(self.fault_of_status(status, response).await),
-        }
-    }
-
-    async fn fault_of_status(&self, status: StatusCode, response: Response) -> Fault {
-        let headers = response.headers().clone();
-        let retry_after = retry_after(&headers);
-        // The body only tells the kinds of 404 and 429 apart; if it does not arrive, it tells nothing.
-        let body = read_whole(response).await.unwrap_or_default();
-        match status.as_u16() {
-            300..=399 => Fault::Redirect { to: location(&headers) },
-            400 => Fault::BadRequest,
-            401 => Fault::Unauthorized,
-            403 => Fault::Forbidden,
-            404 => Fault::NotFound { looks_like_the_api: is_empty_or_json(&body) },
-            408 | 502 | 504 => Fault::Gateway { status: status.as_u16() },
-            413 => Fault::TooLarge,
-            429 if names_the_rate(&body) => Fault::RateLimited { retry_after },
-            429 => Fault::QuotaOrUnclear { retry_after },
-            503 => Fault::Unavailable { retry_after, proxied: self.proxied },
-            500..=599 => Fault::Server { status: status.as_u16(), proxied: self.proxied },
-            other => Fault::OtherStatus { status: other },
-        }
-    }
-}
-
-/// The whole body within the size limit, or what went wrong.
-async fn read_whole(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY_BYTES => {
-                return Err(format!("it is larger than {MAX_BODY_BYTES} bytes"));
+            Dialect::QuickStart => {
+                let alone = Batch::new(vec![*digest]).expect("one digest is a batch");
+                self.ask(&alone).await
             }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body),
-            Err(e) if e.is_timeout() => return Err("it did not end within the time limit".to_owned()),
-            Err(e) => return Err(format!("it was cut: {}", innermost(&e))),
         }
     }
-}
 
-/// A failure without a status. What never became a connection cost nothing; anything later may have.
-fn fault_of_send(error: &reqwest::Error) -> Fault {
-    if !error.is_connect() {
-        return if error.is_timeout() { Fault::Timeout } else { Fault::Lost { why: innermost(error) } };
+    /// What has been asked of the service, by product. It lags behind by an unknown time (vendor, "Customer
+    /// usage").
+    pub async fn usage(&self, period: Period, scope: Scope) -> Result<Usage, Fault> {
+        let body = self.body_of(self.get(&usage::usage_path(period, scope))).await?;
+        usage::read_usage(&body).map_err(|why| Fault::BrokenBody { why })
     }
-    if error.is_timeout() {
-        return Fault::ConnectTimeout;
+
+    /// What may be asked, and whether that is used up.
+    pub async fn limits(&self, scope: Scope) -> Result<Vec<Limit>, Fault> {
+        let body = self.body_of(self.get(usage::limits_path(scope))).await?;
+        usage::read_limits(&body).map_err(|why| Fault::BrokenBody { why })
     }
-    if error.is_dns() {
-        return Fault::Dns;
+
+    /// Asks for the whole reports about a batch, once (TCA-0104). They are megabytes: the answer is read entry by
+    /// entry, as [`Details::next`] is called.
+    pub async fn details(&self, batch: &Batch) -> Result<Details, Fault> {
+        let question = self
+            .post(DETAILS_PATH)
+            .timeout(self.timeout.saturating_mul(DETAILS_PATIENCE))
+            .header(CONTENT_TYPE, Form::default().content_type())
+            .body(Form::default().question(batch));
+        Ok(Details::new(self.answered(question).await?))
     }
-    let mut cause = cause_of(error);
-    while let Some(inner) = cause {
-        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-            return Fault::Tls { why: tls.to_string() };
-        }
-        let io = inner.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
-            return Fault::Refused;
-        }
-        cause = cause_of(inner);
-    }
-    Fault::NoConnection { why: innermost(error) }
-}
-
-/// The last cause, which names the trouble; the outer ones repeat the URL.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(inner) = cause_of(last) {
-        last = inner;
-    }
-    last.to_string()
-}
-
-/// What an error wraps. An `io::Error` passes over the error that it wraps and names that one's cause as its own,
-/// and the TLS library's error comes wrapped in two of them.
-fn cause_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped),
-        None => error.source(),
-    }
-}
-
-/// No source promises `Retry-After`; if it comes in seconds it is honoured, capped. The date form needs a clock
-/// and is left to the caller's own backoff.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
-}
-
-/// The target without what may be secret in it: user and password, query, fragment.
-fn location(headers: &HeaderMap) -> String {
-    let Some(target) = headers.get(LOCATION) else { return "an address it does not name".to_owned() };
-    let target = String::from_utf8_lossy(target.as_bytes());
-    let target = target.split(['?', '#']).next().unwrap_or_default();
-    let start = target.find("//").map_or(target.len(), |at| at + 2);
-    let end = target[start..].find('/').map_or(target.len(), |at| start + at);
-    let (scheme, path) = (&target[..start], &target[end..]);
-    let authority = match target[start..end].rsplit_once('@') {
-        Some((_, host)) => format!("[redacted]@{host}"),
-        None => target[start..end].to_owned(),
-    };
-    format!("{scheme}{authority}{path}").chars().take(MAX_TARGET_CHARS).collect()
-}
-
-fn is_empty_or_json(body: &[u8]) -> bool {
-    body.trim_ascii().is_empty() || serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
-}
-
-/// `{"message": "Rate limit exceeded"}` in any letter case (vendor, troubleshooting: 429).
-fn names_the_rate(body: &[u8]) -> bool {
-    String::from_utf8_lossy(body).to_ascii_lowercase().contains("rate limit exceeded")
 }
 
 #[cfg(test)]
@@ -271,6 +234,9 @@ mod tests {
             environment_proxy,
             timeout: Duration::from_secs(1),
             concurrency: 1,
+            dialect: Dialect::default(),
+            format: Format::default(),
+            content_type: ContentType::default(),
         };
         Client::new(settings).unwrap().proxied
     }

@@ -44,11 +44,15 @@ async fn a_whole_answer_is_read_in_every_framing() {
 async fn a_200_that_is_no_answer_is_broken_and_charged() {
     let say = |body: &str| Act::Say(response("200 OK", &[], body));
     check_broken(say(""), "EOF").await;
-    check_broken(say("<html><body>Please log in</body></html>"), "expected value").await;
+    check_broken(say("<html><body>Please log in</body></html>"), "of 'html' and not of 'rl'").await;
+    check_broken(say("Please log in"), "expected value").await;
     check_broken(say(r#"{"rl":{"entries":[}}"#), "expected value").await;
     check_broken(say(&known()[..30]), "EOF").await;
     check_broken(say(r#"{"message":"ok"}"#), "no 'rl' object").await;
     check_broken(say(r#"{"rl":{"malware_presence":{}}}"#), "no 'rl.entries' list").await;
+    for by_position in [r#"{"rl":[[]]}"#, r#"[{"entries":[]}]"#, "[[[]]]"] {
+        check_broken(say(by_position), "expected an object").await;
+    }
     check_broken(say(r#"{"rl":"\u001b[2J"}"#), "invalid type").await;
     check_broken(say(&"[".repeat(100_000)), "broken").await;
 }

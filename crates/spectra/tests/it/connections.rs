@@ -66,10 +66,15 @@ async fn a_proxy_that_does_not_connect_us_costs_nothing() {
     let through = |proxy: String| Settings { proxy: Some(proxy), ..settings("https://service.invalid") };
     let got = ask(through(format!("http://{}", nobody()))).await;
     check_fault(&got, Says(NO_COST, Booking::Nothing, "refused", "--proxy"));
-    for status in ["407 Proxy Authentication Required", "502 Bad Gateway", "403 Forbidden"] {
+    for (status, word, hint) in [
+        ("407 Proxy Authentication Required", "407", "put them into HTTPS_PROXY"),
+        ("502 Bad Gateway", "proxy refused", "must allow CONNECT"),
+        ("403 Forbidden", "proxy refused", "must allow CONNECT"),
+    ] {
         let proxy = Server::start(Act::Say(response(status, &[], ""))).await;
         let got = ask(through(proxy.url())).await;
-        check_fault(&got, Says(NO_COST, Booking::Nothing, "no connection", "no connection: "));
+        check_fault(&got, Says(NO_COST, Booking::Nothing, word, hint));
+        assert!(got.unwrap_err().is_unreachable());
         let [request] = &proxy.requests()[..] else { panic!("{:?}", proxy.requests()) };
         assert_eq!(request.line, "CONNECT service.invalid:443 HTTP/1.1");
         assert_eq!(request.header("authorization"), None, "credentials left in the clear");

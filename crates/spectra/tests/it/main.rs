@@ -4,14 +4,24 @@
 
 mod answers;
 mod connections;
+mod corpus;
+mod details;
+mod forms;
+mod hostile;
 mod request;
 mod secrets;
 mod server;
+mod simulator;
 mod statuses;
 mod tls;
+mod usage;
 
 use hashsweep_model::{Batch, Digest};
-use hashsweep_spectra::{Booking, Client, Credentials, Endpoint, Fault, Remedy, Reply, Secret, Settings};
+use hashsweep_spectra::{
+    Booking, Client, ContentType, Credentials, Dialect, Endpoint, Fault, Format, Remedy, Reply, Secret,
+    Settings,
+};
+use std::fmt::Debug;
 use std::time::Duration;
 
 /// Longer than any test takes: where it ends, a test has failed.
@@ -36,6 +46,9 @@ fn settings(url: &str) -> Settings {
         environment_proxy: false,
         timeout: PATIENCE,
         concurrency: 4,
+        dialect: Dialect::default(),
+        format: Format::default(),
+        content_type: ContentType::default(),
     }
 }
 
@@ -48,7 +61,7 @@ async fn ask(settings: Settings) -> Result<Reply, Fault> {
 struct Says(Remedy, Booking, &'static str, &'static str);
 
 #[track_caller]
-fn check_fault(got: &Result<Reply, Fault>, Says(remedy, booking, word, hint): Says) {
+fn check_fault<T: Debug>(got: &Result<T, Fault>, Says(remedy, booking, word, hint): Says) {
     let fault = got.as_ref().expect_err("a fault was expected");
     let message = fault.to_string();
     assert_eq!(

@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 /// A whole answer that says nothing about any hash.
 pub(crate) const NOTHING: &str = r#"{"rl":{"entries":[]}}"#;
+
+/// Between the bytes of [`Act::Drip`]: a fraction of the tests' impatience.
+const DRIP: Duration = Duration::from_millis(20);
 
 /// What happens to each request.
 #[derive(Clone, Debug)]
@@ -21,6 +25,8 @@ pub(crate) enum Act {
     Pour,
     /// These bytes, and then nothing for ever.
     Stall(Vec<u8>),
+    /// These bytes, and then a blank now and then for ever.
+    Drip(Vec<u8>),
     /// The connection closes without a byte.
     HangUp,
 }
@@ -110,11 +116,13 @@ impl Server {
 }
 
 /// A response with its length.
-pub(crate) fn response(status: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+pub(crate) fn response(status: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
     let length = body.len().to_string();
     let headers = [headers, &[("Content-Length", length.as_str())]].concat();
     let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-    format!("HTTP/1.1 {status}\r\n{}\r\n\r\n{body}", lines.join("\r\n")).into_bytes()
+    let head = format!("HTTP/1.1 {status}\r\n{}\r\n\r\n", lines.join("\r\n"));
+    [head.as_bytes(), body].concat()
 }
 
 /// Whatever a closed connection does to a read or a write is the end of serving it.
@@ -136,6 +144,15 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, act: Act, seen: 
             Act::Stall(bytes) => {
                 let _ = stream.write_all(bytes).await;
                 std::future::pending::<()>().await;
+            }
+            Act::Drip(bytes) => {
+                let mut ticks = tokio::time::interval(DRIP);
+                let mut bytes = bytes.as_slice();
+                while stream.write_all(bytes).await.is_ok() {
+                    bytes = b" ";
+                    ticks.tick().await;
+                }
+                return;
             }
             Act::Pour => {
                 let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

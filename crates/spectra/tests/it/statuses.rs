@@ -23,10 +23,13 @@ async fn each_status_says_what_to_do_and_what_it_cost() {
         ("401 Unauthorized", Says(Remedy::Halt, Nothing, "401", "check user name and password")),
         ("403 Forbidden", Says(Remedy::Halt, Nothing, "403", "TCA-0101")),
         ("404 Not Found", Says(Remedy::Judge404, Nothing, "404", "check --api-url")),
-        ("405 Method Not Allowed", Says(Remedy::Halt, Nothing, "405", "unexpected status (405)")),
+        ("405 Method Not Allowed", Says(Remedy::Halt, Nothing, "405", "does not take this method")),
+        ("407 Proxy Authentication Required", Says(slow_down(None), Nothing, "407", "HTTPS_PROXY")),
         ("408 Request Timeout", Says(Remedy::Again, InDoubt, "408", "--batch-size")),
-        ("409 Conflict", Says(Remedy::Halt, Nothing, "409", "unexpected status (409)")),
+        ("409 Conflict", Says(Remedy::Halt, Nothing, "409", "in conflict with its state")),
         ("413 Content Too Large", Says(Remedy::Split, Nothing, "413", "too large")),
+        ("415 Unsupported Media Type", Says(Remedy::Halt, Nothing, "415", "content type is a setting")),
+        ("422 Unprocessable Content", Says(Remedy::Halt, Nothing, "422", "check --dialect")),
         ("418 I'm a teapot", Says(Remedy::Halt, Nothing, "418", "unexpected status (418)")),
         ("429 Too Many Requests", Says(Remedy::Quota, Nothing, "429 quota", "licence of an appliance")),
         ("500 Internal Server Error", Says(Remedy::Again, Nothing, "500", "the service failed (500)")),
@@ -41,7 +44,7 @@ async fn each_status_says_what_to_do_and_what_it_cost() {
 
 #[tokio::test]
 async fn a_2xx_that_is_not_a_200_is_no_answer() {
-    let says = Says(Remedy::Halt, Booking::Nothing, "202", "unexpected status (202)");
+    let says = Says(Remedy::Halt, Booking::Nothing, "202", "without an answer (202)");
     check("202 Accepted", &[], NOTHING, says).await;
 }
 
@@ -62,7 +65,28 @@ async fn a_429_is_about_the_rate_only_if_it_says_so() {
 }
 
 #[tokio::test]
-async fn retry_after_is_honoured_in_seconds_up_to_a_cap() {
+async fn retry_after_is_honoured_in_both_forms_up_to_a_cap() {
+    let rate = r#"{"message": "Rate limit exceeded"}"#;
+    let now = "Wed, 21 Oct 2015 07:28:00 GMT";
+    for (date, value, seconds) in [
+        (now, "Wed, 21 Oct 2015 07:28:30 GMT", Some(30)),
+        (now, "Wednesday, 21-Oct-15 07:29:00 GMT", Some(60)),
+        (now, "Wed Oct 21 07:28:05 2015", Some(5)),
+        (now, "Wed, 21 Oct 2015 07:00:00 GMT", Some(0)),
+        (now, "Wed, 21 Oct 2065 07:28:00 GMT", Some(900)),
+        (now, "Thu, 32 Oct 2015 07:28:00 GMT", None),
+        (now, "tomorrow", None),
+        ("yesterday", "Wed, 21 Oct 2015 07:28:30 GMT", None),
+    ] {
+        let headers = [("Date", date), ("Retry-After", value)];
+        let slow = |word| Says(slow_down(seconds), Booking::Nothing, word, "");
+        check("429 Too Many Requests", &headers, rate, slow("429 rate")).await;
+        check("503 Service Unavailable", &headers, "", slow("503")).await;
+    }
+}
+
+#[tokio::test]
+async fn retry_after_needs_no_date_for_seconds() {
     let rate = r#"{"message": "Rate limit exceeded"}"#;
     for (value, seconds) in [
         ("7", Some(7)),
@@ -72,6 +96,7 @@ async fn retry_after_is_honoured_in_seconds_up_to_a_cap() {
         ("18446744073709551615", Some(900)),
         ("-1", None),
         ("1.5", None),
+        // A date that nothing can be held against.
         ("Wed, 21 Oct 2065 07:28:00 GMT", None),
     ] {
         let headers = [("Retry-After", value)];
@@ -90,6 +115,10 @@ async fn a_404_looks_like_the_api_when_its_body_is_empty_or_json() {
         ("", true),
         (" \r\n", true),
         (r#"{"message":"not found"}"#, true),
+        ("<rl><message>not found</message></rl>", true),
+        ("<?xml version=\"1.0\"?>\n<rl/>", true),
+        ("<rl>", false),
+        ("<html><body>Please log in</body></html>", false),
         ("null", true),
         ("<html>Please log in</html>", false),
         ("Not Found", false),
