@@ -234,6 +234,20 @@ impl Group<'_> {
         Ok(AttemptId(self.transaction.last_insert_rowid()))
     }
 
+    /// Books an attempt at another product than file reputation: quota is counted by product.
+    pub fn reserve_for(
+        &mut self,
+        product: &str,
+        run: RunId,
+        n_hashes: usize,
+        now: Stamp,
+    ) -> Result<AttemptId, CaseError> {
+        let attempt = self.reserve(run, n_hashes, now)?;
+        self.transaction
+            .execute("UPDATE attempt SET product = ?2 WHERE id = ?1", params![attempt.0, product])?;
+        Ok(attempt)
+    }
+
     /// Says that the attempt's first byte may leave from now on.
     pub fn mark_sent(&mut self, attempt: AttemptId, now: Stamp) -> Result<(), CaseError> {
         self.transaction

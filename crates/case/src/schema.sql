@@ -79,6 +79,7 @@ CREATE INDEX answer_of ON answer (kind, digest, answered_at);
 CREATE TABLE attempt (
     id          INTEGER PRIMARY KEY,
     run         INTEGER NOT NULL REFERENCES run,
+    product     TEXT NOT NULL DEFAULT 'TCA-0101', -- quota is counted by product
     n_hashes    INTEGER NOT NULL,
     reserved_at INTEGER NOT NULL,
     sent_at     INTEGER,                        -- NULL: it never left

@@ -55,6 +55,10 @@ pub(crate) enum Command {
     Report(Report),
     /// Show what asking has cost
     Quota(Quota),
+    /// Fetch the whole reports of what was found (TCA-0104; each costs quota of its own)
+    Details(Box<Details>),
+    /// Serve the Spectra Intelligence simulator
+    Sim(Box<Sim>),
 }
 
 #[derive(Debug, Args)]
@@ -166,6 +170,15 @@ pub(crate) struct Quota {
     /// Only our own ledger; do not ask the service for its count
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Where the service is, unless the latest sweep says so
+    #[arg(long, value_name = "URL", conflicts_with = "sim")]
+    pub(crate) api_url: Option<String>,
+    /// Trust these roots too (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// A TOML file with username and password, readable by you alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) credentials: Option<PathBuf>,
 }
 
 /// Which case.
@@ -241,7 +254,7 @@ pub(crate) enum MissingRoot {
     Skip,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Asking")]
 pub(crate) struct Sending {
     /// Ask the built-in simulator; its verdicts say nothing about your files
@@ -260,6 +273,15 @@ pub(crate) struct Sending {
         value_name = "FILE"
     )]
     pub(crate) credentials: Option<PathBuf>,
+    /// The service's manner of speaking [default: malware-presence; quickstart asks SHA-1 only]
+    #[arg(long, value_name = "DIALECT", conflicts_with = "sim")]
+    pub(crate) dialect: Option<Dialect>,
+    /// How questions and answers are written [default: json]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) wire_format: Option<WireFormat>,
+    /// What a question says it is [default: json, or xml]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) content_type: Option<ContentType>,
     /// Requests in time: 100/s, 30/m, unlimited [default: 100/s]
     #[arg(long)]
     pub(crate) rate: Option<Rate>,
@@ -316,6 +338,130 @@ pub(crate) enum Emit {
     All,
     Findings,
     Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Dialect {
+    MalwarePresence,
+    #[value(name = "quickstart")]
+    QuickStart,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WireFormat {
+    Json,
+    Xml,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ContentType {
+    Json,
+    OctetStream,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Details {
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    /// Which sweep; the latest unless given
+    #[arg(long, value_name = "N")]
+    pub(crate) sweep: Option<i64>,
+    #[command(flatten)]
+    pub(crate) sending: Sending,
+    /// Write the reports there, one JSON object a line; - is stdout
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+    /// Refuse to replace an output that is there
+    #[arg(long)]
+    pub(crate) no_clobber: bool,
+    /// Ask for at most so many reports
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sim {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Speak https, with a certificate authority made at the start
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Write the certificate authority there (PEM), for --ca-cert
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub(crate) ca_out: Option<PathBuf>,
+    /// Read the simulated world from a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) world: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) switches: Switches,
+}
+
+/// The switches of a world file, each over what the file says.
+#[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "these are help texts")]
+#[command(next_help_heading = "Switches (docs/simulator.md)")]
+pub(crate) struct Switches {
+    /// entry, omit, list, http404_if_all
+    #[arg(long)]
+    pub(crate) unknown_mode: Option<String>,
+    /// list, omit, http400
+    #[arg(long)]
+    pub(crate) invalid_mode: Option<String>,
+    /// sent, returned_all, returned_found
+    #[arg(long)]
+    pub(crate) charge_mode: Option<String>,
+    /// shuffle, request
+    #[arg(long)]
+    pub(crate) order: Option<String>,
+    /// once, each
+    #[arg(long)]
+    pub(crate) duplicates: Option<String>,
+    /// accept, invalid
+    #[arg(long)]
+    pub(crate) uppercase: Option<String>,
+    /// 413, truncate
+    #[arg(long)]
+    pub(crate) over_limit: Option<String>,
+    /// Requests a second, or off
+    #[arg(long)]
+    pub(crate) rate_limit_rps: Option<String>,
+    /// off, seconds, date
+    #[arg(long)]
+    pub(crate) retry_after: Option<String>,
+    /// Seconds that Retry-After asks for
+    #[arg(long)]
+    pub(crate) retry_after_s: Option<i64>,
+    /// A batch that passes the quota is charged up to it
+    #[arg(long)]
+    pub(crate) allow_last: bool,
+    /// Optional fields come as null, as appliances send them
+    #[arg(long)]
+    pub(crate) null_fields: bool,
+    /// Answers are compressed for whoever accepts it
+    #[arg(long)]
+    pub(crate) gzip: bool,
+    /// malware_presence, quickstart, both
+    #[arg(long = "dialects")]
+    pub(crate) dialect: Option<String>,
+    /// Milliseconds before an answer
+    #[arg(long)]
+    pub(crate) latency_ms: Option<i64>,
+    /// The moment at which the simulated clock starts
+    #[arg(long)]
+    pub(crate) starts_at: Option<String>,
+    /// drawn, demo
+    #[arg(long)]
+    pub(crate) verdicts: Option<String>,
+    /// Units a day that everybody shares
+    #[arg(long)]
+    pub(crate) quota_daily: Option<i64>,
+    /// Units a month that everybody shares
+    #[arg(long)]
+    pub(crate) quota_monthly: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

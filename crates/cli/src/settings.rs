@@ -6,10 +6,12 @@ use crate::config::{Config, home};
 use crate::json::{path_text, stamp, text_path};
 use anyhow::{Context, bail};
 use hashsweep_case::Freshness;
-use hashsweep_model::{Kinds, Source, Stamp, Verdict};
+use hashsweep_model::{HashKind, Kinds, Source, Stamp, Verdict};
 use hashsweep_pipeline::{Asking, Rate, now};
 use hashsweep_source::{Globs, MissingRoot, OwnFiles, Root, Walk};
-use hashsweep_spectra::{Client, DEFAULT_URL, Endpoint, Settings};
+use hashsweep_spectra::{
+    Client, ContentType, DEFAULT_URL, Dialect, Endpoint, Format as WireFormat, Settings,
+};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::io::Read;
@@ -180,6 +182,7 @@ pub(crate) struct Sending {
     pub(crate) source: Source,
     pub(crate) asking: Asking,
     pub(crate) timeout: Duration,
+    pub(crate) speech: Speech,
     pub(crate) fresh: Freshness,
 }
 
@@ -222,7 +225,8 @@ impl Sending {
             let identity = format!("the service at {}", settings.endpoint.identity());
             (Service::Remote(Client::new(settings)?), Some(identity), Source::Service)
         };
-        Ok(Sending { service, identity, source, asking, timeout, fresh: freshness(typed, now()) })
+        let (speech, fresh) = (Speech::resolve(typed, stored), freshness(typed, now()));
+        Ok(Sending { service, identity, source, asking, timeout, speech, fresh })
     }
 }
 
@@ -232,6 +236,12 @@ pub(crate) struct StoredSending {
     pub(crate) simulated: bool,
     pub(crate) api_url: Option<String>,
     pub(crate) ca_cert: Option<String>,
+    #[serde(default)]
+    pub(crate) dialect: Option<args::Dialect>,
+    #[serde(default)]
+    pub(crate) wire_format: Option<args::WireFormat>,
+    #[serde(default)]
+    pub(crate) content_type: Option<args::ContentType>,
     pub(crate) rate: Option<String>,
     pub(crate) concurrency: Option<usize>,
     pub(crate) batch_size: Option<u8>,
@@ -245,6 +255,9 @@ pub(crate) fn to_store(typed: &args::Sending) -> anyhow::Result<StoredSending> {
         simulated: typed.sim,
         api_url: typed.api_url.clone(),
         ca_cert: typed.ca_cert.as_deref().map(absolute).transpose()?.as_deref().map(path_text),
+        dialect: typed.dialect,
+        wire_format: typed.wire_format,
+        content_type: typed.content_type,
         rate: typed.rate.map(|rate| rate.to_string()),
         concurrency: typed.concurrency.map(NonZeroUsize::get),
         batch_size: typed.batch_size,
@@ -289,7 +302,58 @@ fn remote(
     let environment_proxy = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
         .iter()
         .any(|name| std::env::var_os(name).is_some());
-    Ok(Settings { endpoint, credentials, ca_cert_pem, proxy, environment_proxy, timeout, concurrency })
+    let Speech { dialect, format, content_type } = Speech::resolve(typed, stored);
+    Ok(Settings {
+        endpoint,
+        credentials,
+        ca_cert_pem,
+        proxy,
+        environment_proxy,
+        timeout,
+        concurrency,
+        dialect,
+        format,
+        content_type,
+    })
+}
+
+/// How a service is spoken to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speech {
+    pub(crate) dialect: Dialect,
+    pub(crate) format: WireFormat,
+    pub(crate) content_type: ContentType,
+}
+
+impl Speech {
+    /// Refuses a kind that the dialect has no words for, before anything is hashed for it.
+    pub(crate) fn can_ask(&self, kind: HashKind) -> anyhow::Result<()> {
+        match (self.dialect, kind) {
+            (Dialect::QuickStart, HashKind::Md5 | HashKind::Sha256) => {
+                bail!(
+                    "the quick-start dialect asks SHA-1 only, not {kind}\n  hint: put sha1 first: --hash sha1,{kind}"
+                )
+            }
+            (Dialect::QuickStart, HashKind::Sha1) | (Dialect::MalwarePresence, _) => Ok(()),
+        }
+    }
+
+    fn resolve(typed: &args::Sending, stored: &StoredSending) -> Speech {
+        Speech {
+            dialect: match typed.dialect.or(stored.dialect) {
+                Some(args::Dialect::QuickStart) => Dialect::QuickStart,
+                Some(args::Dialect::MalwarePresence) | None => Dialect::MalwarePresence,
+            },
+            format: match typed.wire_format.or(stored.wire_format) {
+                Some(args::WireFormat::Xml) => WireFormat::Xml,
+                Some(args::WireFormat::Json) | None => WireFormat::Json,
+            },
+            content_type: match typed.content_type.or(stored.content_type) {
+                Some(args::ContentType::OctetStream) => ContentType::OctetStream,
+                Some(args::ContentType::Json) | None => ContentType::Json,
+            },
+        }
+    }
 }
 
 fn freshness(typed: &args::Sending, now: Stamp) -> Freshness {

@@ -214,6 +214,11 @@ impl Judge {
     }
 
     fn faulted(&mut self, mut task: Task, fault: &Fault, now: Instant, dice: f64, ruling: &mut Ruling) {
+        if let Fault::CannotAsk { .. } = fault {
+            // Nothing left: the dialect has no way to ask about this kind, today or tomorrow.
+            ruling.fates = all_failed(&task.batch, &fault.word());
+            return;
+        }
         let trouble_since = *self.trouble_since.get_or_insert(now);
         match fault.remedy() {
             Remedy::Again => {
@@ -326,7 +331,7 @@ fn all_failed(batch: &Batch, why: &str) -> Vec<(Digest, Fate)> {
     all(batch, || Fate::Failed(why.to_owned()))
 }
 
-fn cost(fault: &Fault, n_hashes: usize) -> Quota {
+pub(crate) fn cost(fault: &Fault, n_hashes: usize) -> Quota {
     let n = n_hashes as u64;
     match fault.booking() {
         Booking::Nothing => Quota::default(),

@@ -13,6 +13,7 @@
 
 mod clerk;
 mod clock;
+mod details;
 mod gauges;
 mod intake;
 mod judge;
@@ -23,6 +24,7 @@ mod service;
 mod submit;
 
 pub use clock::now;
+pub use details::{Detailed, details};
 pub use gauges::{Gauges, Waiting};
 pub use intake::Intake;
 pub use judge::{Halt, HaltKind};

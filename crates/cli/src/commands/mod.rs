@@ -1,11 +1,13 @@
 //! One file a command. Each turns its arguments into settings and hands them to a room that does the work.
 
+mod details;
 mod hash;
 mod list;
 mod quota;
 mod report;
 mod resume;
 mod scan;
+mod sim;
 mod spool;
 mod sweep;
 mod written;
@@ -27,6 +29,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Resume(resume) => resume::run(*resume, &terminal),
         Command::Report(report) => report::run(report, &terminal),
         Command::Quota(quota) => quota::run(&quota),
+        Command::Details(details) => details::run(&details, &terminal),
+        Command::Sim(sim) => sim::run(&sim),
     }
 }
 

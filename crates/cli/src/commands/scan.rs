@@ -20,6 +20,7 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
     let outputs = Outputs::resolve(&scan.output, terminal.stdout, Vec::new())?;
     let ending = Ending::resolve(&scan.ending, None);
     let sending = Sending::resolve(&scan.sending, &StoredSending::default())?;
+    sending.speech.can_ask(scan.hashing.hash.first())?;
     let filters = Filters::new(&scan.walking)?;
     let new_roots = roots(&scan.paths, &scan.walking)?
         .into_iter()

@@ -117,7 +117,7 @@ fn close(case: &mut Case, run: RunId, exit: Exit) -> anyhow::Result<()> {
 }
 
 /// The service to ask, if any. The simulator lives as long as its handle.
-async fn connect(sending: Sending) -> anyhow::Result<(Option<Arc<Client>>, Option<Simulator>)> {
+pub(crate) async fn connect(sending: Sending) -> anyhow::Result<(Option<Arc<Client>>, Option<Simulator>)> {
     match sending.service {
         Service::Offline => Ok((None, None)),
         Service::Remote(client) => Ok((Some(Arc::new(client)), None)),
@@ -132,6 +132,9 @@ async fn connect(sending: Sending) -> anyhow::Result<(Option<Arc<Client>>, Optio
                 environment_proxy: false,
                 timeout: sending.timeout,
                 concurrency: sending.asking.concurrency,
+                dialect: sending.speech.dialect,
+                format: sending.speech.format,
+                content_type: sending.speech.content_type,
             })?;
             Ok((Some(Arc::new(client)), Some(simulator)))
         }

@@ -11,4 +11,5 @@ mod manifests;
 mod outputs;
 mod stopping;
 mod trees;
+mod wire;
 mod words;

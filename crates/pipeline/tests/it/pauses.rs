@@ -126,7 +126,7 @@ async fn requests_leave_at_the_rate_and_never_above_it() {
     scene.ask(&service).await.is_whole();
     let arrivals = service.witness().arrivals;
     for from in &arrivals {
-        let window = arrivals.iter().filter(|at| (*from..*from + seconds(1)).contains(at)).count();
+        let window = arrivals.iter().filter(|at| (*from..*from + seconds(1)).contains(*at)).count();
         assert!(window <= 51, "{window} in the second after {from:?}");
     }
     let lasted = *arrivals.last().unwrap();

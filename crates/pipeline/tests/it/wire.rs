@@ -4,7 +4,7 @@ use crate::scene::{REAL_LIMIT, Scene, Seen, hashes};
 use hashsweep_model::Outcome;
 use hashsweep_pipeline::{HaltKind, Intake};
 use hashsweep_sim::{Cue, Fault, Simulator, When, Witness, World};
-use hashsweep_spectra::{Client, Endpoint, Settings};
+use hashsweep_spectra::{Client, ContentType, Dialect, Endpoint, Format, Settings};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,9 @@ fn client(url: &str) -> Arc<Client> {
         environment_proxy: false,
         timeout: TIMEOUT,
         concurrency: 8,
+        dialect: Dialect::default(),
+        format: Format::default(),
+        content_type: ContentType::default(),
     };
     Arc::new(Client::new(settings).unwrap())
 }
@@ -108,7 +111,7 @@ async fn the_rate_holds_on_the_wire_and_is_used() {
     // Departures are paced; on its way a request may be late by a little.
     let window = Duration::from_millis(960);
     for from in &arrivals {
-        let n = arrivals.iter().filter(|at| (*from..*from + window).contains(at)).count();
+        let n = arrivals.iter().filter(|at| (*from..*from + window).contains(*at)).count();
         assert!(n <= 51, "{n} in the second after {from:?}");
     }
     let lasted = arrivals.last().unwrap().abs_diff(arrivals[0]);

@@ -1,0 +1,93 @@
+//! Whole reports of single samples, on demand: never part of a sweep, one request after another, each booked under
+//! its own product.
+
+use crate::judge::cost;
+use crate::pace::Pace;
+use crate::{PipelineError, Rate, clock};
+use hashsweep_case::{Case, SweepId};
+use hashsweep_model::{Batch, Digest, Quota};
+use hashsweep_spectra::{Client, Detail, Fault};
+use std::collections::BTreeSet;
+
+/// The product that reports are charged to (vendor, TCA-0104).
+const PRODUCT: &str = "TCA-0104";
+
+/// Reports asked at once. One may be half a megabyte, so small questions keep a broken answer cheap.
+const BATCH: usize = 10;
+
+/// What came of asking.
+#[derive(Debug, Default)]
+pub struct Detailed {
+    /// Reports handed over.
+    pub n_reports: u64,
+    /// Digests of which the service, in a whole answer, had none.
+    pub missing: BTreeSet<Digest>,
+    /// What ended the asking before its end.
+    pub fault: Option<Fault>,
+}
+
+/// Asks for the reports of these digests and hands each over as it comes. The first fault ends it: what came before
+/// stands, and what it may have cost is booked.
+#[expect(clippy::disallowed_methods, reason = "reports are asked one after another, at the set rate")]
+pub async fn details<E>(
+    case: &mut Case,
+    sweep: SweepId,
+    client: &Client,
+    digests: Vec<Digest>,
+    rate: Rate,
+    mut each: impl FnMut(Detail) -> Result<(), E>,
+) -> Result<Detailed, E>
+where
+    E: From<PipelineError>,
+{
+    let pace = Pace::new(rate);
+    let booked = |e: hashsweep_case::CaseError| E::from(PipelineError::from(e));
+    let run = case.group(|group| group.begin_run(sweep, clock::now())).map_err(booked)?;
+    let mut done = Detailed::default();
+    for batch in Batch::group(digests, BATCH) {
+        while let Err(at) = pace.take() {
+            tokio::time::sleep_until(at).await;
+        }
+        let attempt = case
+            .group(|group| {
+                let attempt = group.reserve_for(PRODUCT, run, batch.len(), clock::now())?;
+                group.mark_sent(attempt, clock::now())?;
+                Ok(attempt)
+            })
+            .map_err(booked)?;
+        let mut missing: BTreeSet<Digest> = batch.digests().iter().copied().collect();
+        let mut n_came = 0;
+        let ended = match client.details(&batch).await {
+            Err(fault) => Err(fault),
+            Ok(mut reports) => loop {
+                match reports.next().await {
+                    Ok(Some(report)) => {
+                        report.sample.iter().for_each(|digest| {
+                            missing.remove(&digest);
+                        });
+                        n_came += 1;
+                        each(report)?;
+                    }
+                    Ok(None) => break Ok(()),
+                    Err(fault) => break Err(fault),
+                }
+            },
+        };
+        done.n_reports += n_came;
+        let n = batch.len() as u64;
+        let (word, quota) = match &ended {
+            Ok(()) => ("200".to_owned(), Quota { charged_max: n, charged_min: n_came.min(n), in_doubt: 0 }),
+            Err(fault) => (fault.word(), cost(fault, batch.len())),
+        };
+        case.group(|group| group.book(attempt, &word, quota, clock::now())).map_err(booked)?;
+        match ended {
+            Ok(()) => done.missing.append(&mut missing),
+            Err(fault) => {
+                done.fault = Some(fault);
+                break;
+            }
+        }
+    }
+    case.group(|group| group.end_run(run, clock::now(), None)).map_err(booked)?;
+    Ok(done)
+}
