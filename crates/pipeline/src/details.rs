@@ -57,6 +57,7 @@ where
             .map_err(booked)?;
         let mut missing: BTreeSet<Digest> = batch.digests().iter().copied().collect();
         let mut n_came = 0;
+        let mut unwritten = None;
         let ended = match client.details(&batch).await {
             Err(fault) => Err(fault),
             Ok(mut reports) => loop {
@@ -66,7 +67,11 @@ where
                             missing.remove(&digest);
                         });
                         n_came += 1;
-                        each(report)?;
+                        // The service has charged, whatever becomes of what it sent: booked first, said after.
+                        if let Err(error) = each(report) {
+                            unwritten = Some(error);
+                            break Ok(());
+                        }
                     }
                     Ok(None) => break Ok(()),
                     Err(fault) => break Err(fault),
@@ -80,6 +85,9 @@ where
             Err(fault) => (fault.word(), cost(fault, batch.len())),
         };
         case.group(|group| group.book(attempt, &word, quota, clock::now())).map_err(booked)?;
+        if let Some(error) = unwritten {
+            return Err(error);
+        }
         match ended {
             Ok(()) => done.missing.append(&mut missing),
             Err(fault) => {

@@ -12,6 +12,7 @@ use hashsweep_case::{Case, CaseError, Only, Order, SweepId};
 use hashsweep_model::Digest;
 use hashsweep_pipeline::details;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
     let path = case_path(&args.case, args.sending.sim)?;
@@ -45,9 +46,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
             let (client, _simulator) = connect(sending).await?;
             let client = client.context("reports cannot be fetched offline")?;
             details(&mut case, sweep.id, &client, digests, rate, |report| {
-                // The service's own JSON, one object a line: line breaks between its tokens are blanks to JSON.
-                let line = report.json.replace(['\n', '\r'], " ");
-                writeln!(out, "{line}").map_err(anyhow::Error::from)
+                writeln!(out, "{}", one_line(&report.json)).map_err(anyhow::Error::from)
             })
             .await
         })?);
@@ -70,6 +69,22 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
     }
 }
 
+/// The service's own JSON as one line that a terminal cannot obey. Line breaks stand only between its tokens, where
+/// they are blanks; DEL and C1 only within its texts, where an escape says the same.
+fn one_line(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' | '\r' => line.push(' '),
+            '\u{7f}'..='\u{9f}' => {
+                write!(line, "\\u{:04x}", u32::from(c)).expect("a String takes every text")
+            }
+            c => line.push(c),
+        }
+    }
+    line
+}
+
 /// The distinct digests of a sweep's findings.
 fn found(case: &Case, sweep: SweepId) -> anyhow::Result<BTreeSet<Digest>> {
     let mut digests = BTreeSet::new();
@@ -78,4 +93,19 @@ fn found(case: &Case, sweep: SweepId) -> anyhow::Result<BTreeSet<Digest>> {
         Ok::<_, CaseError>(())
     })?;
     Ok(digests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_report_stays_the_same_json_on_one_harmless_line() {
+        let sent = "{\n\"a\":\r\n \"x\u{9b}31m\u{7f}\"}";
+        let line = one_line(sent);
+        assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        assert_eq!(value(&line), value(sent));
+        assert!(value(sent).is_some());
+    }
 }
