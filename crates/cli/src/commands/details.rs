@@ -77,7 +77,7 @@ fn one_line(json: &str) -> String {
         match c {
             '\n' | '\r' => line.push(' '),
             '\u{7f}'..='\u{9f}' => {
-                write!(line, "\\u{:04x}", u32::from(c)).expect("a String takes every text")
+                write!(line, "\\u{:04x}", u32::from(c)).expect("a String takes every text");
             }
             c => line.push(c),
         }
