@@ -176,6 +176,9 @@ pub(crate) struct Quota {
     /// Trust these roots too (PEM)
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_cert: Option<PathBuf>,
+    /// Go through this proxy
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
     /// A TOML file with username and password, readable by you alone
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials: Option<PathBuf>,
@@ -371,10 +374,10 @@ pub(crate) struct Details {
     pub(crate) sweep: Option<i64>,
     #[command(flatten)]
     pub(crate) sending: Sending,
-    /// Write the reports there, one JSON object a line; - is stdout
+    /// Add the reports to this file, one JSON object a line; those in it are not paid for again; - is stdout
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
-    /// Refuse to replace an output that is there
+    /// Refuse to add to a file that is there
     #[arg(long)]
     pub(crate) no_clobber: bool,
     /// Ask for at most so many reports

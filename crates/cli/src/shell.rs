@@ -2,6 +2,7 @@
 
 use crate::args::{Talk, When};
 use crate::exit::Exit;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
@@ -78,6 +79,22 @@ pub(crate) fn lines_safe(text: &str) -> String {
         .join("\n")
 }
 
+/// JSON as one line that a terminal cannot obey. Line breaks stand only between its tokens, where they are blanks;
+/// DEL and C1 only within its texts, where an escape says the same.
+pub(crate) fn json_line(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' | '\r' => line.push(' '),
+            '\u{7f}'..='\u{9f}' => {
+                write!(line, "\\u{:04x}", u32::from(c)).expect("a String takes every text");
+            }
+            c => line.push(c),
+        }
+    }
+    line
+}
+
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
@@ -126,4 +143,19 @@ pub(crate) fn raise_descriptor_limit() {
     limit.current = limit.maximum;
     // Not being allowed to is no trouble: the walk bounds its own descriptors.
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::json_line;
+
+    #[test]
+    fn json_stays_the_same_on_one_harmless_line() {
+        let sent = "{\n\"a\":\r\n \"x\u{9b}31m\u{7f}\"}";
+        let line = json_line(sent);
+        assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        assert_eq!(value(&line), value(sent));
+        assert!(value(sent).is_some());
+    }
 }

@@ -8,6 +8,7 @@ use hashsweep_case::{Case, SweepId};
 use hashsweep_model::{Batch, Digest, Quota};
 use hashsweep_spectra::{Client, Detail, Fault};
 use std::collections::BTreeSet;
+use tokio_util::sync::CancellationToken;
 
 /// The product that reports are charged to (vendor, TCA-0104).
 const PRODUCT: &str = "TCA-0104";
@@ -22,6 +23,10 @@ pub struct Detailed {
     pub n_reports: u64,
     /// Digests of which the service, in a whole answer, had none.
     pub missing: BTreeSet<Digest>,
+    /// Reports of samples that nobody asked about; they are dropped.
+    pub n_strangers: u64,
+    /// Digests that were not asked, because a fault or the user ended the asking before.
+    pub n_unasked: usize,
     /// What ended the asking before its end.
     pub fault: Option<Fault>,
 }
@@ -35,6 +40,7 @@ pub async fn details<E>(
     client: &Client,
     digests: Vec<Digest>,
     rate: Rate,
+    stop: &CancellationToken,
     mut each: impl FnMut(Detail) -> Result<(), E>,
 ) -> Result<Detailed, E>
 where
@@ -43,8 +49,12 @@ where
     let pace = Pace::new(rate);
     let booked = |e: hashsweep_case::CaseError| E::from(PipelineError::from(e));
     let run = case.group(|group| group.begin_run(sweep, clock::now())).map_err(booked)?;
-    let mut done = Detailed::default();
+    let mut done = Detailed { n_unasked: digests.len(), ..Detailed::default() };
+    let mut proven = false;
     for batch in Batch::group(digests, BATCH) {
+        if stop.is_cancelled() {
+            break;
+        }
         while let Err(at) = pace.take() {
             tokio::time::sleep_until(at).await;
         }
@@ -55,17 +65,28 @@ where
                 Ok(attempt)
             })
             .map_err(booked)?;
+        done.n_unasked -= batch.len();
         let mut missing: BTreeSet<Digest> = batch.digests().iter().copied().collect();
         let mut n_came = 0;
+        let mut n_strangers = 0;
         let mut unwritten = None;
         let ended = match client.details(&batch).await {
+            // Single queries say "no report" so; once the service has answered, a 404 here can only mean the same.
+            Err(Fault::NotFound { looks_like_the_api: true }) if proven => Ok(()),
             Err(fault) => Err(fault),
             Ok(mut reports) => loop {
                 match reports.next().await {
                     Ok(Some(report)) => {
-                        report.sample.iter().for_each(|digest| {
-                            missing.remove(&digest);
-                        });
+                        let is_ours =
+                            report.sample.iter().filter(|digest| missing.remove(digest)).count() > 0;
+                        if !is_ours {
+                            n_strangers += 1;
+                            if n_strangers > batch.len() {
+                                let why = "it holds reports of other samples".to_owned();
+                                break Err(Fault::BrokenBody { why });
+                            }
+                            continue;
+                        }
                         n_came += 1;
                         // The service has charged, whatever becomes of what it sent: booked first, said after.
                         if let Err(error) = each(report) {
@@ -79,6 +100,7 @@ where
             },
         };
         done.n_reports += n_came;
+        done.n_strangers += n_strangers as u64;
         let n = batch.len() as u64;
         let (word, quota) = match &ended {
             Ok(()) => ("200".to_owned(), Quota { charged_max: n, charged_min: n_came.min(n), in_doubt: 0 }),
@@ -86,10 +108,14 @@ where
         };
         case.group(|group| group.book(attempt, &word, quota, clock::now())).map_err(booked)?;
         if let Some(error) = unwritten {
+            case.group(|group| group.end_run(run, clock::now(), None)).map_err(booked)?;
             return Err(error);
         }
         match ended {
-            Ok(()) => done.missing.append(&mut missing),
+            Ok(()) => {
+                proven = true;
+                done.missing.append(&mut missing);
+            }
             Err(fault) => {
                 done.fault = Some(fault);
                 break;

@@ -1,18 +1,22 @@
 //! `hashsweep details`: the whole reports of what a sweep found.
+//!
+//! A report costs quota, so none is ever thrown away or paid for twice: a file is added to, report by report as they
+//! come, and a sample whose report is in it already is not asked about again.
 
 use super::sweep::connect;
 use crate::args::Details as Args;
 use crate::exit::Exit;
-use crate::outputs;
-use crate::settings::{Outputs, Sending, Target, absolute, case_path};
-use crate::shell::{Terminal, lines_safe, say};
+use crate::settings::{Sending, case_path};
+use crate::shell::{Terminal, json_line, lines_safe, say, stop_on_signals};
 use crate::stored::Stored;
 use anyhow::{Context, bail};
 use hashsweep_case::{Case, CaseError, Only, Order, SweepId};
 use hashsweep_model::Digest;
 use hashsweep_pipeline::details;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::Path;
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
     let path = case_path(&args.case, args.sending.sim)?;
@@ -26,63 +30,51 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
-    let digests = found(&case, sweep.id)?;
-    let n_found = digests.len();
-    let digests: Vec<Digest> = digests.into_iter().take(args.limit).collect();
-    let target = if args.output.as_os_str() == "-" {
-        Target::Stdout(crate::args::Format::Jsonl)
+    let found = found(&case, sweep.id)?;
+    let (mut out, there): (Box<dyn Write>, _) = if args.output.as_os_str() == "-" {
+        (Box::new(std::io::stdout()), BTreeSet::new())
     } else {
-        Target::File(absolute(&args.output)?, crate::args::Format::Jsonl)
+        let opened = reopen(&args.output, args.no_clobber);
+        let (file, there) = opened.with_context(|| format!("open the output {}", args.output.display()))?;
+        (Box::new(file), there)
     };
-    let outputs = Outputs { targets: vec![target], emit: None, no_clobber: args.no_clobber, table: false };
-    let output = outputs::open(&outputs, &Case::files_of(&path))?.pop().context("open the output")?;
+    let owed: Vec<Digest> = found.difference(&there).copied().collect();
+    let digests: Vec<Digest> = owed.iter().copied().take(args.limit).collect();
+    let (n_asked, rate) = (digests.len(), sending.asking.rate);
 
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    let (n_asked, rate) = (digests.len(), sending.asking.rate);
-    let mut done = None;
-    output.fill(|_, out| {
-        done = Some(runtime.block_on(async {
-            let (client, _simulator) = connect(sending).await?;
-            let client = client.context("reports cannot be fetched offline")?;
-            details(&mut case, sweep.id, &client, digests, rate, |report| {
-                writeln!(out, "{}", one_line(&report.json)).map_err(anyhow::Error::from)
-            })
-            .await
-        })?);
-        Ok(())
+    let done = runtime.block_on(async {
+        let stop = stop_on_signals().context("listen for signals")?;
+        let (client, _simulator) = connect(sending).await?;
+        let client = client.context("reports cannot be fetched offline")?;
+        details(&mut case, sweep.id, &client, digests, rate, &stop, |report| {
+            // Flushed one by one: whatever ends this process, what was paid for is there.
+            writeln!(out, "{}", json_line(&report.json))
+                .and_then(|()| out.flush())
+                .map_err(anyhow::Error::from)
+        })
+        .await
     })?;
-    let done = done.context("a bug: nothing was asked")?;
-    if !terminal.talk.quiet {
-        let missing = done.missing.len();
-        say(format!("{} reports of {n_asked} samples, {missing} without one", done.n_reports));
-        if n_asked < n_found {
-            say(format!("{n_found} samples were found; --limit asks for more than {n_asked}"));
-        }
-    }
-    match done.fault {
-        Some(fault) => {
-            say(format!("stopped asking: {}", lines_safe(&fault.to_string())));
-            Ok(Exit::Incomplete)
-        }
-        None => Ok(Exit::Clean),
-    }
-}
 
-/// The service's own JSON as one line that a terminal cannot obey. Line breaks stand only between its tokens, where
-/// they are blanks; DEL and C1 only within its texts, where an escape says the same.
-fn one_line(json: &str) -> String {
-    let mut line = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            '\n' | '\r' => line.push(' '),
-            '\u{7f}'..='\u{9f}' => {
-                write!(line, "\\u{:04x}", u32::from(c)).expect("a String takes every text");
-            }
-            c => line.push(c),
+    if !terminal.talk.quiet {
+        let (there, missing) = (found.len() - owed.len(), done.missing.len());
+        say(format!(
+            "{} reports of {n_asked} samples, {missing} without one, {there} were there already, {} not asked",
+            done.n_reports,
+            done.n_unasked + (owed.len() - n_asked)
+        ));
+        for digest in &done.missing {
+            tracing::info!("the service has no report of {digest}");
+        }
+        if done.n_strangers > 0 {
+            say(format!("{} reports of other samples came and were dropped", done.n_strangers));
         }
     }
-    line
+    if let Some(fault) = &done.fault {
+        say(format!("stopped asking: {}", lines_safe(&fault.to_string())));
+    }
+    Ok(if done.fault.is_some() || done.n_unasked > 0 { Exit::Incomplete } else { Exit::Clean })
 }
 
 /// The distinct digests of a sweep's findings.
@@ -95,17 +87,26 @@ fn found(case: &Case, sweep: SweepId) -> anyhow::Result<BTreeSet<Digest>> {
     Ok(digests)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::one_line;
-
-    #[test]
-    fn a_report_stays_the_same_json_on_one_harmless_line() {
-        let sent = "{\n\"a\":\r\n \"x\u{9b}31m\u{7f}\"}";
-        let line = one_line(sent);
-        assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
-        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
-        assert_eq!(value(&line), value(sent));
-        assert!(value(sent).is_some());
+/// Opens a file to add to, and reads which samples it holds reports of.
+fn reopen(path: &Path, no_clobber: bool) -> anyhow::Result<(File, BTreeSet<Digest>)> {
+    let mut file =
+        OpenOptions::new().read(true).append(true).create(true).create_new(no_clobber).open(path)?;
+    let mut there = BTreeSet::new();
+    if !file.metadata()?.is_file() {
+        return Ok((file, there));
     }
+    let mut ends_whole = true;
+    for line in BufReader::new(&file).split(b'\n') {
+        let line = line?;
+        // A line that a kill cut short is no report; its sample is asked again.
+        let report = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&line);
+        ends_whole = line.is_empty() || report.is_ok();
+        let names = report.iter().flat_map(|report| ["md5", "sha1", "sha256"].map(|kind| report.get(kind)));
+        there.extend(names.flatten().filter_map(|text| text.as_str()?.parse::<Digest>().ok()));
+    }
+    let n_bytes = file.seek(SeekFrom::End(0))?;
+    if !ends_whole && n_bytes > 0 {
+        file.write_all(b"\n")?;
+    }
+    Ok((file, there))
 }

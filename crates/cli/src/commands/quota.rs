@@ -3,7 +3,7 @@
 use crate::args::Quota as Args;
 use crate::exit::Exit;
 use crate::settings::{SIMULATOR, Sending, Service, StoredSending, case_path};
-use crate::shell::{lines_safe, say};
+use crate::shell::{json_line, lines_safe, say};
 use crate::stored::Stored;
 use anyhow::{Context, bail};
 use hashsweep_case::Case;
@@ -25,21 +25,23 @@ pub(crate) fn run(quota: &Args) -> anyhow::Result<Exit> {
     let case = Case::open_to_read(&case_path(&quota.case, quota.sim)?)?;
     let ledger = Ledger::of(&case, utc_date(now())?)?;
     // The built-in simulator forgets with the process, so it has no count to compare with.
-    let vendor = if quota.offline || case.service()?.as_deref() == Some(SIMULATOR) {
-        None
-    } else {
-        Some(vendor(quota, &case)?)
+    // A case that has never been online has no service to ask, unless the user names one.
+    let nobody = match case.service()?.as_deref() {
+        Some(SIMULATOR) => true,
+        Some(_) => false,
+        None => quota.api_url.is_none(),
     };
+    let vendor = if quota.offline || nobody { None } else { Some(vendor(quota, &case)) };
     let told = vendor.as_ref().and_then(|vendor| vendor.as_ref().ok());
     let mut out = std::io::stdout().lock();
     if quota.json {
-        writeln!(out, "{}", ledger.json(told))?;
+        writeln!(out, "{}", json_line(&ledger.json(told).to_string()))?;
     } else {
         ledger.write(told, &mut out)?;
     }
     match vendor {
-        Some(Err(fault)) => {
-            say(format!("the service's own count is missing: {}", lines_safe(&fault.to_string())));
+        Some(Err(error)) => {
+            say(format!("the service's own count is missing: {}", lines_safe(&format!("{error:#}"))));
             Ok(Exit::Incomplete)
         }
         Some(Ok(_)) | None => Ok(Exit::Clean),
@@ -93,7 +95,7 @@ impl Ledger {
         if let Some(Vendor { today, month, limits }) = vendor {
             object["vendor"] = json!({ "today": today, "month": month });
             object["limits"] = limits.iter().map(limit_in_json).collect();
-            // Above zero: somebody else asks under this account, or the service counts more than we think.
+            // Above zero: somebody else asks under this account (another case, too), or the service counts more.
             object["drift"] = json!({
                 "today": signed(*today) - signed(self.reputation[0].at_most()),
                 "month": signed(*month) - signed(self.reputation[1].at_most()),
@@ -115,7 +117,9 @@ impl Ledger {
             line(product, *quota)?;
         }
         let Some(Vendor { today, month, limits }) = vendor else { return Ok(()) };
-        writeln!(out, "the service counts {today} today and {month} this month")?;
+        let [ours_today, ours_month] = self.reputation.map(|quota| quota.at_most());
+        writeln!(out, "{PRODUCT} today: the service counts {today}, this case at most {ours_today}")?;
+        writeln!(out, "{PRODUCT} this month: the service counts {month}, this case at most {ours_month}")?;
         for limit in limits {
             let kind = safe::terminal(limit.limit_type.as_deref().unwrap_or("limit").as_bytes());
             let most = limit.limit.map_or_else(|| "?".to_owned(), |n| n.to_string());
@@ -126,8 +130,8 @@ impl Ledger {
     }
 }
 
-/// Asks the service for its count. The outer error is ours to mend, the inner one the service's.
-fn vendor(quota: &Args, case: &Case) -> anyhow::Result<Result<Vendor, Fault>> {
+/// Asks the service for its count.
+fn vendor(quota: &Args, case: &Case) -> anyhow::Result<Vendor> {
     let stored = match case.sweep(None) {
         Ok(sweep) => Stored::parse(&sweep.settings)?.sending,
         Err(_) => StoredSending::default(),
@@ -135,6 +139,7 @@ fn vendor(quota: &Args, case: &Case) -> anyhow::Result<Result<Vendor, Fault>> {
     let typed = crate::args::Sending {
         api_url: quota.api_url.clone(),
         ca_cert: quota.ca_cert.clone(),
+        proxy: quota.proxy.clone(),
         credentials: quota.credentials.clone(),
         ..crate::args::Sending::default()
     };
@@ -143,13 +148,14 @@ fn vendor(quota: &Args, case: &Case) -> anyhow::Result<Result<Vendor, Fault>> {
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
-    Ok(runtime.block_on(async {
+    let told: Result<Vendor, Fault> = runtime.block_on(async {
         let today = client.usage(Period::Today, Scope::Own).await?.n_queries(PRODUCT);
         let month = client.usage(Period::ThisMonth, Scope::Own).await?.n_queries(PRODUCT);
         let mut limits = client.limits(Scope::Own).await?;
         limits.retain(|limit| limit.covers(PRODUCT));
         Ok(Vendor { today, month, limits })
-    }))
+    });
+    told.map_err(|fault| anyhow::Error::msg(fault.to_string()))
 }
 
 fn in_json(quota: Quota) -> Value {

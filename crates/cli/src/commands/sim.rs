@@ -96,7 +96,9 @@ fn world(sim: &Sim) -> anyhow::Result<String> {
                 ("limit".to_owned(), Value::Integer(*limit)),
             ]);
             let quotas = table.entry("quota").or_insert_with(|| Value::Array(Vec::new()));
-            quotas.as_array_mut().context("quota in the world file is no list")?.push(Value::Table(quota));
+            let quotas = quotas.as_array_mut().context("quota in the world file is no list")?;
+            quotas.retain(|there| there.get("period").and_then(Value::as_str) != Some(period));
+            quotas.push(Value::Table(quota));
         }
     }
     toml::to_string(&table).context("put the switches together")

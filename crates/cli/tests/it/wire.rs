@@ -106,10 +106,23 @@ fn details_are_fetched_for_findings_and_booked_under_their_own_product() {
     assert_eq!(quota["vendor"], serde_json::json!({ "today": 12, "month": 12 }));
     assert_eq!(quota["drift"], serde_json::json!({ "today": 0, "month": 0 }));
     assert_eq!(quota["limits"][0]["limit"], 5000);
+    let text = lab.run(["quota", "--case", "c.db"]).exits(0);
+    assert!(String::from_utf8(text.stdout).unwrap().contains("the service counts 12, this case at most 12"));
+
+    // What is paid for is neither paid for again nor lost.
+    let again = ["details", "--case", "c.db", "-o", "details.jsonl"];
+    lab.run(again).exits(0).says("0 reports of 0 samples").says("4 were there already");
+    let cut = details.lines().next().unwrap();
+    lab.write("cut.jsonl", format!("{cut}\n{}", &cut[..40]));
+    lab.run(["details", "--case", "c.db", "-o", "cut.jsonl"]).exits(0).says("3 reports of 3 samples");
+    let whole = std::fs::read_to_string(lab.path("cut.jsonl")).unwrap();
+    assert_eq!(whole.lines().filter(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()).count(), 4);
 
     drop(served);
     lab.run(["quota", "--json", "--case", "c.db"]).exits(3).says("the connection was refused");
-    lab.run(["details", "--case", "c.db", "-o", "none.jsonl"]).exits(3).says("stopped asking");
+    lab.write("one.jsonl", format!("{cut}\n"));
+    lab.run(["details", "--case", "c.db", "-o", "one.jsonl"]).exits(3).says("stopped asking");
+    assert_eq!(std::fs::read_to_string(lab.path("one.jsonl")).unwrap(), format!("{cut}\n"));
 }
 
 #[test]
