@@ -7,7 +7,7 @@ use hashsweep_model::{
     Answer, Batch, Digest, Digests, HashKind, MAX_BATCH, Outcome, Place, Quota, Seen, Sighting, Source,
     Stamp, Verdict,
 };
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Statement, Transaction, params};
 
 /// One open transaction. Dropping it without [`Case::group`](crate::Case::group)'s commit undoes it.
 #[derive(Debug)]
@@ -87,19 +87,12 @@ impl Group<'_> {
             let (state, reason, answer) = if digest.is_of_empty_input() {
                 (Outcome::Local.name(), Some("empty file"), None)
             } else {
-                let latest = known
-                    .query_row(params![kind, bytes], |row| {
-                        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, Stamp(row.get(2)?)))
-                    })
-                    .optional()?;
-                match latest {
-                    Some((id, verdict, at)) if fresh.accepts(&verdict, at) => {
-                        (Outcome::Cached.name(), None, Some(id))
-                    }
-                    _ => {
-                        joined += 1;
-                        ("pending", None, None)
-                    }
+                let cached = fresh_answer(&mut known, kind, bytes, fresh)?;
+                if cached.is_some() {
+                    (Outcome::Cached.name(), None, cached)
+                } else {
+                    joined += 1;
+                    ("pending", None, None)
                 }
             };
             insert.execute(params![sweep.0, kind, bytes, state, reason, answer])?;
@@ -172,16 +165,11 @@ impl Group<'_> {
         )?;
         let mut waiting = 0;
         for (kind, digest) in pending {
-            let found = latest
-                .query_row(params![kind, digest], |row| {
-                    Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, Stamp(row.get(2)?)))
-                })
-                .optional()?;
-            match found {
-                Some((id, verdict, at)) if fresh.accepts(&verdict, at) => {
+            match fresh_answer(&mut latest, kind, &digest, fresh)? {
+                Some(id) => {
                     settle.execute(params![sweep.0, kind, digest, id])?;
                 }
-                _ => waiting += 1,
+                None => waiting += 1,
             }
         }
         Ok(waiting)
@@ -361,6 +349,21 @@ impl crate::Case {
 
 const LATEST_ANSWER: &str = "SELECT id, verdict, answered_at FROM answer WHERE kind = ?1 AND digest = ?2
                              ORDER BY answered_at DESC, id DESC LIMIT 1";
+
+/// The answer that a digest's latest one is, if it still counts. `latest` is [`LATEST_ANSWER`], prepared.
+fn fresh_answer(
+    latest: &mut Statement<'_>,
+    kind: i64,
+    digest: &[u8],
+    fresh: &Freshness,
+) -> Result<Option<i64>, CaseError> {
+    let found = latest
+        .query_row(params![kind, digest], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, Stamp(row.get(2)?)))
+        })
+        .optional()?;
+    Ok(found.filter(|(_, verdict, at)| fresh.accepts(verdict, *at)).map(|(id, ..)| id))
+}
 
 fn append(
     transaction: &Transaction<'_>,

@@ -2,6 +2,7 @@
 
 use super::spool::{drop_spools, is_read_once, is_stdin, spool};
 use super::sweep::Ready;
+use super::written::header_names;
 use crate::args::List;
 use crate::exit::Exit;
 use crate::outputs;
@@ -66,12 +67,8 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
 /// Lists share an output, so their columns must agree; better said before a unit of quota is spent.
 fn one_header(intake: &Intake) -> anyhow::Result<()> {
     let Intake::Lists(lists) = intake else { return Ok(()) };
-    let header = |layout: &list::Layout| match layout {
-        list::Layout::Text => None,
-        list::Layout::Csv { header, .. } => Some(header.clone()),
-    };
     for pair in lists.windows(2) {
-        if header(&pair[0].1) != header(&pair[1].1) {
+        if header_names(&pair[0].1) != header_names(&pair[1].1) {
             bail!(
                 "{} and {} have different columns, so one output cannot hold both\n  hint: sweep them one by one",
                 pair[0].0.path.display(),

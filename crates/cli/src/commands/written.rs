@@ -249,7 +249,8 @@ impl Join<'_> {
     }
 }
 
-fn header_names(layout: &list::Layout) -> Option<Vec<Vec<u8>>> {
+/// The names of a list's columns, if it has a header.
+pub(crate) fn header_names(layout: &list::Layout) -> Option<Vec<Vec<u8>>> {
     match layout {
         list::Layout::Text => None,
         list::Layout::Csv { header, .. } => Some(header.clone()),
