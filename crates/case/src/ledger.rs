@@ -77,7 +77,7 @@ impl Case {
     }
 }
 
-fn quota(row: &rusqlite::Row<'_>) -> rusqlite::Result<Quota> {
+pub(crate) fn quota(row: &rusqlite::Row<'_>) -> rusqlite::Result<Quota> {
     Ok(Quota {
         charged_max: count(row.get(0)?),
         charged_min: count(row.get(1)?),

@@ -14,13 +14,18 @@
 //!                 └────────release─────────┘        defer_rest, reopen: at a run's two ends
 //! ```
 
+mod account;
+mod calendar;
 mod codes;
 mod group;
 mod ledger;
 mod open;
 mod results;
+mod session;
 mod sweeps;
 
+pub use account::{Account, Books, Bounds, HoldId, Period};
+pub use calendar::{day_of, month_of};
 pub use group::{AttemptId, Claimed, Fate, Freshness, Group};
 pub use ledger::Scope;
 pub use open::{Case, CaseError};

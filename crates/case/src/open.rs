@@ -5,12 +5,21 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// The schema this version writes, kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
+/// A case: "hswp" in SQLite's header.
+const CASE: Schema = Schema { application_id: 0x6873_7770, version: 1, sql: include_str!("schema.sql") };
 
-/// Marks the file as ours in SQLite's header: "hswp".
-const APPLICATION_ID: i64 = 0x6873_7770;
+/// What a database of ours holds, and how it is told from others.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    /// Marks the file as ours in SQLite's header.
+    pub(crate) application_id: i64,
+    /// What this version writes, kept in SQLite's `user_version`.
+    pub(crate) version: i64,
+    /// Its tables.
+    pub(crate) sql: &'static str,
+}
 
 /// File systems on which SQLite's locks and shared memory do not hold (statfs `f_type`).
 const NETWORK_FILE_SYSTEMS: [(i64, &str); 6] = [
@@ -43,12 +52,14 @@ pub enum CaseError {
     )]
     InUse(PathBuf),
     /// Made by a newer version.
-    #[error("{path} was written by a newer hashsweep (schema {found}, this one knows {VERSION})")]
+    #[error("{path} was written by a newer hashsweep (schema {found}, this one knows {known})")]
     Newer {
         /// The case.
         path: PathBuf,
         /// Its schema.
         found: i64,
+        /// The newest schema that this version knows.
+        known: i64,
     },
     /// Some other file.
     #[error("{0} is not a hashsweep case; it was left untouched")]
@@ -117,29 +128,18 @@ impl Case {
     /// 0700. One process at a time.
     pub fn open(path: &Path) -> Result<Case, CaseError> {
         // First, so that nothing is made beside a file that is not ours.
-        refuse_foreign(path)?;
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(io(parent))?;
-        refuse_network(path, parent)?;
+        refuse_foreign(path, &CASE)?;
+        private_directory(path)?;
         let lock_path = beside(path, "-lock");
         let lock = private_file(&lock_path).map_err(io(&lock_path))?;
         lock.try_lock().map_err(|e| match e {
             std::fs::TryLockError::WouldBlock => CaseError::InUse(path.to_owned()),
             std::fs::TryLockError::Error(source) => CaseError::Io { path: lock_path.clone(), source },
         })?;
-        drop(private_file(path).map_err(io(path))?);
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        // Before anything is changed; setting the journal mode writes.
-        let found = version(&connection, path)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
+        let connection = open_database(path, &CASE, Duration::ZERO)?;
         // 64 MiB of pages: the upper levels of the queue's and the answers' trees at ten million digests.
         connection.pragma_update(None, "cache_size", -65536)?;
-        let mut case = Case { connection, path: path.to_owned(), _lock: Some(lock) };
-        if found.is_none() {
-            case.furnish()?;
-        }
-        Ok(case)
+        Ok(Case { connection, path: path.to_owned(), _lock: Some(lock) })
     }
 
     /// Opens an existing case to read beside whoever writes it.
@@ -147,14 +147,14 @@ impl Case {
         if !path.exists() {
             return Err(CaseError::Missing(path.to_owned()));
         }
-        refuse_foreign(path)?;
+        refuse_foreign(path, &CASE)?;
         // Read-write, because a reader of a WAL database may have to recover it; nothing here writes.
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
             .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
         // A writer commits in milliseconds; a reader that met it in recovery waits a little.
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "query_only", true)?;
-        match version(&connection, path)? {
+        match version(&connection, path, &CASE)? {
             Some(_) => Ok(Case { connection, path: path.to_owned(), _lock: None }),
             None => Err(CaseError::NotACase(path.to_owned())),
         }
@@ -206,25 +206,53 @@ impl Case {
             .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
             .optional()?)
     }
+}
 
-    fn furnish(&mut self) -> Result<(), CaseError> {
-        let transaction = self.connection.transaction()?;
-        transaction.execute_batch(include_str!("schema.sql"))?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
+/// The directory that will hold a database, made 0700 if it is not there and refused on a network.
+pub(crate) fn private_directory(database: &Path) -> Result<(), CaseError> {
+    let parent = database.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(io(parent))?;
+    refuse_network(database, parent)
+}
+
+/// Opens a database of ours to write, 0600, and furnishes a new one. Waits so long for another writer.
+pub(crate) fn open_database(
+    path: &Path,
+    schema: &Schema,
+    patience: Duration,
+) -> Result<Connection, CaseError> {
+    refuse_foreign(path, schema)?;
+    drop(private_file(path).map_err(io(path))?);
+    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(patience)?;
+    // Before anything is changed; setting the journal mode writes.
+    let found = version(&connection, path, schema)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    if found.is_none() {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have been first.
+        if version(&transaction, path, schema)?.is_none() {
+            transaction.execute_batch(schema.sql)?;
+            transaction.pragma_update(None, "application_id", schema.application_id)?;
+            transaction.pragma_update(None, "user_version", schema.version)?;
+        }
         transaction.commit()?;
-        Ok(())
     }
+    Ok(connection)
 }
 
 /// The schema of a database that is ours, or `None` for one with nothing in it yet. Somebody else's is refused here
 /// once more, because what its log holds does not show in the file's header.
-fn version(connection: &Connection, path: &Path) -> Result<Option<i64>, CaseError> {
+fn version(connection: &Connection, path: &Path, schema: &Schema) -> Result<Option<i64>, CaseError> {
+    let Schema { application_id, version: known, .. } = *schema;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let n_objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (pragma("application_id")?, pragma("user_version")?) {
-        (APPLICATION_ID, VERSION) => Ok(Some(VERSION)),
-        (APPLICATION_ID, found) if found > VERSION => Err(CaseError::Newer { path: path.to_owned(), found }),
+        (mark, found) if mark == application_id && found == known => Ok(Some(found)),
+        (mark, found) if mark == application_id && found > known => {
+            Err(CaseError::Newer { path: path.to_owned(), found, known })
+        }
         (0, 0) if n_objects == 0 => Ok(None),
         _ => Err(CaseError::NotACase(path.to_owned())),
     }
@@ -232,7 +260,7 @@ fn version(connection: &Connection, path: &Path) -> Result<Option<i64>, CaseErro
 
 /// A file that is there, not empty, and not an SQLite database with our mark must not be touched: not even by
 /// opening it to write, which could roll back a journal beside it.
-fn refuse_foreign(path: &Path) -> Result<(), CaseError> {
+fn refuse_foreign(path: &Path, schema: &Schema) -> Result<(), CaseError> {
     use std::io::Read;
     let not_a_case = || CaseError::NotACase(path.to_owned());
     match path.metadata() {
@@ -252,7 +280,8 @@ fn refuse_foreign(path: &Path) -> Result<(), CaseError> {
     // transaction is still in its log has an empty file, or a header with neither.
     match (word(40), word(68)) {
         _ if head.is_empty() => Ok(()),
-        (Some(_), Some(APPLICATION_ID)) | (Some(0), Some(0)) if is_sqlite => Ok(()),
+        (Some(_), Some(mark)) if is_sqlite && mark == schema.application_id => Ok(()),
+        (Some(0), Some(0)) if is_sqlite => Ok(()),
         _ => Err(not_a_case()),
     }
 }
@@ -267,17 +296,17 @@ fn refuse_network(path: &Path, directory: &Path) -> Result<(), CaseError> {
     }
 }
 
-fn private_file(path: &Path) -> std::io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-fn io(path: &Path) -> impl FnOnce(std::io::Error) -> CaseError {
+pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> CaseError {
     let path = path.to_owned();
     move |source| CaseError::Io { path, source }
 }

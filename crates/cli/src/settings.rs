@@ -7,7 +7,7 @@ use crate::json::{path_text, stamp, text_path};
 use anyhow::{Context, bail};
 use hashsweep_case::Freshness;
 use hashsweep_model::{HashKind, Kinds, Source, Stamp, Verdict};
-use hashsweep_pipeline::{Asking, Rate, now};
+use hashsweep_pipeline::{Asking, OnDoubt, Rate, now};
 use hashsweep_source::{Globs, MissingRoot, OwnFiles, Root, Walk};
 use hashsweep_spectra::{
     Client, ContentType, DEFAULT_URL, Dialect, Endpoint, Format as WireFormat, Settings,
@@ -214,6 +214,10 @@ impl Sending {
                 .give_up_after
                 .or(seconds(stored.give_up_after_seconds))
                 .unwrap_or(DEFAULT_GIVE_UP_AFTER),
+            on_doubt: OnDoubt::default(),
+            wait_for_quota: false,
+            max_quota: None,
+            reserve: 0,
         };
         let (service, identity, source) = if typed.offline {
             let identity = simulated.then(|| SIMULATOR.to_owned());

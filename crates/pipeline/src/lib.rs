@@ -23,7 +23,7 @@ mod run;
 mod service;
 mod submit;
 
-pub use clock::now;
+pub use clock::{Clock, now};
 pub use details::{Detailed, details};
 pub use gauges::{Gauges, Waiting};
 pub use intake::Intake;
@@ -32,4 +32,4 @@ pub use pace::Rate;
 pub use reconcile::{Reconciled, reconcile};
 pub use run::{Ended, Order, PipelineError, sweep};
 pub use service::Service;
-pub use submit::Asking;
+pub use submit::{Asking, OnDoubt};

@@ -4,9 +4,9 @@ use crate::clerk::{Queue, Work, doors};
 use crate::intake::{Before, take_in};
 use crate::judge::{Halt, Judge};
 use crate::submit::{Asked, submit};
-use crate::{Asking, Gauges, Intake, Service, clock};
-use hashsweep_case::{Case, CaseError, Freshness, SweepId};
-use hashsweep_model::Source;
+use crate::{Asking, Clock, Gauges, Intake, Service, clock};
+use hashsweep_case::{Account, Case, CaseError, Freshness, SweepId};
+use hashsweep_model::{Source, Stamp};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -20,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 pub struct Order<S> {
     /// Where it is remembered.
     pub case: Case,
+    /// Who pays, and by whose pace.
+    pub account: Account,
+    /// Which moment it is.
+    pub clock: Clock,
     /// Which sweep of it.
     pub sweep: SweepId,
     /// Where its rows come from.
@@ -32,6 +36,8 @@ pub struct Order<S> {
     pub fresh: Freshness,
     /// How the service is asked.
     pub asking: Asking,
+    /// When the run stops by itself, whatever is left.
+    pub stop_at: Option<Stamp>,
 }
 
 /// How a run ended. The counts are in the case.
@@ -80,7 +86,9 @@ pub async fn sweep<S: Service>(
     gauges: Arc<Gauges>,
     stop: CancellationToken,
 ) -> Result<Ended, PipelineError> {
-    let Order { mut case, sweep, intake, service, source, fresh, asking } = order;
+    let Order { mut case, account, clock: _, sweep, intake, service, source, fresh, asking, stop_at: _ } =
+        order;
+    let _ = account;
     let intake_open = !matches!(intake, Intake::Finished);
     let before = if intake_open { Before::of(&case, sweep)? } else { Before::default() };
     let (run, waiting) = case.group(|group| {

@@ -49,6 +49,24 @@ pub struct Asking {
     pub batch_size: usize,
     /// How long the service may fail without one answer before the run gives up.
     pub give_up_after: Duration,
+    /// What becomes of a batch whose fate nobody saw.
+    pub on_doubt: OnDoubt,
+    /// Whether an exhausted quota is waited out rather than ending the run.
+    pub wait_for_quota: bool,
+    /// Hashes that this run may spend.
+    pub max_quota: Option<u64>,
+    /// Hashes of every window of the account's quota that are left to others.
+    pub reserve: u64,
+}
+
+/// What becomes of a batch that was sent and may have been charged, when nobody saw an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDoubt {
+    /// It is asked again, and booked again.
+    #[default]
+    Resend,
+    /// It is deferred, so that nothing is paid twice without being asked for.
+    Hold,
 }
 
 impl Asking {
@@ -324,6 +342,7 @@ mod tests {
     use crate::clerk::{self, Clerk, Delivery, Doors, RowsDoor, Work};
     use hashsweep_case::{Case, Freshness, NewSweep, Scope};
     use hashsweep_model::{Batch, Digest, Digests, HashKind, Outcome, Place, Seen, Sighting, Source, Tally};
+    use hashsweep_spectra::Allowance;
     use std::sync::Mutex;
     use tempfile::TempDir;
     use tokio::task::{JoinHandle, spawn_blocking};
@@ -338,6 +357,10 @@ mod tests {
         async fn ask(&self, batch: &Batch) -> Result<Reply, Fault> {
             self.asked.lock().unwrap().push((self.started.elapsed(), batch.len()));
             Ok(Reply::default())
+        }
+
+        async fn allowance(&self) -> Result<Allowance, Fault> {
+            Ok(Allowance::default())
         }
     }
 
@@ -367,6 +390,10 @@ mod tests {
                 concurrency: 4,
                 batch_size: 100,
                 give_up_after: Duration::from_secs(600),
+                on_doubt: OnDoubt::Resend,
+                wait_for_quota: false,
+                max_quota: None,
+                reserve: 0,
             };
             let gauges = Arc::new(Gauges::default());
             let work = Work {

@@ -93,7 +93,7 @@ pub struct Limit {
     /// Accounts, `u/company/name`.
     pub users: Vec<String>,
     /// For limits that are not a number of queries.
-    pub limit_size: Option<Allowance>,
+    pub limit_size: Option<Amount>,
     /// First day of a quota that resets neither daily nor monthly.
     pub start_date: Option<String>,
     /// Its last day.
@@ -102,7 +102,7 @@ pub struct Limit {
 
 /// A limit with a unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Allowance {
+pub struct Amount {
     /// How many of the unit.
     pub value: Option<u64>,
     /// The service's own word.
@@ -347,7 +347,7 @@ impl From<RawLimit> for Limit {
             users: texts(raw.users),
             limit_size: raw
                 .limit_size
-                .map(|Object(size)| Allowance { value: count(size.value), unit: size.unit.0 }),
+                .map(|Object(size)| Amount { value: count(size.value), unit: size.unit.0 }),
             start_date: raw.start_date.0,
             end_date: raw.end_date.0,
         }

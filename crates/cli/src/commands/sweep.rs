@@ -7,8 +7,8 @@ use crate::progress::Progress;
 use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
 use crate::shell::{Terminal, lines_safe, say, steady_now, stop_on_signals};
 use anyhow::{Context, bail};
-use hashsweep_case::{Case, RunId, SweepId};
-use hashsweep_pipeline::{Ended, Gauges, Intake, Order, now, sweep};
+use hashsweep_case::{Account, Case, RunId, SweepId};
+use hashsweep_pipeline::{Clock, Ended, Gauges, Intake, Order, now, sweep};
 use hashsweep_report::{Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
@@ -42,7 +42,19 @@ impl Ready {
             let progress = Progress::new(terminal, Arc::clone(&gauges), what == What::Rows);
             let (source, fresh, asking) = (sending.source, sending.fresh, sending.asking);
             let (service, _simulator) = connect(sending).await?;
-            let order = Order { case, sweep, intake, service, source, fresh, asking };
+            let account = Account::in_memory()?;
+            let order = Order {
+                case,
+                account,
+                clock: Clock::System,
+                sweep,
+                intake,
+                service,
+                source,
+                fresh,
+                asking,
+                stop_at: None,
+            };
             tokio::select! {
                 ended = self::sweep(order, Arc::clone(&gauges), stop) => Ok::<_, anyhow::Error>(ended?),
                 () = progress.run() => unreachable!("progress is drawn until the run ends"),

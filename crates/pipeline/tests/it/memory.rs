@@ -5,7 +5,7 @@
 use hashsweep_model::{Answer, Batch, Digest, Digests, Verdict};
 use hashsweep_pipeline::Service;
 use hashsweep_sim::{Delivery, Moment, Request, Response, Witness, World};
-use hashsweep_spectra::{Entry, Fault, Reply};
+use hashsweep_spectra::{Allowance, Entry, Fault, Reply};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -130,6 +130,10 @@ impl Service for Memory {
         self.travelling.fetch_sub(1, Relaxed);
         self.answered.fetch_or(came.is_ok(), Relaxed);
         came
+    }
+
+    async fn allowance(&self) -> Result<Allowance, Fault> {
+        Err(Fault::NotFound { looks_like_the_api: true })
     }
 }
 

@@ -2,10 +2,10 @@
 //! behind.
 
 use crate::memory::Memory;
-use hashsweep_case::{Case, Freshness, NewRoot, NewSweep, Only, Order as Rows, Scope, SweepId};
+use hashsweep_case::{Account, Case, Freshness, NewRoot, NewSweep, Only, Order as Rows, Scope, SweepId};
 use hashsweep_model::{HashKind, Kinds, Outcome, Row, Source, Tally};
 use hashsweep_pipeline::{
-    Asking, Ended, Gauges, Halt, Intake, Order, PipelineError, Rate, Service, now, sweep,
+    Asking, Clock, Ended, Gauges, Halt, Intake, OnDoubt, Order, PipelineError, Rate, Service, now, sweep,
 };
 use hashsweep_sim::{Verdicts, Witness};
 use hashsweep_source::list::{Layout, ListOrder};
@@ -83,6 +83,10 @@ impl Scene {
             concurrency: 8,
             batch_size: 100,
             give_up_after: Duration::from_secs(600),
+            on_doubt: OnDoubt::Resend,
+            wait_for_quota: false,
+            max_quota: None,
+            reserve: 0,
         };
         let gauges = Arc::default();
         Scene { dir, case: Some(case), sweep, asking, stop: CancellationToken::new(), gauges, limit: LIMIT }
@@ -151,12 +155,15 @@ impl Scene {
     ) -> (Result<Ended, PipelineError>, u64) {
         let order = Order {
             case: self.case.take().expect("the run before has given the case back"),
+            account: Account::in_memory().unwrap(),
+            clock: Clock::starting_at(now()),
             sweep: self.sweep,
             intake,
             service,
             source: Source::Simulator,
             fresh: Freshness::NOTHING,
             asking: self.asking,
+            stop_at: None,
         };
         let mut polls = 0;
         let mut run = pin!(sweep(order, Arc::clone(&self.gauges), self.stop.clone()));

@@ -2,7 +2,7 @@
 
 use crate::server::{Act, Server, response};
 use crate::{Says, check_fault, settings};
-use hashsweep_spectra::{Allowance, Booking, Client, Date, Limit, Month, Period, Remedy, Scope, Usage};
+use hashsweep_spectra::{Amount, Booking, Client, Date, Limit, Month, Period, Remedy, Scope, Usage};
 
 async fn served(body: &str) -> (Server, Client) {
     let server = Server::start(Act::Say(response("200 OK", &[], body))).await;
@@ -97,7 +97,7 @@ async fn limits_are_read_with_what_is_there() {
     assert!(queries.covers("TCA-0101") && !size.covers("TCA-0101"));
     assert_eq!((queries.limit, queries.is_exceeded), (Some(100_000), Some(true)));
     assert_eq!(queries.users, ["u/company/user"]);
-    assert_eq!(size.limit_size, Some(Allowance { value: Some(5), unit: Some("GB".into()) }));
+    assert_eq!(size.limit_size, Some(Amount { value: Some(5), unit: Some("GB".into()) }));
     assert_eq!(
         (size.start_date.as_deref(), size.end_date.as_deref()),
         (Some("2026-01-01"), Some("2026-12-31"))
