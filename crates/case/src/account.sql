@@ -1,12 +1,5 @@
 -- An account, version 1: what every case and process on this machine has spent under one user at one service.
--- Days are counted from 1970-01-01 UTC, moments in milliseconds, slots in nanoseconds.
-
--- When the next request of anybody may leave.
-CREATE TABLE pace (
-    one     INTEGER PRIMARY KEY CHECK (one = 1),
-    next_ns INTEGER NOT NULL
-);
-INSERT INTO pace VALUES (1, 0);
+-- Days are counted from 1970-01-01 UTC, moments in milliseconds.
 
 -- What is settled, by day.
 CREATE TABLE spent (

@@ -19,6 +19,19 @@ pub struct Group<'case> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptId(pub(crate) i64);
 
+/// What is wanted of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Batches, at most.
+    pub n_batches: usize,
+    /// Digests in a full batch.
+    pub batch_size: usize,
+    /// Whether the queue's rest may make a batch that is not full.
+    pub also_partial: bool,
+    /// Digests in all, at most: what may be spent. The batch that this cuts short counts as full.
+    pub most_digests: u64,
+}
+
 /// A batch that is ours to ask, with its reservation in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
@@ -175,23 +188,23 @@ impl Group<'_> {
         Ok(waiting)
     }
 
-    /// Takes up to `n_batches` batches out of the queue in key order, each with its reservation. Without
-    /// `also_partial` only full batches are taken.
+    /// Takes batches out of the queue in key order, each with its reservation.
     pub fn claim(
         &mut self,
         (sweep, run): (SweepId, RunId),
-        n_batches: usize,
-        batch_size: usize,
-        also_partial: bool,
+        wanted: Claim,
         now: Stamp,
     ) -> Result<Vec<Claimed>, CaseError> {
-        let batch_size = batch_size.clamp(1, MAX_BATCH);
+        let batch_size = wanted.batch_size.clamp(1, MAX_BATCH);
+        let mut left = wanted.most_digests;
         let mut claimed = Vec::new();
         for kind in HashKind::ALL {
-            let wanted = (n_batches - claimed.len()) * batch_size;
-            let digests = self.pending(sweep, kind, wanted)?;
+            let room = ((wanted.n_batches - claimed.len()) * batch_size) as u64;
+            let digests = self.pending(sweep, kind, usize::try_from(room.min(left)).unwrap_or(usize::MAX))?;
+            let is_cut = digests.len() as u64 == left;
             for batch in Batch::group(digests, batch_size) {
-                if batch.len() == batch_size || also_partial {
+                if batch.len() == batch_size || wanted.also_partial || is_cut {
+                    left -= batch.len() as u64;
                     self.mark("asking", sweep, batch.digests())?;
                     claimed.push(Claimed { attempt: self.reserve(run, batch.len(), now)?, batch });
                 }

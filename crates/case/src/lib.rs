@@ -24,9 +24,9 @@ mod results;
 mod session;
 mod sweeps;
 
-pub use account::{Account, Books, Bounds, HoldId, Period};
+pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
 pub use calendar::{day_of, month_of};
-pub use group::{AttemptId, Claimed, Fate, Freshness, Group};
+pub use group::{AttemptId, Claim, Claimed, Fate, Freshness, Group};
 pub use ledger::Scope;
 pub use open::{Case, CaseError};
 pub use results::{Only, Order};

@@ -8,9 +8,14 @@
 //! be simpler, but tokio holds a paused clock still while any blocking thread is busy, and one that only waits at
 //! a door is busy too: no scenario could pass time.
 
-use crate::{Gauges, PipelineError, clock};
-use hashsweep_case::{AttemptId, Case, CaseError, Claimed, Fate, Freshness, Group, RunId, SweepId};
-use hashsweep_model::{Digest, Quota, Sighting, Source};
+use crate::judge::Denied;
+use crate::purse::Purse;
+use crate::{Clock, Gauges, PipelineError};
+use hashsweep_case::{
+    Account, AttemptId, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, RunId, SweepId,
+};
+use hashsweep_model::{Batch, Digest, Quota, Sighting, Source};
+use hashsweep_spectra::Allowance;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -36,16 +41,33 @@ pub(crate) enum Delivery {
 /// What submit wants done.
 pub(crate) enum Request {
     /// Take batches out of the queue, reserve them and mark them as leaving.
-    Claim { n: usize, also_partial: bool, reply: oneshot::Sender<Vec<Claimed>> },
+    Claim { wanted: Claim, reply: oneshot::Sender<Claimed> },
     /// Reserve one more attempt for a batch in hand, and mark it as leaving.
-    Reserve { n_hashes: usize, reply: oneshot::Sender<AttemptId> },
+    Reserve { n_hashes: usize, reply: oneshot::Sender<Result<Ticket, Denied>> },
     /// Book an attempt and settle what it settled.
     Settle { settlement: Settlement, reply: oneshot::Sender<()> },
+    /// Spend no more than the account's limits leave.
+    Bind { allowance: Allowance, reply: oneshot::Sender<()> },
+}
+
+/// What one attempt is known by: in the case's ledger and in the account's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    attempt: AttemptId,
+    hold: HoldId,
+    n_hashes: usize,
+}
+
+/// What a claim brought.
+pub(crate) struct Claimed {
+    pub(crate) batches: Vec<(Ticket, Batch)>,
+    /// Why there are none although digests wait.
+    pub(crate) denied: Option<Denied>,
 }
 
 /// The end of one attempt.
 pub(crate) struct Settlement {
-    pub(crate) attempt: AttemptId,
+    pub(crate) ticket: Ticket,
     pub(crate) booking: Booked,
     pub(crate) fates: Vec<(Digest, Fate)>,
     pub(crate) reports_unknowns: bool,
@@ -73,11 +95,13 @@ pub(crate) struct Queue {
 /// What the clerk works on.
 pub(crate) struct Work {
     pub(crate) case: Case,
+    pub(crate) account: Account,
+    pub(crate) purse: Purse,
+    pub(crate) clock: Clock,
     pub(crate) sweep: SweepId,
     pub(crate) run: RunId,
     pub(crate) fresh: Freshness,
     pub(crate) source: Source,
-    pub(crate) batch_size: usize,
     pub(crate) queue: Queue,
     pub(crate) gauges: Arc<Gauges>,
 }
@@ -110,15 +134,21 @@ pub(crate) struct RequestsDoor(Sender<Request>);
 pub(crate) struct ClerkGone;
 
 impl RequestsDoor {
-    pub(crate) async fn claim(&self, n: usize, also_partial: bool) -> Result<Vec<Claimed>, ClerkGone> {
+    pub(crate) async fn claim(&self, wanted: Claim) -> Result<Claimed, ClerkGone> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Claim { n, also_partial, reply })?;
+        self.send(Request::Claim { wanted, reply })?;
         answer.await.map_err(|_| ClerkGone)
     }
 
-    pub(crate) async fn reserve(&self, n_hashes: usize) -> Result<AttemptId, ClerkGone> {
+    pub(crate) async fn reserve(&self, n_hashes: usize) -> Result<Result<Ticket, Denied>, ClerkGone> {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Reserve { n_hashes, reply })?;
+        answer.await.map_err(|_| ClerkGone)
+    }
+
+    pub(crate) async fn bind(&self, allowance: Allowance) -> Result<(), ClerkGone> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Bind { allowance, reply })?;
         answer.await.map_err(|_| ClerkGone)
     }
 
@@ -156,8 +186,8 @@ pub(crate) struct Clerk {
 
 /// Something to answer once the group is durable.
 enum Confirmation {
-    Claims(oneshot::Sender<Vec<Claimed>>, Vec<Claimed>),
-    Attempt(oneshot::Sender<AttemptId>, AttemptId),
+    Claimed(oneshot::Sender<Claimed>, Claimed),
+    Reserved(oneshot::Sender<Result<Ticket, Denied>>, Result<Ticket, Denied>),
     Done(oneshot::Sender<()>),
 }
 
@@ -203,50 +233,41 @@ impl Delivery {
 }
 
 impl Work {
-    /// One transaction: settlements first, so that answers are safe before more work is taken on.
+    /// One transaction of the case. What asking concerns is one of the account's too, durable before the case's: a
+    /// crash between the two leaves the account with more than was spent, never with less.
     fn group(&mut self, deliveries: Vec<Delivery>, requests: Vec<Request>) -> Result<(), CaseError> {
-        let Work { case, sweep, run, fresh, source, batch_size, queue, gauges } = self;
-        let at = (*sweep, *run);
+        let Work { case, account, purse, clock, sweep, run, fresh, source, queue, gauges } = self;
         let mut left = *queue;
         let confirmations = case.group(|group| {
-            let mut confirmations = Vec::with_capacity(requests.len());
-            let mut claims = Vec::new();
-            for request in requests {
-                match request {
-                    Request::Settle { settlement, reply } => {
-                        settle(group, at, &settlement, *source)?;
-                        confirmations.push(Confirmation::Done(reply));
-                    }
-                    Request::Reserve { n_hashes, reply } => {
-                        let attempt = group.reserve(at.1, n_hashes, clock::now())?;
-                        group.mark_sent(attempt, clock::now())?;
-                        confirmations.push(Confirmation::Attempt(reply, attempt));
-                    }
-                    Request::Claim { n, also_partial, reply } => claims.push((n, also_partial, reply)),
-                }
-            }
             for delivery in deliveries {
                 match delivery {
                     Delivery::Rows(rows) => {
-                        let joined = group.record(at.0, &rows, fresh)?;
+                        let joined = group.record(*sweep, &rows, fresh)?;
                         left.waiting += joined;
                         left.joined += joined;
                     }
-                    Delivery::Fingerprint { root, sha256 } => group.fingerprint(at.0, root, sha256)?,
+                    Delivery::Fingerprint { root, sha256 } => group.fingerprint(*sweep, root, sha256)?,
                     Delivery::Finished { excluded } => {
-                        group.finish_intake(at.0, excluded, clock::now())?;
+                        group.finish_intake(*sweep, excluded, clock.now())?;
                         left.intake_open = false;
                     }
                 }
             }
-            for (n, also_partial, reply) in claims {
-                let claimed = group.claim(at, n, *batch_size, also_partial, clock::now())?;
-                for claim in &claimed {
-                    group.mark_sent(claim.attempt, clock::now())?;
-                    left.waiting -= (claim.batch.len() as u64).min(left.waiting);
-                }
-                confirmations.push(Confirmation::Claims(reply, claimed));
+            if requests.is_empty() {
+                return Ok(Vec::new());
             }
+            for request in &requests {
+                if let Request::Bind { allowance, .. } = request {
+                    purse.bind(allowance, account, clock.now())?;
+                }
+            }
+            let books = account.books()?;
+            let mut desk = Desk { group, books, purse, clock: *clock, at: (*sweep, *run), left: &mut left };
+            let confirmations = requests
+                .into_iter()
+                .map(|request| desk.do_one(request, *source))
+                .collect::<Result<_, _>>()?;
+            desk.books.commit()?;
             Ok(confirmations)
         })?;
         *queue = left;
@@ -255,8 +276,8 @@ impl Work {
         for confirmation in confirmations {
             // Nobody waits any more when submit has been abandoned; the group is durable all the same.
             match confirmation {
-                Confirmation::Claims(reply, claims) => drop(reply.send(claims)),
-                Confirmation::Attempt(reply, attempt) => drop(reply.send(attempt)),
+                Confirmation::Claimed(reply, claimed) => drop(reply.send(claimed)),
+                Confirmation::Reserved(reply, reserved) => drop(reply.send(reserved)),
                 Confirmation::Done(reply) => drop(reply.send(())),
             }
         }
@@ -264,19 +285,78 @@ impl Work {
     }
 }
 
-fn settle(
-    group: &mut Group<'_>,
+/// Where submit's requests are done: both ledgers open.
+struct Desk<'w, 'group, 'case> {
+    group: &'w mut Group<'case>,
+    books: Books<'group>,
+    purse: &'w mut Purse,
+    clock: Clock,
     at: (SweepId, RunId),
-    settlement: &Settlement,
-    source: Source,
-) -> Result<(), CaseError> {
-    let now = clock::now();
-    match &settlement.booking {
-        Booked::Ended { word, quota } => group.book(settlement.attempt, word, *quota, now)?,
-        Booked::NotSent => group.unsend(settlement.attempt, now)?,
+    left: &'w mut Queue,
+}
+
+impl Desk<'_, '_, '_> {
+    fn do_one(&mut self, request: Request, source: Source) -> Result<Confirmation, CaseError> {
+        Ok(match request {
+            Request::Claim { wanted, reply } => Confirmation::Claimed(reply, self.claim(wanted)?),
+            Request::Reserve { n_hashes, reply } => Confirmation::Reserved(reply, self.reserve(n_hashes)?),
+            Request::Settle { settlement, reply } => {
+                self.settle(&settlement, source)?;
+                Confirmation::Done(reply)
+            }
+            // Bound before the books were opened.
+            Request::Bind { reply, .. } => Confirmation::Done(reply),
+        })
     }
-    if settlement.reports_unknowns {
-        group.remember_unknowns_are_reported()?;
+
+    fn claim(&mut self, wanted: Claim) -> Result<Claimed, CaseError> {
+        let now = self.clock.now();
+        let (room, by) = self.purse.room(&self.books, now)?;
+        if room == 0 && self.left.waiting > 0 {
+            return Ok(Claimed { batches: Vec::new(), denied: Some(by) });
+        }
+        let wanted = Claim { most_digests: room.min(wanted.most_digests), ..wanted };
+        let mut batches = Vec::new();
+        for claimed in self.group.claim(self.at, wanted, now)? {
+            self.left.waiting = self.left.waiting.saturating_sub(claimed.batch.len() as u64);
+            batches.push((self.ticket(claimed.attempt, claimed.batch.len())?, claimed.batch));
+        }
+        Ok(Claimed { batches, denied: None })
     }
-    group.settle(at, settlement.attempt, &settlement.fates, source, now)
+
+    fn reserve(&mut self, n_hashes: usize) -> Result<Result<Ticket, Denied>, CaseError> {
+        let now = self.clock.now();
+        let (room, by) = self.purse.room(&self.books, now)?;
+        if room < n_hashes as u64 {
+            return Ok(Err(by));
+        }
+        let attempt = self.group.reserve(self.at.1, n_hashes, now)?;
+        Ok(Ok(self.ticket(attempt, n_hashes)?))
+    }
+
+    /// Marks an attempt as leaving, in both ledgers.
+    fn ticket(&mut self, attempt: AttemptId, n_hashes: usize) -> Result<Ticket, CaseError> {
+        let now = self.clock.now();
+        let hold = self.purse.hold(&self.books, n_hashes, now)?;
+        self.group.mark_sent(attempt, now)?;
+        Ok(Ticket { attempt, hold, n_hashes })
+    }
+
+    fn settle(&mut self, settlement: &Settlement, source: Source) -> Result<(), CaseError> {
+        let (now, Ticket { attempt, hold, n_hashes }) = (self.clock.now(), settlement.ticket);
+        match &settlement.booking {
+            Booked::Ended { word, quota } => {
+                self.purse.settle(&self.books, (hold, n_hashes), *quota)?;
+                self.group.book(attempt, word, *quota, now)?;
+            }
+            Booked::NotSent => {
+                self.purse.release(&self.books, (hold, n_hashes))?;
+                self.group.unsend(attempt, now)?;
+            }
+        }
+        if settlement.reports_unknowns {
+            self.group.remember_unknowns_are_reported()?;
+        }
+        self.group.settle(self.at, attempt, &settlement.fates, source, now)
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::judge::cost;
 use crate::pace::Pace;
-use crate::{PipelineError, Rate, clock};
+use crate::{PipelineError, Rate, now};
 use hashsweep_case::{Case, SweepId};
 use hashsweep_model::{Batch, Digest, Quota};
 use hashsweep_spectra::{Client, Detail, Fault};
@@ -48,7 +48,7 @@ where
 {
     let pace = Pace::new(rate);
     let booked = |e: hashsweep_case::CaseError| E::from(PipelineError::from(e));
-    let run = case.group(|group| group.begin_run(sweep, clock::now())).map_err(booked)?;
+    let run = case.group(|group| group.begin_run(sweep, now())).map_err(booked)?;
     let mut done = Detailed { n_unasked: digests.len(), ..Detailed::default() };
     let mut proven = false;
     for batch in Batch::group(digests, BATCH) {
@@ -60,8 +60,8 @@ where
         }
         let attempt = case
             .group(|group| {
-                let attempt = group.reserve_for(PRODUCT, run, batch.len(), clock::now())?;
-                group.mark_sent(attempt, clock::now())?;
+                let attempt = group.reserve_for(PRODUCT, run, batch.len(), now())?;
+                group.mark_sent(attempt, now())?;
                 Ok(attempt)
             })
             .map_err(booked)?;
@@ -106,9 +106,9 @@ where
             Ok(()) => ("200".to_owned(), Quota { charged_max: n, charged_min: n_came.min(n), in_doubt: 0 }),
             Err(fault) => (fault.word(), cost(fault, batch.len())),
         };
-        case.group(|group| group.book(attempt, &word, quota, clock::now())).map_err(booked)?;
+        case.group(|group| group.book(attempt, &word, quota, now())).map_err(booked)?;
         if let Some(error) = unwritten {
-            case.group(|group| group.end_run(run, clock::now(), None)).map_err(booked)?;
+            case.group(|group| group.end_run(run, now(), None)).map_err(booked)?;
             return Err(error);
         }
         match ended {
@@ -122,6 +122,6 @@ where
             }
         }
     }
-    case.group(|group| group.end_run(run, clock::now(), None)).map_err(booked)?;
+    case.group(|group| group.end_run(run, now(), None)).map_err(booked)?;
     Ok(done)
 }

@@ -19,6 +19,11 @@ pub enum Waiting {
         /// When it is asked again.
         until: Stamp,
     },
+    /// For the quota to begin anew.
+    ForQuota {
+        /// When it is asked again.
+        until: Stamp,
+    },
 }
 
 /// All figures of one run.

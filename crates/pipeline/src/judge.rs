@@ -3,10 +3,13 @@
 //! The rules are DESIGN's "rules of asking". Everything that one attempt changes for the others (a pause, a halt,
 //! the first proof that the service is there) is kept here, so that the submit loop only carries out.
 
+use crate::exhaustion::{Exhaustion, Next};
+use crate::load::Load;
 use crate::reconcile::{Reconciled, all_absent, reconcile};
-use hashsweep_case::Fate;
-use hashsweep_model::{Batch, Digest, Quota};
-use hashsweep_spectra::{Booking, Fault, Remedy, Reply};
+use crate::{Asking, OnDoubt};
+use hashsweep_case::{Fate, Period};
+use hashsweep_model::{Batch, Digest, Quota, Stamp};
+use hashsweep_spectra::{Allowance, Booking, Fault, Remedy, Renewal, Reply};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,11 +25,23 @@ const SERVER_BUDGET: u8 = 4;
 /// batches may be unlucky at once.
 const GENERAL_TROUBLE: u32 = 3;
 
+/// Failures of one batch that a smaller one may not meet, from which on it is halved whatever others do.
+const CHOKED_TWICE: u8 = 2;
+
 /// The first wait after a fault: short enough not to be noticed, long enough for a dropped connection to clear.
 const BACKOFF_BASE: Duration = Duration::from_millis(500);
 
 /// The longest wait: a service back from maintenance is noticed within a minute.
 const BACKOFF_CAP: Duration = Duration::from_secs(60);
+
+/// What our own books say when they leave no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// What this run may spend is spent.
+    Budget,
+    /// A window of the account's quota is used up, less what is to be left of it.
+    Quota(Period),
+}
 
 /// A batch in hand, with what it has spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,13 +49,24 @@ pub(crate) struct Task {
     pub(crate) batch: Batch,
     broken: u8,
     server: u8,
+    /// Failures that a smaller batch may not meet: 503, timeouts.
+    choked: u8,
     /// Whether these digests were left out of a whole answer once already.
     omitted: bool,
 }
 
 impl Task {
     pub(crate) fn new(batch: Batch) -> Task {
-        Task { batch, broken: 0, server: 0, omitted: false }
+        Task { batch, broken: 0, server: 0, choked: 0, omitted: false }
+    }
+
+    /// The same digests in batches of at most `size`, each with what this one has spent.
+    fn in_pieces(self, size: usize) -> Vec<Task> {
+        if self.batch.len() <= size {
+            return vec![self];
+        }
+        let pieces = Batch::group(self.batch.digests().to_vec(), size);
+        pieces.into_iter().map(|batch| self.with_batch(batch)).collect()
     }
 
     fn with_batch(&self, batch: Batch) -> Task {
@@ -58,6 +84,8 @@ pub(crate) struct Ruling {
     pub(crate) reports_unknowns: bool,
     /// To be asked again, not before the moment beside it.
     pub(crate) again: Vec<(Task, Instant)>,
+    /// Whether the service asked for fewer requests in time.
+    pub(crate) eases: bool,
 }
 
 /// Why nothing more is asked in this run.
@@ -65,8 +93,8 @@ pub(crate) struct Ruling {
 pub struct Halt {
     /// The kind of end.
     pub kind: HaltKind,
-    /// The fault that brought it.
-    pub fault: Fault,
+    /// The fault that brought it; none where our own books did.
+    pub fault: Option<Fault>,
     /// Whether the service had answered anything in this run before.
     pub after_an_answer: bool,
 }
@@ -82,8 +110,14 @@ pub enum HaltKind {
     WrongEndpoint,
     /// The service does not take our questions at all.
     Refused,
-    /// The quota is used up.
+    /// The quota is used up, by the service's word or by our own books.
     Quota,
+    /// A 429 that no reset lifts, from a service that does not tell its limits.
+    Licence,
+    /// What this run may spend is spent.
+    Budget,
+    /// Something is to be left of the quota, and nobody can say how much there is.
+    NoLimits,
     /// The service has failed for too long.
     Unavailable,
 }
@@ -93,10 +127,12 @@ impl HaltKind {
     /// exhausted quota or a long outage is nobody's mistake, and leaves an ordinary, incomplete sweep.
     pub fn is_fatal(self) -> bool {
         match self {
-            HaltKind::Credentials | HaltKind::Unreachable | HaltKind::WrongEndpoint | HaltKind::Refused => {
-                true
-            }
-            HaltKind::Quota | HaltKind::Unavailable => false,
+            HaltKind::Credentials
+            | HaltKind::Unreachable
+            | HaltKind::WrongEndpoint
+            | HaltKind::Refused
+            | HaltKind::NoLimits => true,
+            HaltKind::Quota | HaltKind::Licence | HaltKind::Budget | HaltKind::Unavailable => false,
         }
     }
 
@@ -108,6 +144,9 @@ impl HaltKind {
             HaltKind::WrongEndpoint => "wrong endpoint",
             HaltKind::Refused => "refused by the service",
             HaltKind::Quota => "quota",
+            HaltKind::Licence => "quota or licence",
+            HaltKind::Budget => "budget",
+            HaltKind::NoLimits => "limits unknown",
             HaltKind::Unavailable => "service unavailable",
         }
     }
@@ -117,6 +156,11 @@ impl HaltKind {
 #[derive(Clone, Debug)]
 pub(crate) struct Judge {
     give_up_after: Duration,
+    on_doubt: OnDoubt,
+    load: Load,
+    exhaustion: Exhaustion,
+    /// Hashes of each window to be left to others.
+    reserve: u64,
     unknowns_are_reported: bool,
     /// Whether this run has had a parsed 200 from this service.
     proven: bool,
@@ -131,9 +175,13 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new(give_up_after: Duration, unknowns_are_reported: bool) -> Judge {
+    pub(crate) fn new(asking: &Asking, unknowns_are_reported: bool) -> Judge {
         Judge {
-            give_up_after,
+            give_up_after: asking.give_up_after,
+            on_doubt: asking.on_doubt,
+            load: Load::new(asking.concurrency, asking.batch_size),
+            exhaustion: Exhaustion::new(asking.wait_for_quota),
+            reserve: asking.reserve,
             unknowns_are_reported,
             proven: false,
             streak: 0,
@@ -156,8 +204,23 @@ impl Judge {
 
     /// How many requests may travel: one until the service has proved itself, and one to find out whether a pause
     /// has helped.
-    pub(crate) fn limit(&self, concurrency: usize) -> usize {
-        if self.proven && self.streak == 0 { concurrency } else { 1 }
+    pub(crate) fn limit(&self) -> usize {
+        if self.proven && self.streak == 0 { self.load.concurrency() } else { 1 }
+    }
+
+    /// Hashes that a batch may hold.
+    pub(crate) fn batch_size(&self) -> usize {
+        self.load.batch_size()
+    }
+
+    /// Whether nobody sends until the limits are known.
+    pub(crate) fn waits_for_limits(&self) -> bool {
+        self.exhaustion.asks()
+    }
+
+    /// The moment before which there is no quota, while it lies ahead.
+    pub(crate) fn no_quota_until(&mut self, now: Stamp) -> Option<Stamp> {
+        self.exhaustion.until(now)
     }
 
     /// The moment before which nobody asks, while it lies ahead.
@@ -176,10 +239,60 @@ impl Judge {
                     fates: Vec::new(),
                     reports_unknowns: false,
                     again: Vec::new(),
+                    eases: false,
                 };
                 self.faulted(task, &fault, now, dice, &mut ruling);
                 ruling
             }
+        }
+    }
+
+    /// What the limits said, asked because something is to be left of them, or about a 429.
+    pub(crate) fn told(
+        &mut self,
+        told: Result<&Allowance, &Fault>,
+        (now, moment): (Instant, Stamp),
+        dice: f64,
+    ) {
+        if self.exhaustion.asks() {
+            let next = self.exhaustion.told(told, moment, dice);
+            self.go_on(next, Some(about_the_quota()), now, dice);
+        } else if let Err(fault) = told
+            && self.reserve > 0
+            && !self.proven
+        {
+            self.halt_with(HaltKind::NoLimits, Some(fault.clone()));
+        }
+    }
+
+    /// Our own books leave no more: of a window of the quota, or of what this run may spend.
+    pub(crate) fn denied(&mut self, by: Denied, (now, moment): (Instant, Stamp), dice: f64) {
+        match by {
+            Denied::Budget => self.halt_with(HaltKind::Budget, None),
+            Denied::Quota(period) => {
+                let renewal = match period {
+                    Period::Day => Renewal::Daily,
+                    Period::Month => Renewal::Monthly,
+                };
+                let next = self.exhaustion.over(Some(renewal), moment, dice);
+                self.go_on(next, None, now, dice);
+            }
+        }
+    }
+
+    fn go_on(&mut self, next: Next, fault: Option<Fault>, now: Instant, dice: f64) {
+        match next {
+            Next::Backoff => {
+                self.pause(now, None, dice);
+            }
+            Next::Wait => {
+                // After the reset one finds out whether it has helped.
+                self.streak = self.streak.max(1);
+                self.trouble_since = None;
+                self.failures = 0;
+            }
+            Next::Over => self.halt_with(HaltKind::Quota, fault),
+            Next::Licence => self.halt_with(HaltKind::Licence, fault),
         }
     }
 
@@ -189,9 +302,12 @@ impl Judge {
         self.proven = true;
         self.trouble_since = None;
         self.failures = 0;
-        if self.paused_until(now).is_none() {
+        self.load.answered();
+        // While somebody asks what a 429 means, answers to what left before it say nothing about it.
+        if self.paused_until(now).is_none() && !self.exhaustion.asks() {
             self.streak = 0;
         }
+        self.exhaustion.refuted();
     }
 
     fn answered(&mut self, task: &Task, reply: &Reply, now: Instant) -> Ruling {
@@ -210,7 +326,7 @@ impl Judge {
             Ok(left_out) => vec![(Task { omitted: true, ..task.with_batch(left_out) }, now)],
             Err(_) => Vec::new(),
         };
-        Ruling { word: "200".to_owned(), quota, fates, reports_unknowns, again }
+        Ruling { word: "200".to_owned(), quota, fates, reports_unknowns, again, eases: false }
     }
 
     fn faulted(&mut self, mut task: Task, fault: &Fault, now: Instant, dice: f64, ruling: &mut Ruling) {
@@ -219,7 +335,14 @@ impl Judge {
             ruling.fates = all_failed(&task.batch, &fault.word());
             return;
         }
+        if fault.booking() == Booking::InDoubt && self.on_doubt == OnDoubt::Hold {
+            ruling.fates = all(&task.batch, || Fate::Deferred("in doubt".to_owned()));
+        }
         let trouble_since = *self.trouble_since.get_or_insert(now);
+        if chokes(fault) {
+            self.load.choke(now);
+            task.choked = task.choked.saturating_add(1);
+        }
         match fault.remedy() {
             Remedy::Again => {
                 let is_servers = matches!(fault, Fault::Server { .. } | Fault::Gateway { .. });
@@ -228,12 +351,14 @@ impl Judge {
                 } else {
                     (&mut task.broken, BROKEN_BUDGET)
                 };
-                if *spent == budget {
+                if !ruling.fates.is_empty() {
+                    // Held back.
+                } else if *spent == budget {
                     ruling.fates = all_failed(&task.batch, &fault.word());
                 } else {
                     *spent += 1;
                     let wait = backoff(u32::from(*spent), dice);
-                    ruling.again.push((task, now + wait));
+                    self.ask_again(task, now + wait, ruling);
                 }
                 self.failures += 1;
                 if self.failures >= GENERAL_TROUBLE {
@@ -244,8 +369,11 @@ impl Judge {
                 self.stop(HaltKind::Unreachable, fault, &task, ruling);
             }
             Remedy::SlowDown { retry_after } => {
+                ruling.eases = matches!(fault, Fault::RateLimited { .. }) && self.paused_until(now).is_none();
                 let until = self.pause(now, retry_after, dice);
-                ruling.again.push((task, until));
+                if ruling.fates.is_empty() {
+                    self.ask_again(task, until, ruling);
+                }
             }
             Remedy::Split if !self.proven && *fault == Fault::BadRequest => {
                 self.stop(HaltKind::Refused, fault, &task, ruling);
@@ -277,7 +405,11 @@ impl Judge {
                 }
                 _ => self.stop(HaltKind::WrongEndpoint, fault, &task, ruling),
             },
-            Remedy::Quota => self.stop(HaltKind::Quota, fault, &task, ruling),
+            Remedy::Quota => {
+                self.exhaustion.doubted();
+                self.trouble_since = None;
+                ruling.again.push((task, now));
+            }
             Remedy::Halt if fault.is_about_credentials() => {
                 self.stop(HaltKind::Credentials, fault, &task, ruling);
             }
@@ -291,13 +423,19 @@ impl Judge {
         }
         // Nobody asks during a pause, so one that outlasts the patience ends the run when it begins.
         let next_ask = self.paused_until(now).unwrap_or(now);
-        if self.halt.is_none() && next_ask.duration_since(trouble_since) >= self.give_up_after {
-            self.halt = Some(Halt {
-                kind: HaltKind::Unavailable,
-                fault: fault.clone(),
-                after_an_answer: self.proven,
-            });
+        if next_ask.duration_since(trouble_since) >= self.give_up_after {
+            self.halt_with(HaltKind::Unavailable, Some(fault.clone()));
         }
+    }
+
+    /// Once more, in smaller batches if this one or its like have choked the service before.
+    fn ask_again(&self, task: Task, at: Instant, ruling: &mut Ruling) {
+        let size = if task.choked >= CHOKED_TWICE {
+            self.load.batch_size().min(task.batch.len().div_ceil(2).max(self.load.smallest()))
+        } else {
+            self.load.batch_size()
+        };
+        ruling.again.extend(task.in_pieces(size).into_iter().map(|piece| (piece, at)));
     }
 
     /// Everybody waits. What was already on its way when a pause began only confirms it.
@@ -305,22 +443,33 @@ impl Judge {
         if let Some(until) = self.paused_until(now) {
             return until;
         }
+        self.load.ease(now);
         self.streak += 1;
         let until = now + backoff(self.streak, dice).max(retry_after.unwrap_or_default());
         self.paused_until = Some(until);
         until
     }
 
-    /// Nothing more is asked. The first reason stays: what was on its way may fail differently.
+    /// Nothing more is asked, and this task is left for another run.
     fn stop(&mut self, kind: HaltKind, fault: &Fault, task: &Task, ruling: &mut Ruling) {
-        let halt = self.halt.get_or_insert_with(|| Halt {
-            kind,
-            fault: fault.clone(),
-            after_an_answer: self.proven,
-        });
-        let why = halt.kind.word().to_owned();
+        self.halt_with(kind, Some(fault.clone()));
+        let why = self.halt.as_ref().map_or(kind, |halt| halt.kind).word().to_owned();
         ruling.fates = all(&task.batch, || Fate::Deferred(why.clone()));
     }
+
+    /// Nothing more is asked. The first reason stays: what was on its way may fail differently.
+    fn halt_with(&mut self, kind: HaltKind, fault: Option<Fault>) {
+        self.halt.get_or_insert(Halt { kind, fault, after_an_answer: self.proven });
+    }
+}
+
+/// Whether a smaller batch might have passed (vendor, troubleshooting: 503 and timeouts on big batches).
+fn chokes(fault: &Fault) -> bool {
+    matches!(fault, Fault::Unavailable { .. } | Fault::Timeout)
+}
+
+fn about_the_quota() -> Fault {
+    Fault::QuotaOrUnclear { retry_after: None }
 }
 
 fn all(batch: &Batch, fate: impl Fn() -> Fate) -> Vec<(Digest, Fate)> {
@@ -348,8 +497,9 @@ fn backoff(n: u32, dice: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rate;
     use hashsweep_model::{Answer, Verdict};
-    use hashsweep_spectra::Entry;
+    use hashsweep_spectra::{Entry, Window};
     use proptest::prelude::*;
 
     fn digest(n: u8) -> Digest {
@@ -361,7 +511,24 @@ mod tests {
     }
 
     fn judge() -> Judge {
-        Judge::new(Duration::from_secs(600), false)
+        Judge::new(&asking(), false)
+    }
+
+    fn unavailable(proxied: bool) -> Fault {
+        Fault::Unavailable { retry_after: None, proxied }
+    }
+
+    fn asking() -> Asking {
+        Asking {
+            rate: Rate::Unlimited,
+            concurrency: 16,
+            batch_size: 100,
+            give_up_after: Duration::from_secs(600),
+            on_doubt: OnDoubt::Resend,
+            wait_for_quota: false,
+            max_quota: None,
+            reserve: 0,
+        }
     }
 
     /// A judge whose service has answered once.
@@ -384,13 +551,13 @@ mod tests {
     #[tokio::test]
     async fn the_first_request_travels_alone_until_a_parsed_200() {
         let mut judge = judge();
-        assert_eq!(judge.limit(16), 1);
+        assert_eq!(judge.limit(), 1);
         judge.rule(task(&[1]), Err(Fault::Server { status: 500, proxied: false }), Instant::now(), 0.5);
-        assert_eq!(judge.limit(16), 1);
+        assert_eq!(judge.limit(), 1);
         judge.rule(task(&[1]), Err(Fault::BrokenBody { why: "cut".into() }), Instant::now(), 0.5);
-        assert_eq!(judge.limit(16), 1);
+        assert_eq!(judge.limit(), 1);
         judge.rule(task(&[1]), Ok(Reply::default()), Instant::now(), 0.5);
-        assert_eq!(judge.limit(16), 16);
+        assert_eq!(judge.limit(), 16);
     }
 
     #[tokio::test]
@@ -405,7 +572,6 @@ mod tests {
             (Fault::Redirect { to: "https://elsewhere".into() }, HaltKind::WrongEndpoint),
             (Fault::BadRequest, HaltKind::Refused),
             (Fault::OtherStatus { status: 405 }, HaltKind::Refused),
-            (Fault::QuotaOrUnclear { retry_after: None }, HaltKind::Quota),
         ] {
             let mut judge = judge();
             let ruling = judge.rule(task(&[1, 2]), Err(fault), Instant::now(), 0.5);
@@ -417,13 +583,73 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_429_without_a_word_is_held_until_the_limits_tell_what_it_means() {
+        let mut judge = proven();
+        let now = Instant::now();
+        let ruling = judge.rule(task(&[1, 2]), Err(about_the_quota()), now, 0.5);
+        assert_eq!((ruling.again.len(), judge.halt(), judge.waits_for_limits()), (1, None, true));
+        // What left before it may still be answered, and says nothing.
+        judge.rule(task(&[3]), Ok(Reply::default()), now, 0.5);
+        assert!(judge.waits_for_limits());
+        let window = Window { renewal: Some(Renewal::Daily), limit: Some(9), used: None, is_exceeded: true };
+        judge.told(Ok(&Allowance { windows: vec![window] }), (now, Stamp(0)), 0.5);
+        let halt = judge.halt().unwrap();
+        assert_eq!((halt.kind, &halt.fault), (HaltKind::Quota, &Some(about_the_quota())));
+        assert!(!judge.waits_for_limits());
+    }
+
+    #[tokio::test]
+    async fn our_own_books_end_a_run_without_a_fault() {
+        for (by, kind) in
+            [(Denied::Budget, HaltKind::Budget), (Denied::Quota(Period::Month), HaltKind::Quota)]
+        {
+            let mut judge = proven();
+            judge.denied(by, (Instant::now(), Stamp(0)), 0.5);
+            let halt = judge.halt().unwrap();
+            assert_eq!((halt.kind, &halt.fault), (kind, &None));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_in_doubt_may_be_held_back_instead_of_paid_for_twice() {
+        let asking = Asking { on_doubt: OnDoubt::Hold, ..asking() };
+        for fault in [Fault::Timeout, Fault::Gateway { status: 504 }, unavailable(true)] {
+            let mut judge = Judge::new(&asking, false);
+            let ruling = judge.rule(task(&[1, 2]), Err(fault), Instant::now(), 0.5);
+            assert_eq!(reasons(&ruling), ["deferred in doubt", "deferred in doubt"]);
+            assert_eq!((ruling.again.len(), ruling.quota.in_doubt), (0, 2));
+        }
+        let ruling =
+            Judge::new(&asking, false).rule(task(&[1]), Err(unavailable(false)), Instant::now(), 0.5);
+        assert_eq!((ruling.fates.len(), ruling.again.len()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_chokes_the_service_again_and_again_is_asked_in_pieces() {
+        let mut judge = proven();
+        let hundred: Vec<u8> = (0..100).collect();
+        let mut tasks = vec![task(&hundred)];
+        let mut sizes = Vec::new();
+        let mut now = Instant::now();
+        for _ in 0..4 {
+            let came = Err(unavailable(false));
+            let ruling = judge.rule(tasks.pop().unwrap(), came, now, 0.5);
+            sizes.push(ruling.again[0].0.batch.len());
+            tasks.extend(ruling.again.into_iter().map(|(task, _)| task));
+            now += Duration::from_secs(30);
+        }
+        assert_eq!(sizes, [100, 50, 25, 25]);
+        assert_eq!(tasks.iter().map(|task| task.batch.len()).sum::<usize>(), 100);
+    }
+
+    #[tokio::test]
     async fn after_an_answer_credentials_still_halt_but_a_dead_link_only_pauses() {
         let mut judge = proven();
         judge.rule(task(&[1]), Err(Fault::Unauthorized), Instant::now(), 0.5);
         assert!(judge.halt().unwrap().after_an_answer);
         let mut judge = proven();
         let ruling = judge.rule(task(&[1]), Err(Fault::Refused), Instant::now(), 0.5);
-        assert_eq!((judge.halt(), ruling.again.len(), judge.limit(16)), (None, 1, 1));
+        assert_eq!((judge.halt(), ruling.again.len(), judge.limit()), (None, 1, 1));
     }
 
     #[tokio::test]
@@ -472,9 +698,9 @@ mod tests {
         assert_eq!(until, now + Duration::from_secs(7));
         let ruling = judge.rule(task(&[2]), slow(), now + Duration::from_secs(1), 0.5);
         assert_eq!(ruling.again[0].1, until);
-        assert_eq!((judge.paused_until(now), judge.limit(16)), (Some(until), 1));
+        assert_eq!((judge.paused_until(now), judge.limit()), (Some(until), 1));
         judge.rule(task(&[1]), Ok(Reply::default()), until, 0.5);
-        assert_eq!((judge.paused_until(until), judge.limit(16)), (None, 16));
+        assert_eq!((judge.paused_until(until), judge.limit()), (None, 8));
     }
 
     #[tokio::test]
@@ -485,7 +711,7 @@ mod tests {
         judge.rule(task(&[1]), slow, now, 0.5);
         judge.rule(task(&[2]), Ok(Reply::default()), now + Duration::from_secs(1), 0.5);
         let until = now + Duration::from_secs(7);
-        assert_eq!((judge.paused_until(now), judge.limit(16)), (Some(until), 1));
+        assert_eq!((judge.paused_until(now), judge.limit()), (Some(until), 1));
     }
 
     #[tokio::test]
@@ -495,7 +721,7 @@ mod tests {
         judge.rule(task(&[1]), Err(Fault::Unavailable { retry_after: None, proxied: false }), now, 0.5);
         let later = now + Duration::from_secs(1);
         judge.rule(task(&[1]), Err(Fault::NotFound { looks_like_the_api: true }), later, 0.5);
-        assert_eq!(judge.limit(16), 16);
+        assert_eq!(judge.limit(), 8);
     }
 
     #[tokio::test]
@@ -505,13 +731,13 @@ mod tests {
         let failed = || Err(Fault::Server { status: 500, proxied: false });
         for n in 1..=2 {
             judge.rule(task(&[n]), failed(), now, 0.5);
-            assert_eq!((judge.paused_until(now), judge.limit(16)), (None, 16));
+            assert_eq!((judge.paused_until(now), judge.limit()), (None, 16));
         }
         judge.rule(task(&[3]), failed(), now, 0.5);
         let until = judge.paused_until(now).unwrap();
-        assert_eq!(judge.limit(16), 1);
+        assert_eq!(judge.limit(), 1);
         judge.rule(task(&[4]), Ok(Reply::default()), until, 0.5);
-        assert_eq!((judge.paused_until(until), judge.limit(16)), (None, 16));
+        assert_eq!((judge.paused_until(until), judge.limit()), (None, 8));
         judge.rule(task(&[5]), failed(), until, 0.5);
         assert_eq!(judge.paused_until(until), None);
     }

@@ -14,10 +14,13 @@
 mod clerk;
 mod clock;
 mod details;
+mod exhaustion;
 mod gauges;
 mod intake;
 mod judge;
+mod load;
 mod pace;
+mod purse;
 mod reconcile;
 mod run;
 mod service;

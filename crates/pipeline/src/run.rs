@@ -3,8 +3,9 @@
 use crate::clerk::{Queue, Work, doors};
 use crate::intake::{Before, take_in};
 use crate::judge::{Halt, Judge};
-use crate::submit::{Asked, submit};
-use crate::{Asking, Clock, Gauges, Intake, Service, clock};
+use crate::purse::Purse;
+use crate::submit::{Asked, Asker, Broken, submit};
+use crate::{Asking, Clock, Gauges, Intake, Service};
 use hashsweep_case::{Account, Case, CaseError, Freshness, SweepId};
 use hashsweep_model::{Source, Stamp};
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ pub struct Ended {
     pub halt: Option<Halt>,
     /// Whether the user stopped it.
     pub interrupted: bool,
+    /// Whether it was still at work when its time was up.
+    pub out_of_time: bool,
     /// From the intake's start to its end.
     pub reading: Duration,
     /// From the first request to the last answer.
@@ -86,25 +89,26 @@ pub async fn sweep<S: Service>(
     gauges: Arc<Gauges>,
     stop: CancellationToken,
 ) -> Result<Ended, PipelineError> {
-    let Order { mut case, account, clock: _, sweep, intake, service, source, fresh, asking, stop_at: _ } =
-        order;
-    let _ = account;
+    let Order { mut case, account, clock, sweep, intake, service, source, fresh, asking, stop_at } = order;
     let intake_open = !matches!(intake, Intake::Finished);
     let before = if intake_open { Before::of(&case, sweep)? } else { Before::default() };
     let (run, waiting) = case.group(|group| {
-        let run = group.begin_run(sweep, clock::now())?;
+        let run = group.begin_run(sweep, clock.now())?;
         Ok((run, group.reopen(sweep, &fresh)?))
     })?;
-    let judge = Judge::new(asking.give_up_after, case.unknowns_are_reported()?);
+    let judge = Judge::new(&asking, case.unknowns_are_reported()?);
+    let slots = account.slots()?;
 
     let queue = Queue { waiting, joined: waiting, intake_open };
     let work = Work {
         case,
+        account,
+        purse: Purse::new(asking.max_quota, asking.reserve),
+        clock,
         sweep,
         run,
         fresh,
         source,
-        batch_size: asking.batch_size,
         queue,
         gauges: Arc::clone(&gauges),
     };
@@ -121,6 +125,7 @@ pub async fn sweep<S: Service>(
         watched.cancelled().await;
         flag.store(true, Relaxed);
     });
+    let deadline = stop_at.map(|at| tokio::spawn(cancel_at(at, clock, ending.clone())));
     let (rows, at_work) = (doors.rows, Arc::clone(&gauges));
     // An intake that fails or panics brings no more digests and never says that it is finished.
     let failing = ending.clone().drop_guard();
@@ -131,14 +136,25 @@ pub async fn sweep<S: Service>(
         Ok::<_, PipelineError>(started.elapsed())
     });
 
-    let Asked { halt, asking } = if let Some(service) = service {
-        // When the clerk is gone, its own error follows below.
-        submit(service, doors.requests, doors.queue, asking, judge, gauges, ending.clone())
-            .await
-            .unwrap_or_default()
-    } else {
-        drop(doors.requests);
-        Asked::default()
+    let asked = match service {
+        Some(service) => {
+            let (door, queue) = (doors.requests, doors.queue);
+            let asker = Asker { service, door, queue, slots, clock, asking, judge, gauges };
+            submit(asker, ending.clone()).await
+        }
+        None => {
+            drop(doors.requests);
+            Ok(Asked::default())
+        }
+    };
+    let (Asked { halt, asking }, unpaced) = match asked {
+        Ok(asked) => (asked, None),
+        // The clerk's own error follows below.
+        Err(Broken::ClerkGone) => (Asked::default(), None),
+        Err(Broken::Pace(error)) => {
+            ending.cancel();
+            (Asked::default(), Some(error))
+        }
     };
     if halt.as_ref().is_some_and(|halt| !halt.after_an_answer && halt.kind.is_fatal()) {
         // Nothing can be asked at all: the user has something to mend first, and resume walks on.
@@ -149,11 +165,30 @@ pub async fn sweep<S: Service>(
     let reading = taken_in?;
 
     let interrupted = stop.is_cancelled();
+    let out_of_time = deadline.is_some_and(|deadline| deadline.is_finished());
     let why = match &halt {
         Some(halt) => halt.kind.word(),
         None if interrupted => "interrupted",
+        None if out_of_time => "deadline",
         None => "offline",
     };
     case.group(|group| group.defer_rest(sweep, why))?;
-    Ok(Ended { case, run, halt, interrupted, reading, asking })
+    if let Some(error) = unpaced {
+        return Err(error.into());
+    }
+    Ok(Ended { case, run, halt, interrupted, out_of_time, reading, asking })
+}
+
+/// Ends a run when the clock on the wall says so; it may be set meanwhile, so it is looked at again and again.
+#[expect(clippy::disallowed_methods, reason = "a deadline is the user's clock, not a wait for the service")]
+async fn cancel_at(at: Stamp, clock: Clock, ending: CancellationToken) {
+    loop {
+        let left = at.0 - clock.now().0;
+        let Ok(left @ 1..) = u64::try_from(left) else { break };
+        tokio::select! {
+            () = ending.cancelled() => return std::future::pending().await,
+            () = tokio::time::sleep(Duration::from_millis(left.min(60_000))) => {}
+        }
+    }
+    ending.cancel();
 }

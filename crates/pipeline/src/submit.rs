@@ -5,29 +5,30 @@
 //! and this loop carries out. The picture of one batch:
 //!
 //! ```text
-//!   claim+reserve+mark sent (one commit) ─► departures ─slot─► flights ─► judge ─► settle (commit)
-//!                                               ▲                           │
-//!                                               └── reserve ◄── retries ◄───┘
+//!   claim+reserve+mark sent (one commit) ─► ready ─slot─► slotted ─► flights ─► judge ─► settle (commit)
+//!                                             ▲                                   │
+//!                                             └───────── reserve ◄── retries ◄────┘
 //! ```
 //!
 //! A batch is marked as leaving before it has its slot, so that the slot's timing never depends on an fsync; after
-//! a kill that counts as in doubt what was merely waiting, at most a second's worth of requests.
+//! a kill that counts as in doubt what was merely waiting, at most a quarter of a second's worth of requests.
 
-use crate::clerk::{Booked, ClerkGone, Queue, RequestsDoor, Settlement};
-use crate::judge::{Halt, Judge, Ruling, Task};
+use crate::clerk::{Booked, Claimed, ClerkGone, Queue, RequestsDoor, Settlement, Ticket};
+use crate::judge::{Denied, Halt, Judge, Ruling, Task};
 use crate::pace::{Pace, Rate};
-use crate::{Gauges, Service, Waiting, clock};
+use crate::{Clock, Gauges, Service, Waiting};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use hashsweep_case::{AttemptId, Claimed, Fate};
+use hashsweep_case::{CaseError, Claim, Fate, Slots};
 use hashsweep_model::Stamp;
-use hashsweep_spectra::{Fault, Reply};
+use hashsweep_spectra::{Allowance, Fault, Reply};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,10 @@ const GROWTH_PATIENCE: Duration = Duration::from_secs(5);
 /// How many batches may be told to wait before no other is taken on. A service that fails at once and everywhere
 /// would else draw the whole queue into memory. Guess, unmeasured: some 5 MB.
 const MOST_TOLD_TO_WAIT: usize = 1_000;
+
+/// How long a wait for a new quota goes without a look at the clock, which may be set, or stand still while the
+/// machine sleeps.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
 
 /// How the service is to be asked.
 #[derive(Clone, Copy, Debug)]
@@ -70,10 +75,15 @@ pub enum OnDoubt {
 }
 
 impl Asking {
-    /// How many requests to the clerk may be unanswered at once: every batch in hand, every departure undone by a
-    /// stop, and a claim.
+    /// How many batches may be booked at once, from the claim to the landing.
+    fn in_hand(&self) -> usize {
+        self.concurrency + self.rate.lead()
+    }
+
+    /// How many requests to the clerk may be unanswered at once: every batch in hand, as many settlements that the
+    /// clerk is behind with, every departure undone by a stop, a claim, and the account's limits.
     pub(crate) fn outstanding(&self) -> usize {
-        2 * self.concurrency + 2
+        4 * self.in_hand() + 2
     }
 }
 
@@ -86,25 +96,64 @@ pub(crate) struct Asked {
     pub(crate) asking: Duration,
 }
 
-type Flight = BoxFuture<'static, (AttemptId, Task, Result<Reply, Fault>)>;
+type Flight = BoxFuture<'static, (Ticket, Task, Result<Reply, Fault>)>;
+
+/// Why asking cannot go on.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The clerk is gone; its own error says why.
+    ClerkGone,
+    /// The account's pace cannot be kept.
+    Pace(CaseError),
+}
+
+impl From<ClerkGone> for Broken {
+    fn from(_: ClerkGone) -> Broken {
+        Broken::ClerkGone
+    }
+}
+
+/// A run's asking, about to begin.
+pub(crate) struct Asker<S> {
+    pub(crate) service: Arc<S>,
+    pub(crate) door: RequestsDoor,
+    pub(crate) queue: watch::Receiver<Queue>,
+    pub(crate) slots: Slots,
+    pub(crate) clock: Clock,
+    pub(crate) asking: Asking,
+    pub(crate) judge: Judge,
+    pub(crate) gauges: Arc<Gauges>,
+}
 
 /// Everything on its way.
 struct Submit<S> {
     service: Arc<S>,
     door: Arc<RequestsDoor>,
     queue: watch::Receiver<Queue>,
+    clock: Clock,
     asking: Asking,
     gauges: Arc<Gauges>,
     judge: Judge,
     pace: Pace,
-    departures: VecDeque<(AttemptId, Task)>,
+    /// Absent while slots are being taken.
+    slots: Option<Slots>,
+    /// Booked, and without a slot yet.
+    ready: VecDeque<(Ticket, Task)>,
+    /// Slots that are ours, soonest first.
+    slotted: VecDeque<Instant>,
     retries: Vec<(Task, Instant)>,
     flights: FuturesUnordered<Flight>,
     settling: FuturesUnordered<BoxFuture<'static, Result<(), ClerkGone>>>,
-    reserving: FuturesUnordered<BoxFuture<'static, Result<(AttemptId, Task), ClerkGone>>>,
-    claiming: FuturesUnordered<BoxFuture<'static, Result<Vec<Claimed>, ClerkGone>>>,
+    reserving: FuturesUnordered<BoxFuture<'static, Result<(Task, Result<Ticket, Denied>), ClerkGone>>>,
+    claiming: FuturesUnordered<BoxFuture<'static, Result<Claimed, ClerkGone>>>,
+    inquiring: FuturesUnordered<BoxFuture<'static, Result<Allowance, Fault>>>,
+    taking: FuturesUnordered<JoinHandle<(Slots, Result<Vec<Instant>, CaseError>)>>,
+    /// Whether the limits were asked for the run's sake, not about a 429.
+    knows_limits: bool,
     /// What the queue looked like when a claim last came back empty; nothing to claim until it changes.
     fruitless: Option<(Queue, bool)>,
+    /// Why the clerk spends no more. Something that settles may give room back.
+    denied: Option<Denied>,
     /// Room that the claim on its way will fill.
     claimed_room: usize,
     /// Digests that had joined the queue when it last grew, and when that was.
@@ -115,30 +164,30 @@ struct Submit<S> {
 
 /// Asks about everything in the queue, until it is empty and the intake closed, or somebody stops the run, or the
 /// judge does. What is in flight when that happens is awaited and settled.
-pub(crate) async fn submit<S: Service>(
-    service: Arc<S>,
-    door: RequestsDoor,
-    queue: watch::Receiver<Queue>,
-    asking: Asking,
-    judge: Judge,
-    gauges: Arc<Gauges>,
-    stop: CancellationToken,
-) -> Result<Asked, ClerkGone> {
+pub(crate) async fn submit<S: Service>(asker: Asker<S>, stop: CancellationToken) -> Result<Asked, Broken> {
+    let Asker { service, door, queue, slots, clock, asking, judge, gauges } = asker;
     let mut submit = Submit {
         service,
         door: Arc::new(door),
         queue,
+        clock,
         asking,
         gauges,
         judge,
         pace: Pace::new(asking.rate),
-        departures: VecDeque::new(),
+        slots: Some(slots),
+        ready: VecDeque::new(),
+        slotted: VecDeque::new(),
         retries: Vec::new(),
         flights: FuturesUnordered::new(),
         settling: FuturesUnordered::new(),
         reserving: FuturesUnordered::new(),
         claiming: FuturesUnordered::new(),
+        inquiring: FuturesUnordered::new(),
+        taking: FuturesUnordered::new(),
+        knows_limits: false,
         fruitless: None,
+        denied: None,
         claimed_room: 0,
         grown: (0, Instant::now()),
         travelled: None,
@@ -153,12 +202,18 @@ pub(crate) async fn submit<S: Service>(
 
 impl<S: Service> Submit<S> {
     #[expect(clippy::disallowed_methods, reason = "the one place that waits")]
-    async fn run(&mut self, stop: CancellationToken) -> Result<(), ClerkGone> {
+    async fn run(&mut self, stop: CancellationToken) -> Result<(), Broken> {
         loop {
             let now = Instant::now();
             let joined = self.queue.borrow().joined;
             if joined > self.grown.0 {
                 self.grown = (joined, now);
+            }
+            if let Some(by) = self.denied
+                && self.is_idle()
+            {
+                self.denied = None;
+                self.judge.denied(by, (now, self.clock.now()), fastrand::f64());
             }
             let stopping = stop.is_cancelled() || self.judge.halt().is_some();
             let wake = if stopping { self.turn_back() } else { self.send_off(now) };
@@ -167,10 +222,12 @@ impl<S: Service> Submit<S> {
             }
             tokio::select! {
                 () = stop.cancelled(), if !stopping => {}
-                Some((attempt, task, came)) = self.flights.next() => self.landed(attempt, task, came),
+                Some((ticket, task, came)) = self.flights.next() => self.landed(ticket, task, came),
                 Some(settled) = self.settling.next() => settled?,
-                Some(reserved) = self.reserving.next() => self.departures.push_back(reserved?),
+                Some(reserved) = self.reserving.next() => self.reserved(reserved?),
                 Some(claimed) = self.claiming.next() => self.claimed(claimed?),
+                Some(told) = self.inquiring.next() => self.told(told),
+                Some(taken) = self.taking.next() => self.took(taken)?,
                 changed = self.queue.changed() => changed.map_err(|_| ClerkGone)?,
                 () = tokio::time::sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
             }
@@ -179,25 +236,17 @@ impl<S: Service> Submit<S> {
 
     /// Starts whatever may start now. Returns when to look again if nothing else happens before.
     fn send_off(&mut self, now: Instant) -> Option<Instant> {
-        let limit = self.judge.limit(self.asking.concurrency);
-        let paused_until = self.judge.paused_until(now);
-        let mut wake = paused_until;
-        let mut waiting = paused_until.map_or(Waiting::ForAnswers, |until| Waiting::ForBackoff {
-            until: Stamp(clock::now().0 + i64::try_from((until - now).as_millis()).unwrap_or(i64::MAX)),
-        });
-        while paused_until.is_none() && self.flights.len() < limit && !self.departures.is_empty() {
-            match self.pace.take() {
-                Ok(()) => self.depart(),
-                Err(at) => {
-                    wake = Some(soonest(wake, at));
-                    waiting = Waiting::ForPace;
-                    break;
-                }
-            }
+        self.ask_limits();
+        let (pause, mut waiting) = self.pause(now);
+        let mut wake = pause;
+        let held_back = pause.is_some() || self.judge.waits_for_limits() || self.must_know_limits();
+        if !held_back && let Some(at) = self.depart_all(now) {
+            wake = Some(soonest(wake, at));
+            waiting = Waiting::ForPace;
         }
-        let ahead = limit.min(self.asking.rate.ahead());
-        let mut room = (ahead + self.flights.len()).min(limit).saturating_sub(self.in_hand());
+        let mut room = self.room();
         while room > 0
+            && self.denied.is_none()
             && let Some(due) = self.retries.iter().position(|(_, at)| *at <= now)
         {
             self.reserve(due);
@@ -206,7 +255,8 @@ impl<S: Service> Submit<S> {
         if let Some(at) = self.retries.iter().map(|(_, at)| *at).filter(|at| *at > now).min() {
             wake = Some(soonest(wake, at));
         }
-        if room > 0 && paused_until.is_none() && self.claiming.is_empty() && self.takes_more_on() {
+        if room > 0 && !held_back && self.denied.is_none() && self.claiming.is_empty() && self.takes_more_on()
+        {
             wake = self.claim(room, now, wake);
             let queue = *self.queue.borrow();
             if self.is_idle() && queue.intake_open && waiting == Waiting::ForAnswers {
@@ -215,6 +265,105 @@ impl<S: Service> Submit<S> {
         }
         self.gauges.wait_for(waiting);
         wake
+    }
+
+    /// Until when nobody sends, and what for.
+    fn pause(&mut self, now: Instant) -> (Option<Instant>, Waiting) {
+        let moment = self.clock.now();
+        if let Some(until) = self.judge.no_quota_until(moment) {
+            let left = Duration::from_millis(u64::try_from(until.0 - moment.0).unwrap_or(0));
+            return (Some(now + left.min(LOOK_AT_THE_CLOCK)), Waiting::ForQuota { until });
+        }
+        match self.judge.paused_until(now) {
+            Some(until) => {
+                let left = i64::try_from((until - now).as_millis()).unwrap_or(i64::MAX);
+                (Some(until), Waiting::ForBackoff { until: Stamp(moment.0.saturating_add(left)) })
+            }
+            None => (None, Waiting::ForAnswers),
+        }
+    }
+
+    /// Sends what has its slot. Returns when the next one's slot comes.
+    fn depart_all(&mut self, now: Instant) -> Option<Instant> {
+        let limit = self.judge.limit();
+        let late = self.pace.late();
+        while self.slotted.front().is_some_and(|slot| *slot + late < now) {
+            self.slotted.pop_front();
+        }
+        let apart = self.pace.apart(now);
+        while self.flights.len() < limit && !self.ready.is_empty() {
+            if apart.is_some() {
+                match self.slotted.front() {
+                    None => break,
+                    Some(slot) if *slot > now => return Some(*slot),
+                    Some(_) => {}
+                }
+            }
+            if let Err(at) = self.pace.take() {
+                return Some(at);
+            }
+            self.slotted.pop_front();
+            self.depart();
+        }
+        if let Some(apart) = apart {
+            let could_leave = limit.saturating_sub(self.flights.len()).min(self.ready.len());
+            self.take_slots(could_leave.saturating_sub(self.slotted.len()), apart);
+        }
+        None
+    }
+
+    /// Asks the account for the next slots.
+    fn take_slots(&mut self, n: usize, apart: Duration) {
+        if n == 0 {
+            return;
+        }
+        let Some(mut slots) = self.slots.take() else { return };
+        let (clock, apart) = (self.clock, i64::try_from(apart.as_nanos()).unwrap_or(i64::MAX));
+        self.taking.push(spawn_blocking(move || {
+            let taken = slots.take(n, apart, clock.nanos()).map(|first| {
+                let nth =
+                    |n: usize| first.saturating_add(apart.saturating_mul(i64::try_from(n).unwrap_or(0)));
+                (0..n).map(|n| clock.instant(nth(n))).collect()
+            });
+            (slots, taken)
+        }));
+    }
+
+    fn took(
+        &mut self,
+        taken: Result<(Slots, Result<Vec<Instant>, CaseError>), tokio::task::JoinError>,
+    ) -> Result<(), Broken> {
+        let (slots, taken) = taken.expect("taking slots does not panic");
+        self.slots = Some(slots);
+        self.slotted.extend(taken.map_err(Broken::Pace)?);
+        Ok(())
+    }
+
+    /// Asks once what the account may still ask: when the service has proved itself, before anything else when
+    /// something is to be left of it, and about a 429 that does not say what it means.
+    fn ask_limits(&mut self) {
+        let for_the_run = !self.knows_limits && (self.judge.is_proven() || self.asking.reserve > 0);
+        if self.inquiring.is_empty() && (for_the_run || self.judge.waits_for_limits()) {
+            let service = Arc::clone(&self.service);
+            self.inquiring.push(Box::pin(async move { service.allowance().await }));
+        }
+    }
+
+    /// Whether nothing leaves before the limits are known: to leave something of them one must know them.
+    fn must_know_limits(&self) -> bool {
+        self.asking.reserve > 0 && !self.knows_limits
+    }
+
+    fn told(&mut self, told: Result<Allowance, Fault>) {
+        self.knows_limits = true;
+        self.judge.told(told.as_ref(), (Instant::now(), self.clock.now()), fastrand::f64());
+        match told {
+            Ok(allowance) => {
+                let door = Arc::clone(&self.door);
+                self.settling.push(Box::pin(async move { door.bind(allowance).await }));
+            }
+            Err(fault) => tracing::info!("the service does not tell its limits: {}", fault.word()),
+        }
     }
 
     /// Asks the clerk for as many batches as there is room for.
@@ -231,39 +380,59 @@ impl<S: Service> Submit<S> {
         }
         self.fruitless = Some((queue, also_partial));
         self.claimed_room = room;
+        let wanted = Claim {
+            n_batches: room,
+            batch_size: self.judge.batch_size(),
+            also_partial,
+            most_digests: u64::MAX,
+        };
         let door = Arc::clone(&self.door);
-        self.claiming.push(Box::pin(async move { door.claim(room, also_partial).await }));
+        self.claiming.push(Box::pin(async move { door.claim(wanted).await }));
         wake
     }
 
-    fn claimed(&mut self, claimed: Vec<Claimed>) {
+    fn claimed(&mut self, Claimed { batches, denied }: Claimed) {
         self.claimed_room = 0;
-        if !claimed.is_empty() {
+        if !batches.is_empty() || denied.is_some() {
             self.fruitless = None;
         }
-        self.departures.extend(claimed.into_iter().map(|c| (c.attempt, Task::new(c.batch))));
+        self.denied = denied;
+        self.ready.extend(batches.into_iter().map(|(ticket, batch)| (ticket, Task::new(batch))));
     }
 
     fn reserve(&mut self, due: usize) {
         let (task, _) = self.retries.swap_remove(due);
         let door = Arc::clone(&self.door);
-        self.reserving.push(Box::pin(async move { Ok((door.reserve(task.batch.len()).await?, task)) }));
+        self.reserving.push(Box::pin(async move {
+            let reserved = door.reserve(task.batch.len()).await?;
+            Ok((task, reserved))
+        }));
+    }
+
+    fn reserved(&mut self, (task, reserved): (Task, Result<Ticket, Denied>)) {
+        match reserved {
+            Ok(ticket) => self.ready.push_back((ticket, task)),
+            Err(by) => {
+                self.denied = Some(by);
+                self.retries.push((task, Instant::now()));
+            }
+        }
     }
 
     fn depart(&mut self) {
-        let Some((attempt, task)) = self.departures.pop_front() else { return };
+        let Some((ticket, task)) = self.ready.pop_front() else { return };
         let service = Arc::clone(&self.service);
         self.gauges.requests.fetch_add(1, Relaxed);
         let now = Instant::now();
         self.travelled.get_or_insert((now, now));
         self.flights.push(Box::pin(async move {
             let came = service.ask(&task.batch).await;
-            (attempt, task, came)
+            (ticket, task, came)
         }));
         self.gauges.in_flight.store(self.flights.len(), Relaxed);
     }
 
-    fn landed(&mut self, attempt: AttemptId, task: Task, came: Result<Reply, Fault>) {
+    fn landed(&mut self, ticket: Ticket, task: Task, came: Result<Reply, Fault>) {
         self.gauges.in_flight.store(self.flights.len(), Relaxed);
         if let Err(fault) = &came {
             tracing::info!(n_hashes = task.batch.len(), "{}", fault.word());
@@ -273,8 +442,16 @@ impl<S: Service> Submit<S> {
         if let Some((_, last)) = &mut self.travelled {
             *last = now;
         }
-        let Ruling { word, quota, fates, reports_unknowns, again } =
+        if came.is_ok() {
+            self.pace.answered(now);
+        }
+        let Ruling { word, quota, fates, reports_unknowns, again, eases } =
             self.judge.rule(task, came, now, fastrand::f64());
+        if eases {
+            self.pace.ease(now);
+            // They were taken at the old pace.
+            self.slotted.clear();
+        }
         for (_, fate) in &fates {
             match fate {
                 Fate::Answered(answer) => self.gauges.count_verdict(answer.verdict),
@@ -284,10 +461,11 @@ impl<S: Service> Submit<S> {
             }
         }
         self.retries.extend(again);
-        self.settle(Settlement { attempt, booking: Booked::Ended { word, quota }, fates, reports_unknowns });
+        self.settle(Settlement { ticket, booking: Booked::Ended { word, quota }, fates, reports_unknowns });
     }
 
     fn settle(&mut self, settlement: Settlement) {
+        self.denied = None;
         let door = Arc::clone(&self.door);
         self.settling.push(Box::pin(async move { door.settle(settlement).await }));
     }
@@ -295,9 +473,9 @@ impl<S: Service> Submit<S> {
     /// Gives back what has not left. The digests stay in the queue's books and are deferred with the rest.
     fn turn_back(&mut self) -> Option<Instant> {
         self.retries.clear();
-        while let Some((attempt, _)) = self.departures.pop_front() {
+        while let Some((ticket, _)) = self.ready.pop_front() {
             self.settle(Settlement {
-                attempt,
+                ticket,
                 booking: Booked::NotSent,
                 fates: Vec::new(),
                 reports_unknowns: false,
@@ -313,17 +491,22 @@ impl<S: Service> Submit<S> {
         self.retries.len() < if self.judge.is_proven() { MOST_TOLD_TO_WAIT } else { 1 }
     }
 
-    /// Batches that hold room: whatever is between the queue and its settlement, but for those told to wait.
-    fn in_hand(&self) -> usize {
-        self.departures.len()
-            + self.flights.len()
-            + self.settling.len()
-            + self.reserving.len()
-            + self.claimed_room
+    /// How many more batches may be taken in hand. Until the service has proved itself, or while one finds out
+    /// whether a pause has helped, there is none beyond those that may travel.
+    fn room(&self) -> usize {
+        let limit = self.judge.limit();
+        let lead = if limit > 1 || self.asking.concurrency == 1 { self.asking.rate.lead() } else { 0 };
+        let unlanded = self.ready.len() + self.flights.len() + self.reserving.len() + self.claimed_room;
+        let unsettled = unlanded + self.settling.len();
+        (limit + lead).saturating_sub(unlanded).min((2 * self.asking.in_hand()).saturating_sub(unsettled))
     }
 
     fn is_idle(&self) -> bool {
-        self.in_hand() == 0
+        self.ready.is_empty()
+            && self.flights.is_empty()
+            && self.settling.is_empty()
+            && self.reserving.is_empty()
+            && self.claimed_room == 0
     }
 
     fn is_done(&self) -> bool {
@@ -340,7 +523,9 @@ fn soonest(wake: Option<Instant>, at: Instant) -> Instant {
 mod tests {
     use super::*;
     use crate::clerk::{self, Clerk, Delivery, Doors, RowsDoor, Work};
-    use hashsweep_case::{Case, Freshness, NewSweep, Scope};
+    use crate::now;
+    use crate::purse::Purse;
+    use hashsweep_case::{Account, Case, Freshness, NewSweep, Scope};
     use hashsweep_model::{Batch, Digest, Digests, HashKind, Outcome, Place, Seen, Sighting, Source, Tally};
     use hashsweep_spectra::Allowance;
     use std::sync::Mutex;
@@ -371,7 +556,7 @@ mod tests {
         n_rows: u64,
         service: Arc<Absent>,
         clerk: JoinHandle<Result<Case, crate::PipelineError>>,
-        submit: JoinHandle<Result<Asked, ClerkGone>>,
+        submit: JoinHandle<Result<Asked, Broken>>,
     }
 
     impl Run {
@@ -381,8 +566,8 @@ mod tests {
             let new = NewSweep { command: "list".to_owned(), settings: "{}".to_owned(), roots: Vec::new() };
             let (sweep, run) = case
                 .group(|group| {
-                    let sweep = group.begin_sweep(&new, clock::now())?;
-                    Ok((sweep, group.begin_run(sweep, clock::now())?))
+                    let sweep = group.begin_sweep(&new, now())?;
+                    Ok((sweep, group.begin_run(sweep, now())?))
                 })
                 .unwrap();
             let asking = Asking {
@@ -396,35 +581,39 @@ mod tests {
                 reserve: 0,
             };
             let gauges = Arc::new(Gauges::default());
+            let account = Account::in_memory().unwrap();
+            let (slots, clock) = (account.slots().unwrap(), Clock::starting_at(now()));
             let work = Work {
                 case,
+                account,
+                purse: Purse::new(None, 0),
+                clock,
                 sweep,
                 run,
                 fresh: Freshness::NOTHING,
                 source: Source::Simulator,
-                batch_size: asking.batch_size,
                 queue: Queue { waiting: 0, joined: 0, intake_open: true },
                 gauges: Arc::clone(&gauges),
             };
             let (Doors { rows, requests, queue }, clerk): (Doors, Clerk) =
                 clerk::doors(work, asking.outstanding());
             let service = Arc::new(Absent { started: Instant::now(), asked: Mutex::default() });
-            let judge = Judge::new(asking.give_up_after, false);
-            let stop = CancellationToken::new();
+            let asker = Asker {
+                service: Arc::clone(&service),
+                door: requests,
+                queue,
+                slots,
+                clock,
+                asking,
+                judge: Judge::new(&asking, false),
+                gauges,
+            };
             Run {
                 _dir: dir,
                 rows: Some(rows),
                 n_rows: 0,
                 clerk: tokio::spawn(clerk.run()),
-                submit: tokio::spawn(submit(
-                    Arc::clone(&service),
-                    requests,
-                    queue,
-                    asking,
-                    judge,
-                    gauges,
-                    stop,
-                )),
+                submit: tokio::spawn(submit(asker, CancellationToken::new())),
                 service,
             }
         }

@@ -125,8 +125,15 @@ async fn a_burst_of_any_fault_passes_and_everything_is_answered() {
         let service = Arc::new(Memory::new(scripted(When::Between(3, 8), fault)));
         let seen = scene.ask(&service).await;
         assert_eq!(seen.answered(), 2000, "{name}: {:?}", seen.tally.reasons);
-        assert!(service.witness().requests <= 20 + 6, "{name}");
+        // Each of the six is asked again; what a smaller batch may spare the service, in up to four pieces.
+        let most = 20 + if shrinks(&name) { 6 * 4 } else { 6 };
+        assert!(service.witness().requests <= most, "{name}: {}", service.witness().requests);
     }
+}
+
+/// Whether a batch that meets this is asked again in smaller ones: 503 and timeouts.
+fn shrinks(fault: &str) -> bool {
+    fault.contains("503") || fault.contains("Hang") || fault.starts_with("Delay")
 }
 
 /// The first batch is answered; the other two meet this fault whenever they are asked.
@@ -135,7 +142,13 @@ async fn budget(fault: Fault, n_asks: u64, word: &str, quota: fn(u64) -> Quota) 
     let service = Arc::new(Memory::new(scripted(When::From(2), fault)));
     let seen = scene.ask(&service).await;
     let witness = service.witness();
-    assert_eq!(witness.requests, 1 + 2 * n_asks, "{word}");
+    if word == "timeout" {
+        // Once for each batch as it was, then in pieces: two halves, or four quarters after the other's.
+        assert!((1 + 2 * n_asks..=1 + 2 * n_asks * 4).contains(&witness.requests), "{}", witness.requests);
+        assert!(witness.batch_sizes.iter().any(|size| *size < 100), "{:?}", witness.batch_sizes);
+    } else {
+        assert_eq!(witness.requests, 1 + 2 * n_asks, "{word}");
+    }
     assert_eq!((seen.answered(), seen.because(Outcome::Failed, word)), (100, 200), "{word}");
     assert_eq!(seen.halt, None, "{word}");
     let Quota { charged_max, in_doubt, .. } = seen.tally.quota;

@@ -187,7 +187,7 @@ impl Scene {
     pub(crate) fn balance(&self, seen: &Seen, witness: &Witness, lost: u64) {
         let ledger = self.case().quota(Scope::Case).unwrap();
         assert!(ledger.at_most() >= witness.charged(), "{ledger:?}, charged {}", witness.charged());
-        assert_eq!(self.case().requests(Scope::Case).unwrap(), witness.requests + lost);
+        assert_eq!(self.case().requests(Scope::Case).unwrap(), witness.bulk_requests + lost);
         assert!(witness.max_batch() <= self.asking.batch_size);
         assert_eq!(witness.malformed, 0);
         seen.is_honest();

@@ -46,7 +46,7 @@ async fn a_steady_service_is_asked_each_hash_once() {
     let scene = Scene::recorded(&hashes(1050)).await;
     let (seen, witness) = asked(scene, World::default()).await;
     seen.is_whole();
-    assert_eq!((witness.requests, witness.repeated().count(), witness.hashes.len()), (11, 0, 1050));
+    assert_eq!((witness.bulk_requests, witness.repeated().count(), witness.hashes.len()), (11, 0, 1050));
     assert_eq!(seen.tally.quota.charged_max, witness.charged());
 }
 
@@ -65,7 +65,7 @@ async fn broken_and_silent_answers_are_asked_again() {
         let scene = Scene::recorded(&hashes(1000)).await;
         let (seen, witness) = asked(scene, scripted(When::Between(2, 4), fault)).await;
         assert_eq!(seen.answered(), 1000, "{name}: {:?}", seen.tally.reasons);
-        assert_eq!(witness.requests, 13, "{name}");
+        assert_eq!(witness.bulk_requests, 13, "{name}");
     }
 }
 
@@ -97,7 +97,7 @@ async fn a_redirect_is_not_followed() {
     let redirect = Fault::Redirect { to: elsewhere.url() };
     let (seen, witness) = asked(scene, scripted(When::Always, redirect)).await;
     assert_eq!(seen.halt.as_ref().unwrap().kind, HaltKind::WrongEndpoint);
-    assert_eq!((witness.requests, elsewhere.witness().requests), (1, 0));
+    assert_eq!((witness.bulk_requests, elsewhere.witness().requests), (1, 0));
 }
 
 #[tokio::test]
