@@ -139,6 +139,8 @@ fn shrinks(fault: &str) -> bool {
 /// The first batch is answered; the other two meet this fault whenever they are asked.
 async fn budget(fault: Fault, n_asks: u64, word: &str, quota: fn(u64) -> Quota) {
     let mut scene = Scene::recorded(&hashes(300)).await;
+    // Timeouts one after another outlast the usual patience.
+    scene.asking.give_up_after = Duration::from_secs(7200);
     let service = Arc::new(Memory::new(scripted(When::From(2), fault)));
     let seen = scene.ask(&service).await;
     let witness = service.witness();
