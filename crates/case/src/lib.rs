@@ -18,11 +18,13 @@ mod codes;
 mod group;
 mod ledger;
 mod open;
+mod queue;
 mod results;
 mod sweeps;
 
-pub use group::{AttemptId, Claimed, Fate, Freshness, Group};
+pub use group::{AttemptId, Fate, Freshness, Group};
 pub use ledger::Scope;
 pub use open::{Case, CaseError};
+pub use queue::{Claim, Claimed, Planned};
 pub use results::{Only, Order};
 pub use sweeps::{NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};

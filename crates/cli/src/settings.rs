@@ -77,7 +77,13 @@ impl Filters {
         })
     }
 
-    pub(crate) fn walk(&self, roots: Vec<Root>, kinds: Kinds, own: OwnFiles) -> anyhow::Result<Walk> {
+    pub(crate) fn walk(
+        &self,
+        roots: Vec<Root>,
+        kinds: Kinds,
+        own: OwnFiles,
+        sweep_started: Stamp,
+    ) -> anyhow::Result<Walk> {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Walk {
             roots,
@@ -93,6 +99,7 @@ impl Filters {
             own,
             jobs: self.jobs.unwrap_or(cores),
             missing_root: if self.skip_missing_roots { MissingRoot::Skip } else { MissingRoot::Fail },
+            sweep_started,
         })
     }
 }

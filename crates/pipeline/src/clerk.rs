@@ -9,8 +9,8 @@
 //! a door is busy too: no scenario could pass time.
 
 use crate::{Gauges, PipelineError, clock};
-use hashsweep_case::{AttemptId, Case, CaseError, Claimed, Fate, Freshness, Group, RunId, SweepId};
-use hashsweep_model::{Digest, Quota, Sighting, Source};
+use hashsweep_case::{AttemptId, Case, CaseError, Claim, Claimed, Fate, Freshness, Group, RunId, SweepId};
+use hashsweep_model::{Class, Digest, Quota, Sighting, Source};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -240,7 +240,14 @@ impl Work {
                 }
             }
             for (n, also_partial, reply) in claims {
-                let claimed = group.claim(at, n, *batch_size, also_partial, clock::now())?;
+                let claim = Claim {
+                    n_batches: n,
+                    batch_size: *batch_size,
+                    also_partial,
+                    most_digests: u64::MAX,
+                    up_to: Class::Last,
+                };
+                let claimed = group.claim(at, claim, clock::now())?;
                 for claim in &claimed {
                     group.mark_sent(claim.attempt, clock::now())?;
                     left.waiting -= (claim.batch.len() as u64).min(left.waiting);
