@@ -237,11 +237,11 @@ impl Books<'_> {
 
     /// Books what a held request has cost, on the day it was held.
     pub fn settle(&self, hold: HoldId, quota: Quota) -> Result<(), CaseError> {
-        let held = self
+        let (product, at) = self
             .transaction
             .prepare_cached("DELETE FROM held WHERE id = ?1 RETURNING product, at")?
             .query_row([hold.0], |row| Ok((row.get::<_, String>(0)?, Stamp(row.get(1)?))))?;
-        self.book(&held.0, held.1, quota)
+        self.book(&product, at, quota)
     }
 
     /// Forgets a hold: its request never left.

@@ -1,7 +1,7 @@
 //! How the model's words stand in the tables.
 
 use crate::CaseError;
-use hashsweep_model::{Digest, Digests, HashKind, Outcome};
+use hashsweep_model::{Class, Digest, Digests, HashKind, Outcome};
 
 /// 1, 2, 3: stable on disk whatever the enum's order.
 pub(crate) const fn kind_code(kind: HashKind) -> i64 {
@@ -10,6 +10,32 @@ pub(crate) const fn kind_code(kind: HashKind) -> i64 {
         HashKind::Sha1 => 2,
         HashKind::Sha256 => 3,
     }
+}
+
+/// A kind from its column.
+pub(crate) fn kind(code: i64) -> Result<HashKind, CaseError> {
+    HashKind::ALL
+        .into_iter()
+        .find(|kind| kind_code(*kind) == code)
+        .ok_or_else(|| CaseError::Damaged(format!("a digest of kind {code}")))
+}
+
+/// 1 to 4, best first.
+pub(crate) const fn class_code(class: Class) -> i64 {
+    match class {
+        Class::First => 1,
+        Class::Second => 2,
+        Class::Third => 3,
+        Class::Last => 4,
+    }
+}
+
+/// A class from its column.
+pub(crate) fn class(code: i64) -> Result<Class, CaseError> {
+    Class::ALL
+        .into_iter()
+        .find(|class| class_code(*class) == code)
+        .ok_or_else(|| CaseError::Damaged(format!("a digest of class {code}")))
 }
 
 /// A digest from its column; anything of a wrong length is damage.

@@ -1,11 +1,11 @@
-//! What happens to a case while a run is at work: rows come in, digests are claimed, attempts are booked, answers
-//! are settled. All of it set by set, in key order, inside one transaction.
+//! What happens to a case while a run is at work: rows come in, attempts are booked, answers are settled; what
+//! leaves the queue in between is `queue`'s. All of it set by set, in key order, inside one transaction.
 
-use crate::codes::{column, digest, kind_code};
+use crate::codes::{class_code, column, kind_code};
 use crate::{CaseError, RunId, SweepId};
 use hashsweep_model::{
-    Answer, Batch, Digest, Digests, HashKind, MAX_BATCH, Outcome, Place, Quota, Seen, Sighting, Source,
-    Stamp, Verdict,
+    Answer, Class, Digest, Digests, HashKind, Outcome, Place, Quota, Seen, Sighting, Source, Stamp,
+    Suspicion, Verdict,
 };
 use rusqlite::{OptionalExtension, Statement, Transaction, params};
 
@@ -18,28 +18,6 @@ pub struct Group<'case> {
 /// Names an attempt within its case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptId(pub(crate) i64);
-
-/// What is wanted of the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// Batches, at most.
-    pub n_batches: usize,
-    /// Digests in a full batch.
-    pub batch_size: usize,
-    /// Whether the queue's rest may make a batch that is not full.
-    pub also_partial: bool,
-    /// Digests in all, at most: what may be spent. The batch that this cuts short counts as full.
-    pub most_digests: u64,
-}
-
-/// A batch that is ours to ask, with its reservation in the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claimed {
-    /// The reservation.
-    pub attempt: AttemptId,
-    /// What to ask.
-    pub batch: Batch,
-}
 
 /// What became of one digest of a settled attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,25 +54,60 @@ impl Freshness {
     }
 }
 
+/// A digest that a row brings.
+struct Offer {
+    digest: Digest,
+    class: Class,
+    suspicion: Option<Suspicion>,
+}
+
+impl Offer {
+    fn of(row: &Sighting) -> Option<Offer> {
+        match &row.seen {
+            Seen::Read { digests, asked, suspicion, .. } => Some(Offer {
+                digest: digests.get(*asked)?,
+                class: suspicion.class(),
+                suspicion: Some(*suspicion),
+            }),
+            // There is no file to judge by. One class for all, and the first, because there is nothing to wait for.
+            Seen::Listed { digests, asked } => {
+                Some(Offer { digest: digests.get(*asked)?, class: Class::First, suspicion: None })
+            }
+            Seen::Invalid(_) | Seen::Skipped(_) => None,
+        }
+    }
+}
+
 impl Group<'_> {
     /// Takes rows in: each is stored, each new distinct digest joins the queue unless something on this machine
-    /// already answers it. Returns how many digests joined the queue.
+    /// already answers it. A digest that was there before keeps its class, or takes a better one. Returns how many
+    /// digests joined the queue.
     pub fn record(&mut self, sweep: SweepId, rows: &[Sighting], fresh: &Freshness) -> Result<u64, CaseError> {
         let mut offered = self.store(sweep, rows)?;
-        offered.sort_unstable();
-        offered.dedup();
+        // The best class of a digest first, so that the others are the doubles.
+        offered.sort_unstable_by_key(|offer| (offer.digest, offer.class));
+        offered.dedup_by_key(|offer| offer.digest);
         let mut insert = self.transaction.prepare_cached(
-            "INSERT OR IGNORE INTO want (sweep, kind, digest, state, reason, answer)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR IGNORE INTO want (sweep, kind, digest, state, class, suspicion, reason, answer)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        let mut raise = self.transaction.prepare_cached(
+            "UPDATE want SET class = ?4, suspicion = ?5 WHERE sweep = ?1 AND kind = ?2 AND digest = ?3",
         )?;
         let mut known = self.transaction.prepare_cached(LATEST_ANSWER)?;
-        let mut exists = self
+        let mut class_of = self
             .transaction
-            .prepare_cached("SELECT 1 FROM want WHERE sweep = ?1 AND kind = ?2 AND digest = ?3")?;
+            .prepare_cached("SELECT class FROM want WHERE sweep = ?1 AND kind = ?2 AND digest = ?3")?;
         let mut joined = 0;
-        for digest in offered {
-            let (kind, bytes) = (kind_code(digest.kind()), digest.as_bytes());
-            if exists.exists(params![sweep.0, kind, bytes])? {
+        for Offer { digest, class, suspicion } in offered {
+            let (kind, bytes, class) = (kind_code(digest.kind()), digest.as_bytes(), class_code(class));
+            let suspicion = suspicion.map(|suspicion| suspicion.to_string());
+            let before: Option<i64> =
+                class_of.query_row(params![sweep.0, kind, bytes], |row| row.get(0)).optional()?;
+            if let Some(before) = before {
+                if class < before {
+                    raise.execute(params![sweep.0, kind, bytes, class, suspicion])?;
+                }
                 continue;
             }
             let (state, reason, answer) = if digest.is_of_empty_input() {
@@ -108,13 +121,13 @@ impl Group<'_> {
                     ("pending", None, None)
                 }
             };
-            insert.execute(params![sweep.0, kind, bytes, state, reason, answer])?;
+            insert.execute(params![sweep.0, kind, bytes, state, class, suspicion, reason, answer])?;
         }
         Ok(joined)
     }
 
-    /// Stores the rows and returns the digests they offer.
-    fn store(&mut self, sweep: SweepId, rows: &[Sighting]) -> Result<Vec<Digest>, CaseError> {
+    /// Stores the rows and returns what they offer.
+    fn store(&mut self, sweep: SweepId, rows: &[Sighting]) -> Result<Vec<Offer>, CaseError> {
         let mut seq: i64 = self
             .transaction
             .prepare_cached("SELECT coalesce(max(seq), 0) FROM sighting WHERE sweep = ?1")?
@@ -131,7 +144,9 @@ impl Group<'_> {
                 Place::Line(line) => (None, Some(column(*line))),
             };
             let (size, digests, asked, outcome) = match &row.seen {
-                Seen::Read { size, digests, asked } => (Some(column(*size)), *digests, Some(*asked), None),
+                Seen::Read { size, digests, asked, .. } => {
+                    (Some(column(*size)), *digests, Some(*asked), None)
+                }
                 Seen::Listed { digests, asked } => (None, *digests, Some(*asked), None),
                 Seen::Invalid(why) => {
                     (None, Digests::default(), None, Some((Outcome::Invalid, why.to_string())))
@@ -155,76 +170,9 @@ impl Group<'_> {
                 outcome.as_ref().map(|(outcome, _)| outcome.name()),
                 outcome.as_ref().map(|(_, reason)| reason),
             ])?;
-            offered.extend(asked.and_then(|kind| digests.get(kind)));
+            offered.extend(Offer::of(row));
         }
         Ok(offered)
-    }
-
-    /// Puts what an earlier run could not settle back into the queue, less what has been answered since. Returns
-    /// how many digests wait now.
-    pub fn reopen(&mut self, sweep: SweepId, fresh: &Freshness) -> Result<u64, CaseError> {
-        self.transaction.execute(
-            "UPDATE want SET state = 'pending', reason = NULL WHERE sweep = ?1 AND state IN ('deferred', 'failed')",
-            [sweep.0],
-        )?;
-        let mut pending = self
-            .transaction
-            .prepare("SELECT kind, digest FROM want WHERE sweep = ?1 AND state = 'pending'")?;
-        let pending: Vec<(i64, Vec<u8>)> =
-            pending.query_map([sweep.0], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-        let mut latest = self.transaction.prepare_cached(LATEST_ANSWER)?;
-        let mut settle = self.transaction.prepare_cached(
-            "UPDATE want SET state = 'cached', answer = ?4 WHERE sweep = ?1 AND kind = ?2 AND digest = ?3",
-        )?;
-        let mut waiting = 0;
-        for (kind, digest) in pending {
-            match fresh_answer(&mut latest, kind, &digest, fresh)? {
-                Some(id) => {
-                    settle.execute(params![sweep.0, kind, digest, id])?;
-                }
-                None => waiting += 1,
-            }
-        }
-        Ok(waiting)
-    }
-
-    /// Takes batches out of the queue in key order, each with its reservation.
-    pub fn claim(
-        &mut self,
-        (sweep, run): (SweepId, RunId),
-        wanted: Claim,
-        now: Stamp,
-    ) -> Result<Vec<Claimed>, CaseError> {
-        let batch_size = wanted.batch_size.clamp(1, MAX_BATCH);
-        let mut left = wanted.most_digests;
-        let mut claimed = Vec::new();
-        for kind in HashKind::ALL {
-            let room = ((wanted.n_batches - claimed.len()) * batch_size) as u64;
-            let digests = self.pending(sweep, kind, usize::try_from(room.min(left)).unwrap_or(usize::MAX))?;
-            let is_cut = digests.len() as u64 == left;
-            for batch in Batch::group(digests, batch_size) {
-                if batch.len() == batch_size || wanted.also_partial || is_cut {
-                    left -= batch.len() as u64;
-                    self.mark("asking", sweep, batch.digests())?;
-                    claimed.push(Claimed { attempt: self.reserve(run, batch.len(), now)?, batch });
-                }
-            }
-        }
-        Ok(claimed)
-    }
-
-    /// The first digests of the queue, in key order.
-    fn pending(&self, sweep: SweepId, kind: HashKind, most: usize) -> Result<Vec<Digest>, CaseError> {
-        let mut pending = self.transaction.prepare_cached(
-            "SELECT digest FROM want WHERE sweep = ?1 AND state = 'pending' AND kind = ?2
-             ORDER BY digest LIMIT ?3",
-        )?;
-        let mut rows = pending.query(params![sweep.0, kind_code(kind), column(most as u64)])?;
-        let mut digests = Vec::new();
-        while let Some(row) = rows.next()? {
-            digests.push(digest(row.get_ref(0)?.as_blob().unwrap_or_default())?);
-        }
-        Ok(digests)
     }
 
     /// Books one more attempt for a batch that is claimed already.
@@ -326,29 +274,10 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Defers whatever is still in the queue, and says why.
-    pub fn defer_rest(&mut self, sweep: SweepId, why: &str) -> Result<u64, CaseError> {
-        let deferred = self.transaction.execute(
-            "UPDATE want SET state = 'deferred', reason = ?2 WHERE sweep = ?1 AND state IN ('pending', 'asking')",
-            params![sweep.0, why],
-        )?;
-        Ok(deferred as u64)
-    }
-
     /// Remembers that this service says UNKNOWN aloud, so that from now on an absent hash is a fault.
     pub fn remember_unknowns_are_reported(&mut self) -> Result<(), CaseError> {
         self.transaction
             .execute("INSERT OR REPLACE INTO meta VALUES ('unknowns_are_reported', 'yes')", [])?;
-        Ok(())
-    }
-
-    fn mark(&self, state: &str, sweep: SweepId, digests: &[Digest]) -> Result<(), CaseError> {
-        let mut update = self
-            .transaction
-            .prepare_cached("UPDATE want SET state = ?4 WHERE sweep = ?1 AND kind = ?2 AND digest = ?3")?;
-        for digest in digests {
-            update.execute(params![sweep.0, kind_code(digest.kind()), digest.as_bytes(), state])?;
-        }
         Ok(())
     }
 }
@@ -360,11 +289,12 @@ impl crate::Case {
     }
 }
 
-const LATEST_ANSWER: &str = "SELECT id, verdict, answered_at FROM answer WHERE kind = ?1 AND digest = ?2
+pub(crate) const LATEST_ANSWER: &str =
+    "SELECT id, verdict, answered_at FROM answer WHERE kind = ?1 AND digest = ?2
                              ORDER BY answered_at DESC, id DESC LIMIT 1";
 
 /// The answer that a digest's latest one is, if it still counts. `latest` is [`LATEST_ANSWER`], prepared.
-fn fresh_answer(
+pub(crate) fn fresh_answer(
     latest: &mut Statement<'_>,
     kind: i64,
     digest: &[u8],

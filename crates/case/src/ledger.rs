@@ -1,6 +1,7 @@
 //! What asking has cost, read back from the attempts.
 
-use crate::codes::count;
+use crate::calendar::first_moment;
+use crate::codes::{column, count};
 use crate::{Case, CaseError, SweepId};
 use hashsweep_model::{Quota, Stamp};
 use rusqlite::params;
@@ -28,6 +29,24 @@ const SUM: &str = "SELECT coalesce(sum(charged_max), 0), coalesce(sum(charged_mi
     coalesce(sum(CASE WHEN settled_at IS NULL AND sent_at IS NOT NULL THEN n_hashes ELSE in_doubt END), 0),
     count(sent_at)
     FROM attempt WHERE ";
+
+const SUM_BY_DAY: &str = "SELECT coalesce(sum(charged_max), 0), coalesce(sum(charged_min), 0),
+    coalesce(sum(CASE WHEN settled_at IS NULL AND sent_at IS NOT NULL THEN n_hashes ELSE in_doubt END), 0),
+    count(sent_at), reserved_at / 86400000
+    FROM attempt";
+
+/// What one run has cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunCost {
+    /// Its number within the case, from 1.
+    pub run: i64,
+    /// The sweep it worked on.
+    pub sweep: SweepId,
+    /// When it began.
+    pub started_at: Stamp,
+    /// The three figures over its attempts, of all products.
+    pub quota: Quota,
+}
 
 impl Case {
     /// The three figures over these attempts.
@@ -58,6 +77,38 @@ impl Case {
     pub fn quota_of(&self, product: &str, from: Stamp, to: Stamp) -> Result<Quota, CaseError> {
         let which = "product = ?1 AND reserved_at >= ?2 AND reserved_at < ?3";
         Ok(self.connection.query_row(&format!("{SUM}{which}"), params![product, from.0, to.0], quota)?)
+    }
+
+    /// The three figures by day of UTC, oldest first, days on which nothing was asked left out.
+    pub fn quota_by_day(&self) -> Result<Vec<(Stamp, Quota)>, CaseError> {
+        let mut days = self.connection.prepare(&format!("{SUM_BY_DAY} GROUP BY 5 ORDER BY 5"))?;
+        let days = days.query_map([], |row| Ok((first_moment(row.get(4)?), quota(row)?)))?;
+        Ok(days.collect::<Result<_, _>>()?)
+    }
+
+    /// The latest `most` runs that asked anything, oldest first.
+    pub fn quota_by_run(&self, most: usize) -> Result<Vec<RunCost>, CaseError> {
+        let mut runs = self.connection.prepare(
+            "SELECT run.id, run.sweep, run.started_at,
+                 coalesce(sum(charged_max), 0), coalesce(sum(charged_min), 0),
+                 coalesce(sum(CASE WHEN settled_at IS NULL AND sent_at IS NOT NULL THEN n_hashes ELSE in_doubt END), 0)
+             FROM attempt JOIN run ON run.id = attempt.run GROUP BY run.id ORDER BY run.id DESC LIMIT ?1",
+        )?;
+        let runs = runs.query_map([column(most as u64)], |row| {
+            Ok(RunCost {
+                run: row.get(0)?,
+                sweep: SweepId(row.get(1)?),
+                started_at: Stamp(row.get(2)?),
+                quota: Quota {
+                    charged_max: count(row.get(3)?),
+                    charged_min: count(row.get(4)?),
+                    in_doubt: count(row.get(5)?),
+                },
+            })
+        })?;
+        let mut runs: Vec<RunCost> = runs.collect::<Result<_, _>>()?;
+        runs.reverse();
+        Ok(runs)
     }
 
     fn sum(&self, scope: Scope) -> Result<(Quota, u64), CaseError> {

@@ -20,14 +20,16 @@ mod codes;
 mod group;
 mod ledger;
 mod open;
+mod queue;
 mod results;
 mod session;
 mod sweeps;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
 pub use calendar::{day_of, month_of};
-pub use group::{AttemptId, Claim, Claimed, Fate, Freshness, Group};
-pub use ledger::Scope;
+pub use group::{AttemptId, Fate, Freshness, Group};
+pub use ledger::{RunCost, Scope};
 pub use open::{Case, CaseError};
+pub use queue::{Claim, Claimed, Planned};
 pub use results::{Only, Order};
 pub use sweeps::{NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};

@@ -97,6 +97,9 @@ CREATE TABLE want (
     kind    INTEGER NOT NULL,
     digest  BLOB NOT NULL,
     state   TEXT NOT NULL,                      -- pending, asking, or an outcome
+    class   INTEGER NOT NULL,                   -- when it is asked: 1 first, 2 second, 3 third, 4 last; may only rise
+    turn    INTEGER NOT NULL DEFAULT 1,         -- within its class: 0 if an earlier run put it off
+    suspicion TEXT,                             -- why this class; NULL for a row of a list
     reason  TEXT,
     answer  INTEGER REFERENCES answer,
     attempt INTEGER REFERENCES attempt,         -- the attempt that settled it
@@ -104,7 +107,8 @@ CREATE TABLE want (
 ) WITHOUT ROWID;
 -- Spelt with OR because SQLite must prove that a query stays within a partial index: it sees `state = 'pending'` in
 -- one side of an OR, but not in an IN; then every claim would walk over all that is settled.
-CREATE INDEX queue ON want (sweep, state, kind, digest) WHERE state = 'pending' OR state = 'asking';
+-- The columns behind the kind are the order of asking, so that a claim reads the queue from its front.
+CREATE INDEX queue ON want (sweep, state, kind, class, turn, digest) WHERE state = 'pending' OR state = 'asking';
 
 -- Every row with what became of it. A digest still in the queue is owed: deferred.
 CREATE VIEW result AS

@@ -170,6 +170,9 @@ pub(crate) struct Quota {
     /// Only our own ledger; do not ask the service for its count
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Warn when this part of a limit is used
+    #[arg(long, value_name = "PERCENT", default_value_t = 80, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) warn_at: u8,
     /// Where the service is, unless the latest sweep says so
     #[arg(long, value_name = "URL", conflicts_with = "sim")]
     pub(crate) api_url: Option<String>,
@@ -300,15 +303,41 @@ pub(crate) struct Sending {
     /// How long the service may fail before the run gives up [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) give_up_after: Option<Duration>,
+    /// Spend at most so many hashes of quota in this run, the most suspicious first; the rest is deferred
+    #[arg(long, value_name = "N")]
+    pub(crate) max_quota: Option<u64>,
+    /// Leave so many hashes of every quota window of the account to others [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) reserve: Option<u64>,
+    /// When the quota is used up, wait until it begins anew and go on
+    #[arg(long)]
+    pub(crate) wait_for_quota: bool,
+    /// Stop by itself at this time of day (local); the rest is deferred
+    #[arg(long, value_name = "HH:MM")]
+    pub(crate) stop_at: Option<jiff::civil::Time>,
+    /// What becomes of a batch that was sent and never answered: ask again (it may be charged twice) or defer
+    /// [default: resend]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) on_doubt: Option<OnDoubt>,
     /// Ask nobody; what is not known already is deferred
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Read everything, show what would be asked, in which order and at what cost, and send nothing
+    #[arg(long, conflicts_with_all = ["offline", "stop_at", "wait_for_quota"])]
+    pub(crate) dry_run: bool,
     /// Ask again what is known already
     #[arg(long, conflicts_with = "max_cache_age")]
     pub(crate) refresh: bool,
     /// Ask again what was answered longer ago than this
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) max_cache_age: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OnDoubt {
+    Resend,
+    Hold,
 }
 
 #[derive(Clone, Debug, Args)]

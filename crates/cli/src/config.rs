@@ -17,6 +17,7 @@ pub(crate) struct Config {
     pub(crate) proxy: Option<String>,
     pub(crate) rate: Option<String>,
     pub(crate) concurrency: Option<std::num::NonZeroUsize>,
+    pub(crate) reserve: Option<u64>,
     username: Option<String>,
     password: Option<String>,
 }

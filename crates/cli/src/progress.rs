@@ -1,7 +1,7 @@
 //! Progress on a terminal: two lines, redrawn ten times a second from the pipeline's gauges. Nothing is drawn
 //! where nobody looks.
 
-use crate::shell::Terminal;
+use crate::shell::{Terminal, day_and_time};
 use hashsweep_model::Verdict;
 use hashsweep_pipeline::{Gauges, Waiting};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -86,6 +86,7 @@ impl Progress {
         let queued = self.gauges.queued.load(Relaxed);
         words.extend(match self.gauges.waiting() {
             Waiting::ForBackoff { until } => Some(format!("backoff until {}", local_time(until.0))),
+            Waiting::ForQuota { until } => Some(format!("waiting for quota until {}", day_and_time(until))),
             Waiting::ForDigests => Some("waiting for digests".to_owned()),
             Waiting::ForPace => Some("at the set rate".to_owned()),
             Waiting::ForAnswers => None,

@@ -5,7 +5,7 @@ use crate::args::{self, Emit, FailOn, Format, Gap};
 use crate::config::{Config, home};
 use crate::json::{path_text, stamp, text_path};
 use anyhow::{Context, bail};
-use hashsweep_case::Freshness;
+use hashsweep_case::{Account, Freshness};
 use hashsweep_model::{HashKind, Kinds, Source, Stamp, Verdict};
 use hashsweep_pipeline::{Asking, OnDoubt, Rate, now};
 use hashsweep_source::{Globs, MissingRoot, OwnFiles, Root, Walk};
@@ -77,7 +77,13 @@ impl Filters {
         })
     }
 
-    pub(crate) fn walk(&self, roots: Vec<Root>, kinds: Kinds, own: OwnFiles) -> anyhow::Result<Walk> {
+    pub(crate) fn walk(
+        &self,
+        roots: Vec<Root>,
+        kinds: Kinds,
+        own: OwnFiles,
+        sweep_started: Stamp,
+    ) -> anyhow::Result<Walk> {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Walk {
             roots,
@@ -93,6 +99,7 @@ impl Filters {
             own,
             jobs: self.jobs.unwrap_or(cores),
             missing_root: if self.skip_missing_roots { MissingRoot::Skip } else { MissingRoot::Fail },
+            sweep_started,
         })
     }
 }
@@ -177,6 +184,8 @@ pub(crate) enum Service {
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub(crate) service: Service,
+    /// Where the account's ledger and pace are kept; a simulator of our own has an account of its own.
+    pub(crate) account: Option<PathBuf>,
     /// To which service a case of this sweep belongs; nothing is said when offline.
     pub(crate) identity: Option<String>,
     pub(crate) source: Source,
@@ -184,6 +193,8 @@ pub(crate) struct Sending {
     pub(crate) timeout: Duration,
     pub(crate) speech: Speech,
     pub(crate) fresh: Freshness,
+    /// When the run ends by itself.
+    pub(crate) stop_at: Option<Stamp>,
 }
 
 /// The identity of the built-in simulator's cases.
@@ -214,12 +225,16 @@ impl Sending {
                 .give_up_after
                 .or(seconds(stored.give_up_after_seconds))
                 .unwrap_or(DEFAULT_GIVE_UP_AFTER),
-            on_doubt: OnDoubt::default(),
-            wait_for_quota: false,
-            max_quota: None,
-            reserve: 0,
+            on_doubt: match typed.on_doubt.or(stored.on_doubt) {
+                Some(args::OnDoubt::Hold) => OnDoubt::Hold,
+                Some(args::OnDoubt::Resend) | None => OnDoubt::Resend,
+            },
+            wait_for_quota: typed.wait_for_quota,
+            max_quota: typed.max_quota,
+            reserve: typed.reserve.or(config.reserve).unwrap_or(0),
         };
-        let (service, identity, source) = if typed.offline {
+        let mut account = None;
+        let (service, identity, source) = if typed.offline || typed.dry_run {
             let identity = simulated.then(|| SIMULATOR.to_owned());
             (Service::Offline, identity, if simulated { Source::Simulator } else { Source::Service })
         } else if simulated {
@@ -227,10 +242,57 @@ impl Sending {
         } else {
             let settings = remote(typed, stored, &config, timeout, concurrency)?;
             let identity = format!("the service at {}", settings.endpoint.identity());
+            account = account_path(&settings)?;
             (Service::Remote(Client::new(settings)?), Some(identity), Source::Service)
         };
         let (speech, fresh) = (Speech::resolve(typed, stored), freshness(typed, now()));
-        Ok(Sending { service, identity, source, asking, timeout, speech, fresh })
+        let stop_at = typed.stop_at.map(|time| next(time, now())).transpose()?;
+        Ok(Sending { service, account, identity, source, asking, timeout, speech, fresh, stop_at })
+    }
+}
+
+impl Sending {
+    /// Who pays.
+    pub(crate) fn account(&self) -> anyhow::Result<Account> {
+        match &self.account {
+            Some(path) => {
+                Account::open(path).with_context(|| format!("open the account's ledger {}", path.display()))
+            }
+            None => Ok(Account::in_memory()?),
+        }
+    }
+}
+
+/// Quota and rate belong to whoever the service knows us as, so every case and process of this user that asks it
+/// shares one file. Its name shows the host, and the user only as a digest.
+fn account_path(settings: &Settings) -> anyhow::Result<Option<PathBuf>> {
+    let Some(directory) = home("XDG_STATE_HOME", ".local/state") else {
+        tracing::warn!(
+            "there is no home directory to keep the account's ledger in: pace and quota are this run's alone"
+        );
+        return Ok(None);
+    };
+    let host = settings.endpoint.identity();
+    let user = settings.credentials.as_ref().map_or("", |credentials| credentials.username.as_str());
+    let kinds = Kinds::new([HashKind::Sha1]).expect("one kind is enough");
+    let (_, digests) = hashsweep_source::digests_of(format!("{host}\0{user}").as_bytes(), &kinds)?;
+    let id: String = digests.iter().map(|digest| digest.to_string()).collect();
+    let host: String =
+        host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
+    Ok(Some(directory.join("accounts").join(format!("{host}-{}.db", &id[..12]))))
+}
+
+/// The next moment at which the clock on the wall shows this.
+fn next(time: jiff::civil::Time, now: Stamp) -> anyhow::Result<Stamp> {
+    let zone = jiff::tz::TimeZone::system();
+    let now = jiff::Timestamp::from_millisecond(now.0)?.to_zoned(zone.clone());
+    let mut day = now.date();
+    loop {
+        let at = day.to_datetime(time).to_zoned(zone.clone())?;
+        if at > now {
+            return Ok(Stamp(at.timestamp().as_millisecond()));
+        }
+        day = day.tomorrow()?;
     }
 }
 
@@ -251,6 +313,8 @@ pub(crate) struct StoredSending {
     pub(crate) batch_size: Option<u8>,
     pub(crate) timeout_seconds: Option<f64>,
     pub(crate) give_up_after_seconds: Option<f64>,
+    #[serde(default)]
+    pub(crate) on_doubt: Option<args::OnDoubt>,
 }
 
 /// What of the command line a sweep stores: no proxy (it may hold a password), no credentials.
@@ -267,6 +331,7 @@ pub(crate) fn to_store(typed: &args::Sending) -> anyhow::Result<StoredSending> {
         batch_size: typed.batch_size,
         timeout_seconds: typed.timeout.map(|t| t.as_secs_f64()),
         give_up_after_seconds: typed.give_up_after.map(|t| t.as_secs_f64()),
+        on_doubt: typed.on_doubt,
     })
 }
 

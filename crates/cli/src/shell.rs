@@ -2,6 +2,7 @@
 
 use crate::args::{Talk, When};
 use crate::exit::Exit;
+use hashsweep_model::Stamp;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
@@ -134,6 +135,13 @@ pub(crate) fn stop_on_signals() -> io::Result<CancellationToken> {
 #[expect(clippy::disallowed_methods, reason = "the named shell: figures of speed are measured here")]
 pub(crate) fn steady_now() -> Instant {
     Instant::now()
+}
+
+/// A moment as people read it: local, with the zone, because quotas turn at midnight elsewhere.
+pub(crate) fn day_and_time(at: Stamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0)
+        .map(|at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z").to_string())
+        .unwrap_or_default()
 }
 
 /// Lets a deep walk keep many directories open: the soft limit on descriptors goes up to the hard one.

@@ -14,6 +14,7 @@ mod quota;
 mod row;
 mod sighting;
 mod skip;
+mod suspicion;
 mod tally;
 
 pub use answer::{Answer, NotAVerdict, Source, Verdict};
@@ -23,4 +24,5 @@ pub use quota::Quota;
 pub use row::{NotAnOutcome, Outcome, Row, Settled, Stamp};
 pub use sighting::{Place, Seen, Sighting};
 pub use skip::{NotASkip, Skip, SkipKind};
+pub use suspicion::{Class, Content, Location, Suspicion};
 pub use tally::{Imbalance, Tally};

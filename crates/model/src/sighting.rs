@@ -1,6 +1,6 @@
 //! What a source saw: one sighting for one row.
 
-use crate::{DigestError, Digests, HashKind, Skip};
+use crate::{DigestError, Digests, HashKind, Skip, Suspicion};
 
 /// Where a row comes from within its root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +34,8 @@ pub enum Seen {
         digests: Digests,
         /// Which of them is asked; it is there.
         asked: HashKind,
+        /// When it is asked, and why then.
+        suspicion: Suspicion,
     },
     /// A row of a list named digests.
     Listed {

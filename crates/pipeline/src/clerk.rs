@@ -14,7 +14,7 @@ use crate::{Clock, Gauges, PipelineError};
 use hashsweep_case::{
     Account, AttemptId, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, RunId, SweepId,
 };
-use hashsweep_model::{Batch, Digest, Quota, Sighting, Source};
+use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source};
 use hashsweep_spectra::Allowance;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -315,7 +315,13 @@ impl Desk<'_, '_, '_> {
         if room == 0 && self.left.waiting > 0 {
             return Ok(Claimed { batches: Vec::new(), denied: Some(by) });
         }
-        let wanted = Claim { most_digests: room.min(wanted.most_digests), ..wanted };
+        // What will not reach for everything is for the best, and until the intake ends nobody knows which those are.
+        let up_to = if self.left.intake_open && self.purse.is_short_of(self.left.waiting, room) {
+            Class::First
+        } else {
+            wanted.up_to
+        };
+        let wanted = Claim { most_digests: room.min(wanted.most_digests), up_to, ..wanted };
         let mut batches = Vec::new();
         for claimed in self.group.claim(self.at, wanted, now)? {
             self.left.waiting = self.left.waiting.saturating_sub(claimed.batch.len() as u64);

@@ -3,11 +3,12 @@
 
 use crate::judge::cost;
 use crate::pace::Pace;
-use crate::{PipelineError, Rate, now};
-use hashsweep_case::{Case, SweepId};
+use crate::{Clock, PipelineError, Rate, now};
+use hashsweep_case::{Account, Case, CaseError, HoldId, SweepId};
 use hashsweep_model::{Batch, Digest, Quota};
 use hashsweep_spectra::{Client, Detail, Fault};
 use std::collections::BTreeSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The product that reports are charged to (vendor, TCA-0104).
@@ -35,7 +36,7 @@ pub struct Detailed {
 /// stands, and what it may have cost is booked.
 #[expect(clippy::disallowed_methods, reason = "reports are asked one after another, at the set rate")]
 pub async fn details<E>(
-    case: &mut Case,
+    (case, account): (&mut Case, &mut Account),
     sweep: SweepId,
     client: &Client,
     digests: Vec<Digest>,
@@ -46,8 +47,9 @@ pub async fn details<E>(
 where
     E: From<PipelineError>,
 {
-    let pace = Pace::new(rate);
-    let booked = |e: hashsweep_case::CaseError| E::from(PipelineError::from(e));
+    let mut pace = Pace::new(rate);
+    let booked = |e: CaseError| E::from(PipelineError::from(e));
+    let mut slots = account.slots().map_err(booked)?;
     let run = case.group(|group| group.begin_run(sweep, now())).map_err(booked)?;
     let mut done = Detailed { n_unasked: digests.len(), ..Detailed::default() };
     let mut proven = false;
@@ -55,9 +57,15 @@ where
         if stop.is_cancelled() {
             break;
         }
+        if let Some(apart) = pace.apart(Instant::now()) {
+            let apart = i64::try_from(apart.as_nanos()).unwrap_or(i64::MAX);
+            let slot = slots.take(1, apart, Clock::System.nanos()).map_err(booked)?;
+            tokio::time::sleep_until(Clock::System.instant(slot)).await;
+        }
         while let Err(at) = pace.take() {
             tokio::time::sleep_until(at).await;
         }
+        let hold = hold(account, batch.len()).map_err(booked)?;
         let attempt = case
             .group(|group| {
                 let attempt = group.reserve_for(PRODUCT, run, batch.len(), now())?;
@@ -107,6 +115,7 @@ where
             Err(fault) => (fault.word(), cost(fault, batch.len())),
         };
         case.group(|group| group.book(attempt, &word, quota, now())).map_err(booked)?;
+        settle(account, hold, quota).map_err(booked)?;
         if let Some(error) = unwritten {
             case.group(|group| group.end_run(run, now(), None)).map_err(booked)?;
             return Err(error);
@@ -124,4 +133,18 @@ where
     }
     case.group(|group| group.end_run(run, now(), None)).map_err(booked)?;
     Ok(done)
+}
+
+/// In the account first, in the case after: a crash between the two counts too much, never too little.
+fn hold(account: &mut Account, n_hashes: usize) -> Result<HoldId, CaseError> {
+    let books = account.books()?;
+    let hold = books.hold(PRODUCT, n_hashes, now())?;
+    books.commit()?;
+    Ok(hold)
+}
+
+fn settle(account: &mut Account, hold: HoldId, quota: Quota) -> Result<(), CaseError> {
+    let books = account.books()?;
+    books.settle(hold, quota)?;
+    books.commit()
 }

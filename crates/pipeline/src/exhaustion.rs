@@ -43,8 +43,8 @@ pub(crate) enum Next {
     Backoff,
     /// Everybody waits for the reset; [`Exhaustion::until`] says until when.
     Wait,
-    /// Nothing more is asked: the quota is used up.
-    Over,
+    /// Nothing more is asked: the quota is used up until then, as far as is known.
+    Over(Stamp),
     /// Nothing more is asked: no quota outlasts its reset, so it is probably an appliance whose licence has expired.
     Licence,
 }
@@ -87,24 +87,20 @@ impl Exhaustion {
                 self.unclear += 1;
                 Next::Backoff
             }
-            Ok(None) => self.over(None, now, dice),
             Err(_) if self.waited_day => Next::Licence,
-            Err(_) => self.over(None, now, dice),
+            Ok(None) | Err(_) => self.over(None, now, dice),
         }
     }
 
     /// The quota is used up, of this window if that is known. Where it is not, the next day's beginning tells.
     pub(crate) fn over(&mut self, renewal: Option<Renewal>, now: Stamp, dice: f64) -> Next {
+        let is_months = renewal == Some(Renewal::Monthly) || (self.waits_for_reset && self.waited_day);
+        let reset = if is_months { month_of(now).end } else { day_of(now).end };
         if !self.waits_for_reset || self.waited_month {
-            return Next::Over;
+            return Next::Over(reset);
         }
-        let reset = if renewal == Some(Renewal::Monthly) || self.waited_day {
-            self.waited_month = true;
-            month_of(now).end
-        } else {
-            self.waited_day = true;
-            day_of(now).end
-        };
+        self.waited_month |= is_months;
+        self.waited_day |= !is_months;
         self.unclear = 0;
         #[expect(clippy::cast_possible_truncation, reason = "a minute of milliseconds")]
         let jitter = (JITTER * dice) as i64;
@@ -124,6 +120,9 @@ mod tests {
     /// 2026-01-30, ten in the morning.
     const NOW: Stamp = Stamp(20_483 * DAY + 10 * HOUR);
 
+    const TOMORROW: Stamp = Stamp(20_484 * DAY);
+    const MARCH: Stamp = Stamp((20_485 + 28) * DAY);
+
     fn allowance(renewal: Option<Renewal>, is_exceeded: bool) -> Allowance {
         Allowance { windows: vec![Window { renewal, limit: Some(10), used: None, is_exceeded }] }
     }
@@ -137,7 +136,7 @@ mod tests {
     #[test]
     fn what_is_exceeded_ends_the_run_unless_it_is_to_wait() {
         let daily = allowance(Some(Renewal::Daily), true);
-        assert_eq!(Exhaustion::new(false).told(Ok(&daily), NOW, 0.5), Next::Over);
+        assert_eq!(Exhaustion::new(false).told(Ok(&daily), NOW, 0.5), Next::Over(TOMORROW));
         let mut waiting = Exhaustion::new(true);
         assert_eq!(waiting.told(Ok(&daily), NOW, 0.5), Next::Wait);
         let hours = hours_until(&mut waiting, NOW);
@@ -162,7 +161,7 @@ mod tests {
         for days in 0..3 {
             steps.push(waiting.told(Ok(&unknown), Stamp(NOW.0 + days * DAY), 0.0));
         }
-        assert_eq!(steps, [Next::Wait, Next::Wait, Next::Over]);
+        assert_eq!(steps, [Next::Wait, Next::Wait, Next::Over(MARCH)]);
         assert_eq!(waiting.until(Stamp(NOW.0 + 40 * DAY)), None);
         waiting.refuted();
         assert_eq!(waiting.told(Ok(&unknown), NOW, 0.0), Next::Wait);
@@ -173,7 +172,7 @@ mod tests {
         let mut exhaustion = Exhaustion::new(false);
         let open = allowance(Some(Renewal::Daily), false);
         let steps: Vec<Next> = (0..4).map(|_| exhaustion.told(Ok(&open), NOW, 0.0)).collect();
-        assert_eq!(steps, [Next::Backoff, Next::Backoff, Next::Backoff, Next::Over]);
+        assert_eq!(steps, [Next::Backoff, Next::Backoff, Next::Backoff, Next::Over(TOMORROW)]);
     }
 
     #[test]
@@ -182,6 +181,6 @@ mod tests {
         let absent = Fault::NotFound { looks_like_the_api: true };
         assert_eq!(waiting.told(Err(&absent), NOW, 0.0), Next::Wait);
         assert_eq!(waiting.told(Err(&absent), Stamp(NOW.0 + DAY), 0.0), Next::Licence);
-        assert_eq!(Exhaustion::new(false).told(Err(&absent), NOW, 0.0), Next::Over);
+        assert_eq!(Exhaustion::new(false).told(Err(&absent), NOW, 0.0), Next::Over(TOMORROW));
     }
 }

@@ -97,6 +97,8 @@ pub struct Halt {
     pub fault: Option<Fault>,
     /// Whether the service had answered anything in this run before.
     pub after_an_answer: bool,
+    /// When a used-up quota begins anew, as far as is known.
+    pub resets_at: Option<Stamp>,
 }
 
 /// The kinds of end.
@@ -291,7 +293,12 @@ impl Judge {
                 self.trouble_since = None;
                 self.failures = 0;
             }
-            Next::Over => self.halt_with(HaltKind::Quota, fault),
+            Next::Over(resets_at) => {
+                self.halt_with(HaltKind::Quota, fault);
+                if let Some(halt) = self.halt.as_mut().filter(|halt| halt.kind == HaltKind::Quota) {
+                    halt.resets_at = Some(resets_at);
+                }
+            }
             Next::Licence => self.halt_with(HaltKind::Licence, fault),
         }
     }
@@ -459,7 +466,7 @@ impl Judge {
 
     /// Nothing more is asked. The first reason stays: what was on its way may fail differently.
     fn halt_with(&mut self, kind: HaltKind, fault: Option<Fault>) {
-        self.halt.get_or_insert(Halt { kind, fault, after_an_answer: self.proven });
+        self.halt.get_or_insert(Halt { kind, fault, after_an_answer: self.proven, resets_at: None });
     }
 }
 

@@ -66,7 +66,7 @@ impl Purse {
         })
     }
 
-    /// Whether the run may end before the digests do, for want of quota. Then the best go first.
+    /// Whether what may be spent might not reach for this many digests.
     pub(crate) fn is_short_of(&self, n_digests: u64, room: u64) -> bool {
         self.max_quota.is_some() || room < n_digests
     }

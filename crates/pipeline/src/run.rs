@@ -136,16 +136,13 @@ pub async fn sweep<S: Service>(
         Ok::<_, PipelineError>(started.elapsed())
     });
 
-    let asked = match service {
-        Some(service) => {
-            let (door, queue) = (doors.requests, doors.queue);
-            let asker = Asker { service, door, queue, slots, clock, asking, judge, gauges };
-            submit(asker, ending.clone()).await
-        }
-        None => {
-            drop(doors.requests);
-            Ok(Asked::default())
-        }
+    let asked = if let Some(service) = service {
+        let (door, queue) = (doors.requests, doors.queue);
+        let asker = Asker { service, door, queue, slots, clock, asking, judge, gauges };
+        submit(asker, ending.clone()).await
+    } else {
+        drop(doors.requests);
+        Ok(Asked::default())
     };
     let (Asked { halt, asking }, unpaced) = match asked {
         Ok(asked) => (asked, None),

@@ -21,7 +21,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use hashsweep_case::{CaseError, Claim, Fate, Slots};
-use hashsweep_model::Stamp;
+use hashsweep_model::{Class, Stamp};
 use hashsweep_spectra::{Allowance, Fault, Reply};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -97,6 +97,10 @@ pub(crate) struct Asked {
 }
 
 type Flight = BoxFuture<'static, (Ticket, Task, Result<Reply, Fault>)>;
+type Reservation = BoxFuture<'static, Result<(Task, Result<Ticket, Denied>), ClerkGone>>;
+
+/// The account's pace back from a thread that took slots, and the moments they stand for.
+type Taken = (Slots, Result<Vec<Instant>, CaseError>);
 
 /// Why asking cannot go on.
 #[derive(Debug)]
@@ -144,10 +148,10 @@ struct Submit<S> {
     retries: Vec<(Task, Instant)>,
     flights: FuturesUnordered<Flight>,
     settling: FuturesUnordered<BoxFuture<'static, Result<(), ClerkGone>>>,
-    reserving: FuturesUnordered<BoxFuture<'static, Result<(Task, Result<Ticket, Denied>), ClerkGone>>>,
+    reserving: FuturesUnordered<Reservation>,
     claiming: FuturesUnordered<BoxFuture<'static, Result<Claimed, ClerkGone>>>,
     inquiring: FuturesUnordered<BoxFuture<'static, Result<Allowance, Fault>>>,
-    taking: FuturesUnordered<JoinHandle<(Slots, Result<Vec<Instant>, CaseError>)>>,
+    taking: FuturesUnordered<JoinHandle<Taken>>,
     /// Whether the limits were asked for the run's sake, not about a 429.
     knows_limits: bool,
     /// What the queue looked like when a claim last came back empty; nothing to claim until it changes.
@@ -329,10 +333,7 @@ impl<S: Service> Submit<S> {
         }));
     }
 
-    fn took(
-        &mut self,
-        taken: Result<(Slots, Result<Vec<Instant>, CaseError>), tokio::task::JoinError>,
-    ) -> Result<(), Broken> {
+    fn took(&mut self, taken: Result<Taken, tokio::task::JoinError>) -> Result<(), Broken> {
         let (slots, taken) = taken.expect("taking slots does not panic");
         self.slots = Some(slots);
         self.slotted.extend(taken.map_err(Broken::Pace)?);
@@ -385,6 +386,7 @@ impl<S: Service> Submit<S> {
             batch_size: self.judge.batch_size(),
             also_partial,
             most_digests: u64::MAX,
+            up_to: Class::Last,
         };
         let door = Arc::clone(&self.door);
         self.claiming.push(Box::pin(async move { door.claim(wanted).await }));

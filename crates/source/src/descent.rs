@@ -20,6 +20,7 @@ use crate::names::Names;
 use crate::pseudo;
 use crate::read::{Reader, Reading, Target, Trouble};
 use crate::rows::Outbox;
+use crate::suspicion::suspicion_of;
 use crate::{Gauges, Recorded, Root, Rows, Walk, Walked};
 use hashsweep_model::{Place, Seen, Skip, SkipKind};
 use rayon::Scope;
@@ -493,8 +494,13 @@ impl<'w> Descent<'w> {
         };
         let reading = if meta.n_links > 1 { self.hard_links.read(meta, read) } else { read() };
         match reading {
-            Ok(Reading { size, digests, .. }) => {
-                out.put(root, place, Seen::Read { size, digests, asked: self.order.kinds.first() });
+            Ok(Reading { size, digests, content, meta }) => {
+                let suspicion = suspicion_of(self.order, root, path, content, meta.modified.stamp());
+                out.put(
+                    root,
+                    place,
+                    Seen::Read { size, digests, asked: self.order.kinds.first(), suspicion },
+                );
             }
             Err(Trouble::Skip(skip)) => out.put(root, place, Seen::Skipped(skip)),
             Err(Trouble::Stopped) => {}

@@ -27,6 +27,7 @@ mod own;
 mod pseudo;
 mod read;
 mod rows;
+mod suspicion;
 mod walk;
 
 pub use filter::{BadGlob, Globs};

@@ -71,7 +71,7 @@ fn lies_in_the_file(kind: SkipKind) -> bool {
 mod tests {
     use super::*;
     use crate::meta::Links;
-    use hashsweep_model::Digests;
+    use hashsweep_model::{Content, Digests};
     use rustix::fs::CWD;
     use std::cell::Cell;
     use std::path::Path;
@@ -88,7 +88,7 @@ mod tests {
         let n_readings = Cell::new(0);
         let read = || {
             n_readings.set(n_readings.get() + 1);
-            Ok(Reading { size: 1, digests: Digests::default(), meta })
+            Ok(Reading { size: 1, digests: Digests::default(), content: Content::Data, meta })
         };
         for n_readings_then in [1, 1, 1, 2] {
             assert_eq!(links.read(&meta, read).unwrap().size, 1);
@@ -102,7 +102,9 @@ mod tests {
         let before = meta(dir.path());
         let after = Meta { size: before.size + 1, ..before };
         let links = HardLinks::default();
-        let read = |meta: Meta| Ok(Reading { size: meta.size, digests: Digests::default(), meta });
+        let read = |meta: Meta| {
+            Ok(Reading { size: meta.size, digests: Digests::default(), content: Content::Data, meta })
+        };
         assert_eq!(links.read(&before, || read(before)).unwrap().size, before.size);
         assert_eq!(links.read(&after, || read(after)).unwrap().size, after.size);
     }
@@ -114,7 +116,7 @@ mod tests {
         let links = HardLinks::default();
         let vanished = links.read(&meta, || Err(Skip::new(SkipKind::Vanished).into()));
         assert!(matches!(vanished, Err(Trouble::Skip(skip)) if skip.kind == SkipKind::Vanished));
-        let read = || Ok(Reading { size: 1, digests: Digests::default(), meta });
+        let read = || Ok(Reading { size: 1, digests: Digests::default(), content: Content::Data, meta });
         assert!(links.read(&meta, read).is_ok());
         let links = HardLinks::default();
         let broken = || Err(Skip::new(SkipKind::IoError).into());

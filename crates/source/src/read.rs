@@ -10,7 +10,7 @@ use crate::hash::Hasher;
 use crate::meta::{Id, Links, Meta, refused, words};
 use crate::own::OwnFiles;
 use crate::pseudo;
-use hashsweep_model::{Digests, Kinds, Skip, SkipKind};
+use hashsweep_model::{Content, Digests, Kinds, Skip, SkipKind};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, openat};
 use rustix::io::{Errno, read, retry_on_intr};
@@ -40,6 +40,8 @@ thread_local! {
 pub(crate) struct Reading {
     pub(crate) size: u64,
     pub(crate) digests: Digests,
+    /// What the first bytes say it is.
+    pub(crate) content: Content,
     /// The file as it was during the reading.
     pub(crate) meta: Meta,
 }
@@ -145,14 +147,14 @@ impl<'w> Reader<'w> {
         let limit = if before.size == 0 { UNSIZED_LIMIT } else { before.size };
         let content = self.content(&fd, limit, on_block)?;
         let after = Meta::of(&fd).map_err(broken)?;
-        let Some((size, digests)) = content else {
+        let Some((size, digests, content)) = content else {
             return if before.size == 0 && after.size == 0 {
                 Err(Skip::because(SkipKind::Limit, "says it is empty and yields more than 64 MiB").into())
             } else {
                 Ok(Attempt::Changed)
             };
         };
-        let reading = Reading { size, digests, meta: after };
+        let reading = Reading { size, digests, content, meta: after };
         Ok(if !after.is_unchanged_from(&before) {
             Attempt::Changed
         } else if size == before.size {
@@ -171,14 +173,16 @@ impl<'w> Reader<'w> {
         fd: &OwnedFd,
         limit: u64,
         on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<Option<(u64, Digests)>, Trouble> {
+    ) -> Result<Option<(u64, Digests, Content)>, Trouble> {
         let mut hasher = Hasher::new(self.kinds);
         let mut size = 0;
+        let mut content = None;
         SPACE.with_borrow_mut(|space| {
             loop {
                 let n = retry_on_intr(|| read(fd, &mut space[..])).map_err(broken)?;
+                let content = *content.get_or_insert_with(|| Content::of_head(&space[..n]));
                 if n == 0 {
-                    return Ok(Some((size, hasher.finish())));
+                    return Ok(Some((size, hasher.finish(), content)));
                 }
                 size += n as u64;
                 if size > limit {

@@ -49,6 +49,8 @@ pub struct Walk {
     pub jobs: NonZeroUsize,
     /// What to do about a root that cannot be used.
     pub missing_root: MissingRoot,
+    /// When the sweep began, in whichever run: a file's change is recent or not as seen from here.
+    pub sweep_started: Stamp,
 }
 
 /// One thing the user pointed at.

@@ -3,7 +3,7 @@
 //! The vendor documents the fields of a limit but not the words of its kind, so a kind is recognised by its stem and
 //! one that is not recognised still tells whether it is used up.
 
-use crate::usage::{Limit, Period, Scope, Usage};
+use crate::usage::{Limit, Period, Scope};
 use crate::{Client, Fault};
 
 /// What file reputation is charged to (vendor, TCA-0101).
@@ -45,20 +45,17 @@ impl Allowance {
         exceeded.max_by_key(|window| window.renewal).copied()
     }
 
-    fn of(limits: &[Limit], today: Option<&Usage>, month: Option<&Usage>) -> Allowance {
+    /// Puts limits beside what has been used today and in this month of UTC, in hashes.
+    pub fn of(limits: &[Limit], today: impl Into<Option<u64>>, month: impl Into<Option<u64>>) -> Allowance {
+        let (today, month) = (today.into(), month.into());
         let windows = limits.iter().filter(|limit| limit.covers(REPUTATION)).map(|limit| {
             let renewal = limit.limit_type.as_deref().and_then(renewal);
-            let usage = match renewal {
+            let used = match renewal {
                 Some(Renewal::Daily) => today,
                 Some(Renewal::Monthly) => month,
                 None => None,
             };
-            Window {
-                renewal,
-                limit: limit.limit,
-                used: usage.map(|usage| usage.n_queries(REPUTATION)),
-                is_exceeded: limit.is_exceeded == Some(true),
-            }
+            Window { renewal, limit: limit.limit, used, is_exceeded: limit.is_exceeded == Some(true) }
         });
         Allowance { windows: windows.collect() }
     }
@@ -86,17 +83,19 @@ impl Client {
                 limit.covers(REPUTATION) && limit.limit_type.as_deref().and_then(renewal) == Some(wanted)
             })
         };
-        let today = if has(Renewal::Daily) { self.usage(Period::Today, Scope::Own).await.ok() } else { None };
-        let month =
-            if has(Renewal::Monthly) { self.usage(Period::ThisMonth, Scope::Own).await.ok() } else { None };
-        Ok(Allowance::of(&limits, today.as_ref(), month.as_ref()))
+        let today = if has(Renewal::Daily) { self.used(Period::Today).await } else { None };
+        let month = if has(Renewal::Monthly) { self.used(Period::ThisMonth).await } else { None };
+        Ok(Allowance::of(&limits, today, month))
+    }
+
+    async fn used(&self, period: Period) -> Option<u64> {
+        Some(self.usage(period, Scope::Own).await.ok()?.n_queries(REPUTATION))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::{ProductUse, UsageReport};
 
     fn limit(kind: &str, product: &str, is_exceeded: bool) -> Limit {
         Limit {
@@ -108,12 +107,6 @@ mod tests {
         }
     }
 
-    fn usage(n_queries: u64) -> Usage {
-        let product = Some("TCA-0101 File Reputation".to_owned());
-        let products = vec![ProductUse { product, n_queries: Some(n_queries), used_bytes: None }];
-        Usage { reports: vec![UsageReport { products, ..UsageReport::default() }] }
-    }
-
     #[test]
     fn each_limit_stands_beside_the_use_of_its_own_window() {
         let limits = [
@@ -122,7 +115,7 @@ mod tests {
             limit("contract", "TCA-0101", false),
             limit("daily", "TCA-0104", true),
         ];
-        let allowance = Allowance::of(&limits, Some(&usage(7)), Some(&usage(900)));
+        let allowance = Allowance::of(&limits, 7, 900);
         let seen: Vec<_> = allowance.windows.iter().map(|w| (w.renewal, w.used, w.is_exceeded)).collect();
         assert_eq!(
             seen,

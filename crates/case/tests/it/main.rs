@@ -3,16 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
+mod account;
 mod answers;
 mod claims;
+mod classes;
 mod law;
 mod ledger;
 mod opening;
 mod rows;
 
-use hashsweep_case::{Case, Claimed, Fate, Freshness, NewRoot, NewSweep, RunId, SweepId};
+use hashsweep_case::{Case, Claim, Claimed, Fate, Freshness, NewRoot, NewSweep, RunId, SweepId};
 use hashsweep_model::{
-    Answer, Digest, Digests, HashKind, Outcome, Place, Quota, Seen, Sighting, Source, Stamp, Verdict,
+    Answer, Class, Content, Digest, Digests, HashKind, Location, Outcome, Place, Quota, Seen, Sighting,
+    Source, Stamp, Suspicion, Verdict,
 };
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -61,9 +64,20 @@ impl World {
         self.case.group(|group| group.record(sweep, rows, fresh)).unwrap()
     }
 
-    fn claim(&mut self, n: usize, size: usize, also_partial: bool) -> Vec<Claimed> {
+    /// With no budget and down to the last class.
+    fn claim(&mut self, n_batches: usize, batch_size: usize, also_partial: bool) -> Vec<Claimed> {
+        self.claim_as(Claim {
+            n_batches,
+            batch_size,
+            also_partial,
+            most_digests: u64::MAX,
+            up_to: Class::Last,
+        })
+    }
+
+    fn claim_as(&mut self, claim: Claim) -> Vec<Claimed> {
         let at = self.at();
-        self.case.group(|group| group.claim(at, n, size, also_partial, Stamp(10))).unwrap()
+        self.case.group(|group| group.claim(at, claim, Stamp(10))).unwrap()
     }
 
     /// Everything that waits, answered with one verdict at one moment.
@@ -140,9 +154,12 @@ fn sha1(n: u32) -> Digest {
     digest(HashKind::Sha1, n)
 }
 
+/// Of no interest: [`Class::Last`].
+const PLAIN: Suspicion = Suspicion { content: Content::Data, location: Location::Ordinary, is_recent: false };
+
 fn file(path: &str, digest: Digest) -> Sighting {
     let digests = Digests::default().with(digest);
-    let seen = Seen::Read { size: 7, digests, asked: digest.kind() };
+    let seen = Seen::Read { size: 7, digests, asked: digest.kind(), suspicion: PLAIN };
     Sighting { root: 0, place: Place::Path(path.as_bytes().to_vec()), seen }
 }
 

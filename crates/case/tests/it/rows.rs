@@ -1,6 +1,6 @@
 //! Rows in, rows out.
 
-use crate::{World, digest, file, files, sha1};
+use crate::{PLAIN, World, digest, file, files, sha1};
 use hashsweep_case::{Case, CaseError, Fate, NewRoot, NewSweep, Only, Order, SweepId};
 use hashsweep_model::{
     Answer, DigestError, Digests, HashKind, Outcome, Place, Row, Seen, Sighting, Skip, SkipKind, Stamp,
@@ -42,12 +42,16 @@ fn every_form_of_sighting_comes_back() {
     let all = HashKind::ALL.iter().fold(Digests::default(), |all, kind| all.with(digest(*kind, 9)));
     for asked in HashKind::ALL {
         for (size, stored) in [(0, 0), (u64::MAX, i64::MAX as u64)] {
-            let seen = Seen::Read { size, digests: all, asked };
+            let seen = Seen::Read { size, digests: all, asked, suspicion: PLAIN };
             check(path(b"/a"), seen, (Some(stored), Deferred, Some("interrupted")));
         }
         let empty = asked.empty_input();
         let digests = Digests::default().with(empty);
-        check(path(b"/e"), Seen::Read { size: 0, digests, asked }, (Some(0), Local, Some("empty file")));
+        check(
+            path(b"/e"),
+            Seen::Read { size: 0, digests, asked, suspicion: PLAIN },
+            (Some(0), Local, Some("empty file")),
+        );
         check(Place::Line(2), Seen::Listed { digests, asked }, (None, Local, Some("empty file")));
         check(
             Place::Line(1 << 40),

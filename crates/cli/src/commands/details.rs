@@ -41,6 +41,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
     let owed: Vec<Digest> = found.difference(&there).copied().collect();
     let digests: Vec<Digest> = owed.iter().copied().take(args.limit).collect();
     let (n_asked, rate) = (digests.len(), sending.asking.rate);
+    let mut account = sending.account()?;
 
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
         let stop = stop_on_signals().context("listen for signals")?;
         let (client, _simulator) = connect(sending).await?;
         let client = client.context("reports cannot be fetched offline")?;
-        details(&mut case, sweep.id, &client, digests, rate, &stop, |report| {
+        details((&mut case, &mut account), sweep.id, &client, digests, rate, &stop, |report| {
             // Flushed one by one: whatever ends this process, what was paid for is there.
             writeln!(out, "{}", json_line(&report.json))
                 .and_then(|()| out.flush())

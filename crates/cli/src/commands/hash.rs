@@ -7,6 +7,7 @@ use crate::settings::{Filters, Outputs, Target, absolute, roots};
 use crate::shell::{Terminal, say};
 use anyhow::Context;
 use hashsweep_model::{Place, Seen, Sighting};
+use hashsweep_pipeline::now;
 use hashsweep_report::{Format, Manifest, safe};
 use hashsweep_source::{Fresh, Gauges, OwnFiles, Root, Rows, Walk, walk};
 use std::io::Write;
@@ -43,7 +44,7 @@ pub(crate) fn run(hash: &Hash, terminal: &Terminal) -> anyhow::Result<Exit> {
         .collect::<anyhow::Result<Vec<_>>>()?;
     let paths = output.paths();
     let own = paths.iter().fold(OwnFiles::of(&paths), OwnFiles::expecting);
-    let order = Filters::new(&hash.walking)?.walk(walk_roots, hash.hashing.hash.clone(), own)?;
+    let order = Filters::new(&hash.walking)?.walk(walk_roots, hash.hashing.hash.clone(), own, now())?;
     let comments = [format!("made by hashsweep {}", env!("CARGO_PKG_VERSION"))];
     let mut missed = 0;
     output.fill(|_, out| {

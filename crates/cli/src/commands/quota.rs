@@ -3,41 +3,58 @@
 use crate::args::Quota as Args;
 use crate::exit::Exit;
 use crate::settings::{SIMULATOR, Sending, Service, StoredSending, case_path};
-use crate::shell::{json_line, lines_safe, say};
+use crate::shell::{day_and_time, json_line, lines_safe, say};
 use crate::stored::Stored;
 use anyhow::{Context, bail};
-use hashsweep_case::Case;
-use hashsweep_case::Scope as Attempts;
+use hashsweep_case::{Account, Case, CaseError, RunCost, Scope as Attempts, day_of, month_of};
 use hashsweep_model::{Quota, Stamp};
 use hashsweep_pipeline::now;
 use hashsweep_report::safe;
-use hashsweep_spectra::{Fault, Limit, Period, Scope};
+use hashsweep_spectra::{Allowance, Fault, Limit, Period, REPUTATION, Renewal, Scope};
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use serde_json::{Map, Value, json};
 use std::io::Write;
+use std::ops::Range;
 
-/// What a sweep's questions are charged to.
-const PRODUCT: &str = "TCA-0101";
+/// How many runs are shown.
+const RUNS: usize = 20;
 
 pub(crate) fn run(quota: &Args) -> anyhow::Result<Exit> {
     let case = Case::open_to_read(&case_path(&quota.case, quota.sim)?)?;
-    let ledger = Ledger::of(&case, utc_date(now())?)?;
-    // The built-in simulator forgets with the process, so it has no count to compare with.
+    // The built-in simulator forgets with the process, so it has neither an account nor a count to compare with.
     // A case that has never been online has no service to ask, unless the user names one.
     let nobody = match case.service()?.as_deref() {
         Some(SIMULATOR) => true,
         Some(_) => false,
         None => quota.api_url.is_none(),
     };
-    let vendor = if quota.offline || nobody { None } else { Some(vendor(quota, &case)) };
+    let sending = if nobody { None } else { Some(sending(quota, &case)) };
+    let now = now();
+    let account = match &sending {
+        Some(Ok(Sending { account: Some(path), .. })) if path.exists() => Some(Account::open(path)?),
+        _ => None,
+    };
+    let ledger = Ledger::of(&case, account.as_ref(), now)?;
+    let vendor = match sending {
+        Some(sending) if !quota.offline => Some(sending.and_then(vendor)),
+        _ => None,
+    };
     let told = vendor.as_ref().and_then(|vendor| vendor.as_ref().ok());
+    let warnings = told.map_or_else(Vec::new, |vendor| vendor.warnings(&ledger, quota.warn_at));
     let mut out = std::io::stdout().lock();
     if quota.json {
-        writeln!(out, "{}", json_line(&ledger.json(told).to_string()))?;
+        let mut object = ledger.json(told)?;
+        if told.is_some() {
+            object["warnings"] = json!(warnings);
+        }
+        writeln!(out, "{}", json_line(&object.to_string()))?;
     } else {
         ledger.write(told, &mut out)?;
+        for warning in &warnings {
+            writeln!(out, "warning: {warning}")?;
+        }
     }
     match vendor {
         Some(Err(error)) => {
@@ -55,8 +72,21 @@ struct Ledger {
     month: Quota,
     last_run: Quota,
     products: Vec<(String, Quota)>,
-    /// Of file reputation alone, to be held against the service's count of it: today's and this month's.
+    days: Vec<(Stamp, Quota)>,
+    months: Vec<(Stamp, Quota)>,
+    runs: Vec<RunCost>,
+    account: Option<OfAccount>,
+    /// Of file reputation, to be held against the service's count of it: today's and this month's. The account's
+    /// where there is one, else this case's.
     reputation: [Quota; 2],
+    resets: [Stamp; 2],
+}
+
+/// The account's own figures for file reputation: all cases and processes of this machine.
+struct OfAccount {
+    all: Quota,
+    today: Quota,
+    month: Quota,
 }
 
 /// The service's own figures for file reputation.
@@ -64,62 +94,192 @@ struct Vendor {
     today: u64,
     month: u64,
     limits: Vec<Limit>,
+    allowance: Allowance,
+}
+
+/// Which of the vendor's two descriptions of charging its own count fits (wire reference, section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Charging {
+    /// Every valid hash sent.
+    Sent,
+    /// What was found.
+    Found,
+    /// Nothing asked, or nothing unknown: both would count the same.
+    Either,
+    /// Somebody else asks under this account, or the count lags.
+    Neither,
+}
+
+impl Charging {
+    fn of(ours: Quota, theirs: u64) -> Charging {
+        let sent = (ours.charged_max..=ours.at_most()).contains(&theirs);
+        let found = (ours.charged_min..=ours.charged_min + ours.in_doubt).contains(&theirs);
+        match (sent, found) {
+            (true, true) => Charging::Either,
+            (true, false) => Charging::Sent,
+            (false, true) => Charging::Found,
+            (false, false) => Charging::Neither,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Charging::Sent => "sent",
+            Charging::Found => "found",
+            Charging::Either => "either",
+            Charging::Neither => "neither",
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Charging::Sent => "the service charges every hash that is sent",
+            Charging::Found => "the service charges only what it has found",
+            Charging::Either => "the figures fit either way of charging",
+            Charging::Neither => {
+                "the figures fit no way of charging: somebody else asks under this account, or the count lags"
+            }
+        }
+    }
 }
 
 impl Ledger {
-    fn of(case: &Case, today: Date) -> anyhow::Result<Ledger> {
-        let first = today.first_of_month();
-        let day = (stamp(today)?, stamp(today.checked_add(1.day())?)?);
-        let month = (stamp(first)?, stamp(first.checked_add(1.month())?)?);
-        let between = |(from, to)| Attempts::Between { from, to };
+    fn of(case: &Case, account: Option<&Account>, now: Stamp) -> anyhow::Result<Ledger> {
+        let (day, month) = (day_of(now), month_of(now));
+        let between = |of: &Range<Stamp>| Attempts::Between { from: of.start, to: of.end };
+        let days = case.quota_by_day()?;
+        let mut months: Vec<(Stamp, Quota)> = Vec::new();
+        for (day, quota) in &days {
+            let first = month_of(*day).start;
+            match months.last_mut() {
+                Some((month, sum)) if *month == first => *sum += *quota,
+                _ => months.push((first, *quota)),
+            }
+        }
+        let account = account
+            .map(|account| {
+                let ever = Stamp(0)..month.end;
+                Ok::<_, CaseError>(OfAccount {
+                    all: account.spent(REPUTATION, &ever)?,
+                    today: account.spent(REPUTATION, &day)?,
+                    month: account.spent(REPUTATION, &month)?,
+                })
+            })
+            .transpose()?;
+        let reputation = match &account {
+            Some(OfAccount { today, month, .. }) => [*today, *month],
+            None => [
+                case.quota_of(REPUTATION, day.start, day.end)?,
+                case.quota_of(REPUTATION, month.start, month.end)?,
+            ],
+        };
         Ok(Ledger {
             all: case.quota(Attempts::Case)?,
-            today: case.quota(between(day))?,
-            month: case.quota(between(month))?,
-            reputation: [case.quota_of(PRODUCT, day.0, day.1)?, case.quota_of(PRODUCT, month.0, month.1)?],
+            today: case.quota(between(&day))?,
+            month: case.quota(between(&month))?,
             last_run: case.quota(Attempts::LastRun)?,
             products: case.quota_by_product()?,
+            days,
+            months,
+            runs: case.quota_by_run(RUNS)?,
+            account,
+            reputation,
+            resets: [day.end, month.end],
         })
     }
 
-    fn json(&self, vendor: Option<&Vendor>) -> Value {
+    fn json(&self, vendor: Option<&Vendor>) -> anyhow::Result<Value> {
         let products: Map<String, Value> =
             self.products.iter().map(|(product, quota)| (product.clone(), in_json(*quota))).collect();
+        let of_time = |name: &str, text: String, quota: Quota| {
+            let mut object = in_json(quota);
+            object[name] = text.into();
+            object
+        };
+        let days: Vec<Value> = self
+            .days
+            .iter()
+            .map(|(at, quota)| Ok(of_time("day", date(*at)?.to_string(), *quota)))
+            .collect::<anyhow::Result<_>>()?;
+        let months: Vec<Value> = self
+            .months
+            .iter()
+            .map(|(at, quota)| Ok(of_time("month", date(*at)?.strftime("%Y-%m").to_string(), *quota)))
+            .collect::<anyhow::Result<_>>()?;
+        let runs: Vec<Value> = self
+            .runs
+            .iter()
+            .map(|run| {
+                let mut object = of_time("started_at", utc(run.started_at)?, run.quota);
+                object["run"] = run.run.into();
+                object["sweep"] = run.sweep.0.into();
+                Ok(object)
+            })
+            .collect::<anyhow::Result<_>>()?;
         let mut object = json!({
             "ledger": in_json(self.all),
             "today": in_json(self.today),
             "month": in_json(self.month),
             "last_run": in_json(self.last_run),
             "products": products,
+            "days": days,
+            "months": months,
+            "runs": runs,
+            "resets": { "day": utc(self.resets[0])?, "month": utc(self.resets[1])? },
         });
-        if let Some(Vendor { today, month, limits }) = vendor {
+        if let Some(OfAccount { all, today, month }) = &self.account {
+            let mut account = in_json(*all);
+            account["today"] = in_json(*today);
+            account["month"] = in_json(*month);
+            object["account"] = account;
+        }
+        if let Some(Vendor { today, month, limits, .. }) = vendor {
             object["vendor"] = json!({ "today": today, "month": month });
             object["limits"] = limits.iter().map(limit_in_json).collect();
-            // Above zero: somebody else asks under this account (another case, too), or the service counts more.
+            // Above zero: somebody else asks under this account, or the service counts more.
             object["drift"] = json!({
                 "today": signed(*today) - signed(self.reputation[0].at_most()),
                 "month": signed(*month) - signed(self.reputation[1].at_most()),
             });
+            object["charging"] = Charging::of(self.reputation[1], *month).word().into();
         }
-        object
+        Ok(object)
     }
 
-    fn write(&self, vendor: Option<&Vendor>, out: &mut impl Write) -> std::io::Result<()> {
-        writeln!(out, "{:<18}{:>16}{:>16}{:>16}", "", "charged at most", "at least", "in doubt")?;
+    fn write(&self, vendor: Option<&Vendor>, out: &mut impl Write) -> anyhow::Result<()> {
+        writeln!(out, "{:<24}{:>16}{:>16}{:>16}", "", "charged at most", "at least", "in doubt")?;
         let mut line = |words: &str, Quota { charged_max, charged_min, in_doubt }: Quota| {
-            writeln!(out, "{words:<18}{charged_max:>16}{charged_min:>16}{in_doubt:>16}")
+            writeln!(out, "{words:<24}{charged_max:>16}{charged_min:>16}{in_doubt:>16}")
         };
         line("whole case", self.all)?;
-        line("today (UTC)", self.today)?;
-        line("this month (UTC)", self.month)?;
-        line("last run", self.last_run)?;
+        line("  today (UTC)", self.today)?;
+        line("  this month (UTC)", self.month)?;
+        line("  last run", self.last_run)?;
         for (product, quota) in &self.products {
-            line(product, *quota)?;
+            line(&format!("  {product}"), *quota)?;
         }
-        let Some(Vendor { today, month, limits }) = vendor else { return Ok(()) };
+        if let Some(OfAccount { all, today, month }) = &self.account {
+            line("account, all cases", *all)?;
+            line("  today (UTC)", *today)?;
+            line("  this month (UTC)", *month)?;
+        }
+        for (day, quota) in self.days.iter().rev().take(7).rev() {
+            line(&date(*day)?.to_string(), *quota)?;
+        }
+        for (month, quota) in &self.months {
+            line(&date(*month)?.strftime("%Y-%m").to_string(), *quota)?;
+        }
+        let [day, month] = self.resets;
+        writeln!(out, "a new day begins at {}, a new month at {}", day_and_time(day), day_and_time(month))?;
+        let Some(Vendor { today: of_day, month: of_month, limits, .. }) = vendor else { return Ok(()) };
+        let whose = if self.account.is_some() { "this account's ledger" } else { "this case" };
         let [ours_today, ours_month] = self.reputation.map(|quota| quota.at_most());
-        writeln!(out, "{PRODUCT} today: the service counts {today}, this case at most {ours_today}")?;
-        writeln!(out, "{PRODUCT} this month: the service counts {month}, this case at most {ours_month}")?;
+        writeln!(out, "{REPUTATION} today: the service counts {of_day}, {whose} at most {ours_today}")?;
+        writeln!(
+            out,
+            "{REPUTATION} this month: the service counts {of_month}, {whose} at most {ours_month}"
+        )?;
+        writeln!(out, "{}", Charging::of(self.reputation[1], *of_month).sentence())?;
         for limit in limits {
             let kind = safe::terminal(limit.limit_type.as_deref().unwrap_or("limit").as_bytes());
             let most = limit.limit.map_or_else(|| "?".to_owned(), |n| n.to_string());
@@ -130,8 +290,28 @@ impl Ledger {
     }
 }
 
-/// Asks the service for its count.
-fn vendor(quota: &Args, case: &Case) -> anyhow::Result<Vendor> {
+impl Vendor {
+    /// A sentence for each limit of which this part is used, by the larger of the service's count and ours.
+    fn warnings(&self, ledger: &Ledger, percent: u8) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for window in &self.allowance.windows {
+            let (words, ours) = match window.renewal {
+                Some(Renewal::Daily) => ("today's", ledger.reputation[0]),
+                Some(Renewal::Monthly) => ("this month's", ledger.reputation[1]),
+                None => continue,
+            };
+            let Some(limit) = window.limit else { continue };
+            let used = ours.at_most().max(window.used.unwrap_or(0));
+            if window.is_exceeded || used.saturating_mul(100) >= limit.saturating_mul(percent.into()) {
+                warnings.push(format!("{used} of {words} {limit} are used"));
+            }
+        }
+        warnings
+    }
+}
+
+/// How the service would be asked.
+fn sending(quota: &Args, case: &Case) -> anyhow::Result<Sending> {
     let stored = match case.sweep(None) {
         Ok(sweep) => Stored::parse(&sweep.settings)?.sending,
         Err(_) => StoredSending::default(),
@@ -143,17 +323,23 @@ fn vendor(quota: &Args, case: &Case) -> anyhow::Result<Vendor> {
         credentials: quota.credentials.clone(),
         ..crate::args::Sending::default()
     };
-    let Service::Remote(client) = Sending::resolve(&typed, &stored)?.service else {
+    Sending::resolve(&typed, &stored)
+}
+
+/// Asks the service for its count.
+fn vendor(sending: Sending) -> anyhow::Result<Vendor> {
+    let Service::Remote(client) = sending.service else {
         bail!("there is no service to ask");
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
     let told: Result<Vendor, Fault> = runtime.block_on(async {
-        let today = client.usage(Period::Today, Scope::Own).await?.n_queries(PRODUCT);
-        let month = client.usage(Period::ThisMonth, Scope::Own).await?.n_queries(PRODUCT);
+        let today = client.usage(Period::Today, Scope::Own).await?.n_queries(REPUTATION);
+        let month = client.usage(Period::ThisMonth, Scope::Own).await?.n_queries(REPUTATION);
         let mut limits = client.limits(Scope::Own).await?;
-        limits.retain(|limit| limit.covers(PRODUCT));
-        Ok(Vendor { today, month, limits })
+        limits.retain(|limit| limit.covers(REPUTATION));
+        let allowance = Allowance::of(&limits, today, month);
+        Ok(Vendor { today, month, limits, allowance })
     });
     told.map_err(|fault| anyhow::Error::msg(fault.to_string()))
 }
@@ -177,12 +363,12 @@ fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The service's days and months turn at 00:00 UTC (vendor, "Limits and quotas").
-fn utc_date(at: Stamp) -> anyhow::Result<Date> {
+/// The day of UTC, as the service counts days (vendor, "Limits and quotas").
+fn date(at: Stamp) -> anyhow::Result<Date> {
     let at = Timestamp::from_millisecond(at.0).context("read the clock")?;
     Ok(at.to_zoned(TimeZone::UTC).date())
 }
 
-fn stamp(date: Date) -> anyhow::Result<Stamp> {
-    Ok(Stamp(date.to_zoned(TimeZone::UTC)?.timestamp().as_millisecond()))
+fn utc(at: Stamp) -> anyhow::Result<String> {
+    Ok(Timestamp::from_millisecond(at.0).context("read the clock")?.to_string())
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
         (true, _) => Intake::Finished,
         (false, Some(filters)) => {
             let kinds = stored.kinds.parse().context("read the sweep's hash functions")?;
-            scan::intake(filters, &sweep.roots, kinds, &path, &open)?
+            scan::intake(filters, &sweep.roots, kinds, sweep.started_at, &path, &open)?
         }
         (false, None) => list::intake(&sweep.roots, &stored)?,
     };

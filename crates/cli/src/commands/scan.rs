@@ -10,7 +10,7 @@ use crate::settings::{
 use crate::shell::Terminal;
 use crate::stored::Stored;
 use hashsweep_case::{Case, NewRoot, NewSweep, StoredRoot};
-use hashsweep_model::Kinds;
+use hashsweep_model::{Kinds, Stamp};
 use hashsweep_pipeline::{Intake, now};
 use hashsweep_source::{OwnFiles, Root, check_roots};
 use std::os::unix::ffi::OsStrExt;
@@ -29,8 +29,10 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
     let path = case_path(&scan.case, scan.sending.sim)?;
 
     let stored_roots: Vec<StoredRoot> = new_roots.iter().map(StoredRoot::from).collect();
+    let started = now();
     // A root that is not there is said before a case is made for it.
-    check_roots(&filters.walk(walk_roots(&stored_roots), scan.hashing.hash.clone(), OwnFiles::default())?)?;
+    let kinds = scan.hashing.hash.clone();
+    check_roots(&filters.walk(walk_roots(&stored_roots), kinds, OwnFiles::default(), started)?)?;
     let open = outputs::open(&outputs, &Case::files_of(&path))?;
     let mut case = Case::open(&path)?;
     if let Some(service) = &sending.identity {
@@ -45,8 +47,8 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
         &ending,
     );
     let new = NewSweep { command: "scan".to_owned(), settings: stored.json(), roots: new_roots };
-    let sweep = case.group(|group| group.begin_sweep(&new, now()))?;
-    let intake = intake(&filters, &stored_roots, scan.hashing.hash, &path, &open)?;
+    let sweep = case.group(|group| group.begin_sweep(&new, started))?;
+    let intake = intake(&filters, &stored_roots, scan.hashing.hash, started, &path, &open)?;
     Ready { case, sweep, intake, sending, outputs, open, ending }.run(terminal)
 }
 
@@ -55,12 +57,13 @@ pub(crate) fn intake(
     filters: &Filters,
     roots: &[StoredRoot],
     kinds: Kinds,
+    sweep_started: Stamp,
     case: &Path,
     open: &[Open],
 ) -> anyhow::Result<Intake> {
     let paths: Vec<_> = Case::files_of(case).into_iter().chain(open.iter().flat_map(Open::paths)).collect();
     let own = paths.iter().fold(OwnFiles::of(&paths), OwnFiles::expecting);
-    Ok(Intake::Walk(filters.walk(walk_roots(roots), kinds, own)?))
+    Ok(Intake::Walk(filters.walk(walk_roots(roots), kinds, own, sweep_started)?))
 }
 
 fn walk_roots(roots: &[StoredRoot]) -> Vec<Root> {

@@ -5,10 +5,10 @@ use crate::exit::Exit;
 use crate::outputs::Open;
 use crate::progress::Progress;
 use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
-use crate::shell::{Terminal, lines_safe, say, steady_now, stop_on_signals};
+use crate::shell::{Terminal, day_and_time, lines_safe, say, steady_now, stop_on_signals};
 use anyhow::{Context, bail};
-use hashsweep_case::{Account, Case, RunId, SweepId};
-use hashsweep_pipeline::{Clock, Ended, Gauges, Intake, Order, now, sweep};
+use hashsweep_case::{Case, RunId, SweepId};
+use hashsweep_pipeline::{Clock, Ended, Gauges, Halt, HaltKind, Intake, Order, now, sweep};
 use hashsweep_report::{Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
@@ -40,9 +40,10 @@ impl Ready {
         let ended = runtime.block_on(async {
             let stop = stop_on_signals().context("listen for signals")?;
             let progress = Progress::new(terminal, Arc::clone(&gauges), what == What::Rows);
-            let (source, fresh, asking) = (sending.source, sending.fresh, sending.asking);
+            let (source, fresh, asking, stop_at) =
+                (sending.source, sending.fresh, sending.asking, sending.stop_at);
+            let account = sending.account()?;
             let (service, _simulator) = connect(sending).await?;
-            let account = Account::in_memory()?;
             let order = Order {
                 case,
                 account,
@@ -53,7 +54,7 @@ impl Ready {
                 source,
                 fresh,
                 asking,
-                stop_at: None,
+                stop_at,
             };
             tokio::select! {
                 ended = self::sweep(order, Arc::clone(&gauges), stop) => Ok::<_, anyhow::Error>(ended?),
@@ -61,11 +62,11 @@ impl Ready {
             }
         })?;
         let elapsed = started.elapsed();
-        let Ended { mut case, run, halt, interrupted, reading, asking } = ended;
+        let Ended { mut case, run, halt, interrupted, out_of_time, reading, asking } = ended;
 
         if let Some(halt) = halt.as_ref().filter(|halt| !halt.after_an_answer && halt.kind.is_fatal()) {
             close(&mut case, run, Exit::CouldNotRun)?;
-            bail!("{}\n  what was read is kept; to go on: {}", halt.fault, resume_command(&case, sweep)?);
+            bail!("{}\n  what was read is kept; to go on: {}", words_of(halt), resume_command(&case, sweep)?);
         }
         let tally = case.tally(sweep)?;
         let exit = Exit::of(&tally, &ending);
@@ -75,7 +76,9 @@ impl Ready {
             super::spool::drop_spools(case.path(), &case.sweep(Some(sweep))?.roots);
         }
         if let Some(halt) = &halt {
-            say(format!("stopped asking: {}", lines_safe(&halt.fault.to_string())));
+            say(format!("stopped asking: {}", lines_safe(&words_of(halt))));
+        } else if out_of_time && !tally.is_complete() {
+            say("stopped asking: it is the time that --stop-at names");
         }
         if !terminal.talk.quiet {
             let speed = Speed {
@@ -107,6 +110,35 @@ impl Ready {
         runtime.shutdown_background();
         written?;
         Ok(exit)
+    }
+}
+
+/// Why asking stopped, in words, with what to do about it.
+fn words_of(halt: &Halt) -> String {
+    let fault = halt.fault.as_ref().map(ToString::to_string).unwrap_or_default();
+    let resets = |at| format!("\n  the quota begins anew at {}", day_and_time(at));
+    match halt.kind {
+        HaltKind::Budget => {
+            "what this run may spend is spent\n  hint: --max-quota sets it; resume spends as much again, unless told otherwise".to_owned()
+        }
+        HaltKind::Quota => {
+            let what = match halt.fault {
+                Some(_) => fault,
+                None => "by the account's own ledger the quota is used up, less what --reserve leaves\n  hint: 'hashsweep quota' shows it; --wait-for-quota waits and goes on".to_owned(),
+            };
+            what + &halt.resets_at.map(resets).unwrap_or_default()
+        }
+        HaltKind::Licence => {
+            "quota or licence: the service refuses with 429 after the quota has begun anew, and does not tell its limits\n  hint: this looks like an appliance; check its licence".to_owned()
+        }
+        HaltKind::NoLimits => format!(
+            "the service does not tell its limits, so --reserve cannot be kept\n  hint: leave --reserve out, or set a budget with --max-quota ({fault})"
+        ),
+        HaltKind::Credentials
+        | HaltKind::Unreachable
+        | HaltKind::WrongEndpoint
+        | HaltKind::Refused
+        | HaltKind::Unavailable => fault,
     }
 }
 

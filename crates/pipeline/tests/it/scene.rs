@@ -3,7 +3,7 @@
 
 use crate::memory::Memory;
 use hashsweep_case::{Account, Case, Freshness, NewRoot, NewSweep, Only, Order as Rows, Scope, SweepId};
-use hashsweep_model::{HashKind, Kinds, Outcome, Row, Source, Tally};
+use hashsweep_model::{HashKind, Kinds, Outcome, Row, Source, Stamp, Tally};
 use hashsweep_pipeline::{
     Asking, Clock, Ended, Gauges, Halt, Intake, OnDoubt, Order, PipelineError, Rate, Service, now, sweep,
 };
@@ -124,6 +124,7 @@ impl Scene {
             own: OwnFiles::default(),
             jobs: NonZeroUsize::new(2).unwrap(),
             missing_root: MissingRoot::Fail,
+            sweep_started: Stamp(0),
         })
     }
 

@@ -10,3 +10,4 @@ mod lists;
 mod nasty;
 mod orders;
 mod support;
+mod suspicion;

@@ -1,6 +1,6 @@
 //! A walk in one line, and what came of it.
 
-use hashsweep_model::{Kinds, Place, Seen, Sighting};
+use hashsweep_model::{Kinds, Place, Seen, Sighting, Stamp};
 use hashsweep_source::{
     Fresh, Gauges, Globs, MissingRoot, OwnFiles, Recorded, Root, Rows, Walk, WalkError, Walked, walk,
 };
@@ -37,6 +37,7 @@ pub(crate) fn order(roots: &[&Path]) -> Walk {
         own: OwnFiles::default(),
         jobs: NonZeroUsize::new(4).unwrap(),
         missing_root: MissingRoot::Fail,
+        sweep_started: Stamp(0),
     }
 }
 
