@@ -146,7 +146,11 @@ async fn budget(fault: Fault, n_asks: u64, word: &str, quota: fn(u64) -> Quota) 
     let witness = service.witness();
     if word == "timeout" {
         // Once for each batch as it was, then in pieces: two halves, or four quarters after the other's.
-        assert!((1 + 2 * n_asks..=1 + 2 * n_asks * 4).contains(&witness.bulk_requests), "{}", witness.bulk_requests);
+        assert!(
+            (1 + 2 * n_asks..=1 + 2 * n_asks * 4).contains(&witness.bulk_requests),
+            "{}",
+            witness.bulk_requests
+        );
         assert!(witness.batch_sizes.iter().any(|size| *size < 100), "{:?}", witness.batch_sizes);
     } else {
         assert_eq!(witness.bulk_requests, 1 + 2 * n_asks, "{word}");
