@@ -81,17 +81,23 @@ impl Load {
         }
     }
 
-    /// The service asks for less, or shows that it is too much: half as many requests side by side.
-    pub(crate) fn ease(&mut self, now: Instant) {
-        if self.cut_at.is_none_or(|at| now.duration_since(at) >= ONE_SIGN) {
+    /// The service asks for less, or shows that it is too much: half as many requests side by side. Returns whether
+    /// this is a new sign.
+    pub(crate) fn ease(&mut self, now: Instant) -> bool {
+        let is_new = self.cut_at.is_none_or(|at| now.duration_since(at) >= ONE_SIGN);
+        if is_new {
             self.allowed = (self.allowed / 2.0).max(1.0);
             self.cut_at = Some(now);
         }
+        is_new
     }
 
-    /// The service choked on a request (503, a timeout). On repeats batches are halved.
+    /// The service choked on a request (503, a timeout). On repeats batches are halved; what chokes together is no
+    /// repeat, for a short delay may be all that the service needs.
     pub(crate) fn choke(&mut self, now: Instant) {
-        self.ease(now);
+        if !self.ease(now) {
+            return;
+        }
         self.choked += 1;
         if self.choked == REPEATS {
             self.size = (self.size / 2).max(self.smallest());
@@ -108,9 +114,10 @@ mod tests {
     #[tokio::test]
     async fn batches_shrink_on_repeats_to_a_quarter_and_grow_back() {
         let mut load = Load::new(8, 100);
-        let now = Instant::now();
+        let mut now = Instant::now();
         let mut sizes = Vec::new();
         for _ in 0..6 {
+            now += ONE_SIGN;
             load.choke(now);
             sizes.push(load.batch_size());
         }
@@ -124,8 +131,10 @@ mod tests {
     #[tokio::test]
     async fn an_answer_between_two_failures_makes_them_chance() {
         let mut load = Load::new(8, 100);
+        let mut now = Instant::now();
         for _ in 0..10 {
-            load.choke(Instant::now());
+            now += ONE_SIGN;
+            load.choke(now);
             load.answered();
         }
         assert_eq!(load.batch_size(), 100);
@@ -136,9 +145,9 @@ mod tests {
         let mut load = Load::new(16, 100);
         let now = Instant::now();
         for _ in 0..16 {
-            load.ease(now);
+            load.choke(now);
         }
-        assert_eq!(load.concurrency(), 8);
+        assert_eq!((load.concurrency(), load.batch_size()), (8, 100));
         load.ease(now + ONE_SIGN);
         assert_eq!(load.concurrency(), 4);
         for _ in 0..3 {

@@ -5,11 +5,12 @@
 
 use crate::{
     digest::Digest,
-    door::{Door, Form, Service},
+    door::{Door, Service},
     exchange::{Delivery, Moment, Response},
     product::Product,
     question::Question,
     quota::{Bill, Meter, Quota},
+    world::ScriptHits,
 };
 use serde::Serialize;
 use std::{
@@ -29,6 +30,12 @@ pub struct Witness {
     pub unanswered: u64,
     /// Requests to the bulk paths of file reputation, by whatever method and however they ended.
     pub bulk_requests: u64,
+    /// How many of them got which status line.
+    pub bulk_by_status: BTreeMap<u16, u64>,
+    /// When each of them arrived, since the start of the simulator.
+    pub bulk_arrivals: Vec<Duration>,
+    /// Requests for file reputation in any form.
+    pub lookups: u64,
     /// How many hashes each readable one of them held, malformed and repeated ones included, in order of arrival.
     pub batch_sizes: Vec<usize>,
     /// How often each well-formed hash arrived, in lower-case hex, in single and bulk queries for file reputation,
@@ -129,15 +136,16 @@ impl Books {
         Books { meter: Meter::new(quotas), ..Books::default() }
     }
 
-    /// Writes an arrival down and returns its number, counted from 1.
-    pub(crate) fn arrive(&mut self, arrival: &Arrival<'_>, now: Moment) -> u64 {
+    /// Writes an arrival down. Afterwards the counts of the witness include it.
+    pub(crate) fn arrive(&mut self, arrival: &Arrival<'_>, now: Moment) {
         self.seen.requests += 1;
         self.seen.arrivals.push(now.since_start);
         self.seen.usernames.extend(arrival.username.map(str::to_owned));
-        self.seen.bulk_requests += u64::from(matches!(
-            arrival.door,
-            Some(Door::Hashes(Service::Presence | Service::Quickstart, Form::Bulk(_)))
-        ));
+        self.seen.lookups += u64::from(arrival.door.is_some_and(Door::is_lookup));
+        if arrival.door.is_some_and(Door::is_bulk_lookup) {
+            self.seen.bulk_requests += 1;
+            self.seen.bulk_arrivals.push(now.since_start);
+        }
         let n_sent = arrival.question.map_or(0, |question| question.asked.len() as u64);
         if let Some(question) = arrival.question.filter(|question| question.service != Service::Reports) {
             self.seen.malformed += question.malformed.len() as u64;
@@ -152,7 +160,14 @@ impl Books {
             totals.requests += 1;
             totals.sent += n_sent;
         });
-        self.seen.requests
+    }
+
+    /// The number by which the script knows the request that has just arrived, counted from 1.
+    pub(crate) fn script_number(&self, door: Option<Door>, hits: ScriptHits) -> Option<u64> {
+        match hits {
+            ScriptHits::All => Some(self.seen.requests),
+            ScriptHits::Lookups => door.is_some_and(Door::is_lookup).then_some(self.seen.lookups),
+        }
     }
 
     /// Lets a request through unless the account has made `limit` in the second before it. Refused ones do not
@@ -187,11 +202,14 @@ impl Books {
     }
 
     /// Writes down how a request ends.
-    pub(crate) fn leave(&mut self, response: &Response) {
+    pub(crate) fn leave(&mut self, door: Option<Door>, response: &Response) {
         match response.delivery {
             Delivery::Never => self.seen.unanswered += 1,
             Delivery::Whole | Delivery::CutAfter(_) => {
                 *self.seen.by_status.entry(response.status).or_default() += 1;
+                if door.is_some_and(Door::is_bulk_lookup) {
+                    *self.seen.bulk_by_status.entry(response.status).or_default() += 1;
+                }
             }
         }
     }

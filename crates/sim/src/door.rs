@@ -65,7 +65,7 @@ impl Door {
             TOKEN => Some(Door::Token),
             SUBMIT => Some(Door::Submit),
             STATUS => Some(Door::Status),
-            _ if path.starts_with(USAGE) => Some(Door::Usage),
+            _ if path.starts_with(USAGE) && world.monitoring => Some(Door::Usage),
             _ if path.starts_with(FEED) => Some(Door::Feed),
             _ => None,
         }
@@ -88,6 +88,16 @@ impl Door {
             Door::Feed => Some(Product::Feed),
             Door::Token | Door::Submit | Door::Status => None,
         }
+    }
+
+    /// Whether it is for file reputation, by whatever form.
+    pub(crate) fn is_lookup(self) -> bool {
+        self.product() == Some(Product::FileReputation)
+    }
+
+    /// Whether it takes many hashes at once for file reputation.
+    pub(crate) fn is_bulk_lookup(self) -> bool {
+        matches!(self, Door::Hashes(Service::Presence | Service::Quickstart, Form::Bulk(_)))
     }
 
     /// Whether requests are counted against the account's rate; the vendor says that monitoring is not.

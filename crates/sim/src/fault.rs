@@ -16,7 +16,7 @@ pub struct Cue {
 }
 
 /// Which requests, counted from 1 in the order of arrival. Every request counts, refused ones too, except those to
-/// the simulator's own ledger page.
+/// the simulator's own ledger page; [`World::script_hits`](crate::World::script_hits) may narrow that to lookups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
     /// Every request.

@@ -63,6 +63,6 @@ pub use service::{BODY_LIMIT, LEDGER_PATH, OPENAPI_PATH, Service, UPLOAD_LIMIT, 
 pub use verdicts::{Status, Verdicts};
 pub use world::{
     Account, ChargeMode, Dialects, Duplicates, Feed, InvalidMode, OverLimit, Paging, RetryAfterForm,
-    UnknownMode, Uppercase, World,
+    ScriptHits, UnknownMode, Uppercase, World,
 };
 pub use world_file::WorldFileError;

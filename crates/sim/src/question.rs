@@ -78,7 +78,8 @@ impl Question {
         for (place, text) in hashes.into_iter().enumerate() {
             let is_foreign =
                 world.uppercase == Uppercase::Invalid && text.bytes().any(|byte| byte.is_ascii_uppercase());
-            match Digest::parse(kind, &text).filter(|_| !is_foreign) {
+            let is_disliked = world.disliked.contains(&text.to_ascii_lowercase());
+            match Digest::parse(kind, &text).filter(|_| !is_foreign && !is_disliked) {
                 Some(digest) => question.asked.push(Asked { text, digest, place }),
                 None => question.malformed.push(Malformed { text, place }),
             }

@@ -8,7 +8,7 @@ use crate::{
     basic::Credentials,
     books::{Arrival, Books, Witness},
     door::{self, Door},
-    exchange::{Delivery, Moment, Request, Response},
+    exchange::{Body, Delivery, Moment, Request, Response},
     fault::Fault,
     finding::Finding,
     gzip, presence,
@@ -93,18 +93,16 @@ impl Service {
             Some(Ok(Ask::Hashes(question))) => Some(question),
             _ => None,
         };
-        let number = self.books().arrive(
-            &Arrival {
-                username: caller.username.as_deref(),
-                account: caller.account.as_deref(),
-                door,
-                question,
-            },
-            now,
-        );
-        let plan = self.world.plan(number);
+        let number = {
+            let mut books = self.books();
+            let (username, account) = (caller.username.as_deref(), caller.account.as_deref());
+            books.arrive(&Arrival { username, account, door, question }, now);
+            books.script_number(door, self.world.script_hits)
+        };
+        let plan = self.world.plan(number, question.map_or(0, Question::n_hashes));
         let mut response = match plan.fault.and_then(instead) {
             Some(response) => response,
+            None if self.is_held_up(request) => Response::empty(413),
             None => self
                 .decide(&caller, door.zip(ask), plan.fault, now)
                 .unwrap_or_else(|refusal| refusal.response(&self.world, now.unix_seconds)),
@@ -113,8 +111,17 @@ impl Service {
             response = gzip::compress(response);
         }
         response.delay = plan.delay;
-        self.books().leave(&response);
+        self.books().leave(door, &response);
         response
+    }
+
+    /// Whether something between the client and the service finds the body too long.
+    fn is_held_up(&self, request: &Request) -> bool {
+        let Some(limit) = self.world.proxy_body_limit else { return false };
+        match &request.body {
+            Body::Whole(bytes) => bytes.len() > limit,
+            Body::TooLong => true,
+        }
     }
 
     /// How much of a body there is any use in keeping.

@@ -64,9 +64,22 @@ pub struct World {
     pub latency: Duration,
     /// What is known about which hash.
     pub verdicts: Verdicts,
+    /// How much longer an answer takes for each hash in the question, as from a busy service that finishes small
+    /// batches in time and large ones not.
+    pub latency_per_hash: Duration,
+    /// Hashes, in lower-case hex, that the service takes for malformed whatever they look like; `invalid_mode` says
+    /// what becomes of them.
+    pub disliked: BTreeSet<String>,
+    /// The longest body, in bytes, that something between the client and the service lets through; a longer one is
+    /// answered 413 before anything else is looked at. `None` is nothing between them.
+    pub proxy_body_limit: Option<usize>,
+    /// Whether usage and limits are there. An appliance has none, and answers 404.
+    pub monitoring: bool,
     /// What goes wrong, and when. Of the cues that fit a request all [`Fault::Delay`]s add up, and the first other
     /// fault happens.
     pub script: Vec<Cue>,
+    /// Which requests the script counts and meets.
+    pub script_hits: ScriptHits,
 }
 
 /// Somebody who may ask. Printing one for debugging shows no password.
@@ -79,6 +92,18 @@ pub struct Account {
     /// Units of file reputation a UTC day, for this account alone; a request that would pass it is refused whole.
     /// `None` is without limit. [`World::quotas`] has the other kinds.
     pub daily_quota: Option<u64>,
+}
+
+/// Which requests the script counts and meets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScriptHits {
+    /// All of them, as they arrive.
+    #[default]
+    All,
+    /// Questions for file reputation. What asks for usage and limits on the side neither shifts the numbers nor
+    /// meets a fault.
+    Lookups,
 }
 
 /// How a hash that the service has never seen appears in an answer.
@@ -206,9 +231,12 @@ pub(crate) struct Plan<'a> {
 }
 
 impl World {
-    pub(crate) fn plan(&self, number: u64) -> Plan<'_> {
-        let mut plan = Plan { delay: self.latency, fault: None };
-        for cue in self.script.iter().filter(|cue| cue.when.fits(number)) {
+    /// What happens to a request. Its number is the one by which the script knows it, if it does.
+    pub(crate) fn plan(&self, number: Option<u64>, n_hashes: usize) -> Plan<'_> {
+        let for_hashes = self.latency_per_hash.saturating_mul(u32::try_from(n_hashes).unwrap_or(u32::MAX));
+        let mut plan = Plan { delay: self.latency.saturating_add(for_hashes), fault: None };
+        let fitting = |cue: &&Cue| number.is_some_and(|number| cue.when.fits(number));
+        for cue in self.script.iter().filter(fitting) {
             match &cue.fault {
                 Fault::Delay(more) => plan.delay = plan.delay.saturating_add(*more),
                 other => plan.fault = plan.fault.or(Some(other)),
@@ -265,8 +293,13 @@ impl Default for World {
             starts_at: None,
             null_fields: false,
             latency: Duration::ZERO,
+            latency_per_hash: Duration::ZERO,
+            disliked: BTreeSet::new(),
+            proxy_body_limit: None,
+            monitoring: true,
             verdicts: Verdicts::default(),
             script: Vec::new(),
+            script_hits: ScriptHits::default(),
         }
     }
 }
@@ -290,6 +323,7 @@ mod tests {
     fn delays_add_up_and_the_first_other_fault_happens() {
         let world = World {
             latency: Duration::from_secs(1),
+            latency_per_hash: Duration::from_millis(10),
             script: vec![
                 Cue::new(When::Always, Fault::Delay(Duration::from_secs(2))),
                 Cue::new(When::From(2), Fault::HangBeforeCharge),
@@ -298,10 +332,12 @@ mod tests {
             ],
             ..World::default()
         };
-        let first = world.plan(1);
+        let first = world.plan(Some(1), 0);
         assert_eq!((first.delay, first.fault), (Duration::from_secs(3), Some(&Fault::ShortBody)));
-        let second = world.plan(2);
+        let second = world.plan(Some(2), 0);
         assert_eq!((second.delay, second.fault), (Duration::from_secs(7), Some(&Fault::HangBeforeCharge)));
+        let unscripted = world.plan(None, 100);
+        assert_eq!((unscripted.delay, unscripted.fault), (Duration::from_secs(2), None));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::{
     Account, ChargeMode, Cue, Dialects, Duplicates, Fault, Feed, InvalidMode, OverLimit, Paging, Period,
-    Product, Quota, RetryAfterForm, Shares, UnknownMode, Uppercase, Verdicts, When, World,
+    Product, Quota, RetryAfterForm, ScriptHits, Shares, UnknownMode, Uppercase, Verdicts, When, World,
     calendar::parse_timestamp,
 };
 use serde::{
@@ -57,6 +57,10 @@ struct File {
     gzip: bool,
     dialect: Dialects,
     latency_ms: u64,
+    latency_per_hash_ms: u64,
+    disliked: BTreeSet<String>,
+    proxy_body_limit: Option<usize>,
+    monitoring: bool,
     starts_at: Option<String>,
     verdicts: Known,
     verdict_list: Option<String>,
@@ -64,6 +68,7 @@ struct File {
     feed: FeedTable,
     account: Vec<AccountTable>,
     quota: Vec<QuotaTable>,
+    script_hits: ScriptHits,
     fault: Vec<FaultTable>,
 }
 
@@ -169,6 +174,10 @@ impl Default for File {
             gzip: false,
             dialect: Dialects::default(),
             latency_ms: 0,
+            latency_per_hash_ms: 0,
+            disliked: BTreeSet::new(),
+            proxy_body_limit: None,
+            monitoring: true,
             starts_at: None,
             verdicts: Known::default(),
             verdict_list: None,
@@ -176,6 +185,7 @@ impl Default for File {
             feed: FeedTable::default(),
             account: Vec::new(),
             quota: Vec::new(),
+            script_hits: ScriptHits::default(),
             fault: Vec::new(),
         }
     }
@@ -248,6 +258,11 @@ impl File {
             starts_at: starts_at.transpose()?,
             null_fields: self.null_fields,
             latency: Duration::from_millis(self.latency_ms),
+            latency_per_hash: Duration::from_millis(self.latency_per_hash_ms),
+            disliked: self.disliked.iter().map(|hash| hash.to_ascii_lowercase()).collect(),
+            proxy_body_limit: self.proxy_body_limit,
+            monitoring: self.monitoring,
+            script_hits: self.script_hits,
             verdicts,
             script: self.fault.into_iter().map(FaultTable::into_cue).collect::<Result<_, _>>()?,
             accounts: self.account.into_iter().map(AccountTable::into_account).collect(),

@@ -1,13 +1,13 @@
 //! What a healthy service may say, in every form it may choose.
 
 use crate::memory::Memory;
-use crate::scene::{Scene, hash, hashes};
+use crate::scene::{Scene, hash, hashes, scripted};
 use hashsweep_model::{HashKind, Outcome, Verdict};
 use hashsweep_sim::{Cue, Fault, InvalidMode, Status, UnknownMode, Verdicts, When, World};
 use std::sync::Arc;
 
 fn with_fault(fault: Fault) -> World {
-    World { script: vec![Cue::new(When::Always, fault)], ..World::default() }
+    scripted(vec![Cue::new(When::Always, fault)])
 }
 
 fn mixed(n_each: usize) -> Vec<String> {
@@ -25,7 +25,7 @@ async fn every_distinct_hash_is_asked_once_in_as_few_requests_as_there_can_be() 
     let witness = service.witness();
     assert_eq!(witness.repeated().count(), 0);
     assert_eq!(witness.hashes.len(), 1050);
-    assert_eq!(witness.requests, 3 * 4);
+    assert_eq!(witness.bulk_requests, 3 * 4);
     assert_eq!((seen.answered(), seen.tally.rows_of(Outcome::Invalid)), (1150, 2));
     assert_eq!((seen.tally.distinct, seen.tally.duplicates), (1050, 100));
     assert_eq!(seen.tally.quota.charged_max, witness.charged());
@@ -42,7 +42,7 @@ async fn asking_beside_the_reading_costs_at_most_one_more_request_for_each_kind(
     scene.balance(&seen, &witness, 0);
     seen.is_whole();
     assert_eq!(witness.repeated().count(), 0);
-    assert!((12..=15).contains(&witness.requests), "{}", witness.requests);
+    assert!((12..=15).contains(&witness.bulk_requests), "{}", witness.bulk_requests);
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn a_hash_left_out_by_a_service_that_never_says_unknown_is_unknown() {
     let service = Arc::new(Memory::new(world));
     let seen = scene.ask(&service).await;
     seen.is_whole();
-    assert_eq!(service.witness().requests, 3);
+    assert_eq!(service.witness().bulk_requests, 3);
     let unknown: Vec<_> = seen.rows.iter().filter(|row| row.verdict() == Some(Verdict::Unknown)).collect();
     assert!(unknown.len() > 20);
     assert!(unknown.iter().all(|row| row.reason.as_deref() == Some("absent")));
@@ -80,7 +80,7 @@ async fn a_hash_left_out_by_a_service_that_says_unknown_is_asked_once_more_then_
 async fn a_hash_left_out_once_is_answered_the_second_time() {
     let mut scene = Scene::recorded(&hashes(100)).await;
     let script = vec![Cue::new(When::Listed(vec![1]), Fault::OmitHashes(3))];
-    let service = Arc::new(Memory::new(World { script, ..World::default() }));
+    let service = Arc::new(Memory::new(scripted(script)));
     scene.ask(&service).await.is_whole();
     assert_eq!(service.witness().repeated().count(), 3);
 }
@@ -111,7 +111,7 @@ async fn a_404_for_a_batch_of_strangers_means_that_none_is_known() {
     let seen = scene.ask(&service).await;
     seen.is_whole();
     assert_eq!(seen.tally.rows_with(Verdict::Unknown), 300);
-    assert_eq!(service.witness().by_status[&404], 3);
+    assert_eq!(service.witness().bulk_by_status[&404], 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +140,7 @@ async fn entries_are_matched_by_hash_whatever_else_the_answer_holds() {
         let service = Arc::new(Memory::in_upper_case(world));
         let seen = scene.ask(&service).await;
         seen.is_whole();
-        assert_eq!(service.witness().requests, 3);
+        assert_eq!(service.witness().bulk_requests, 3);
         // Each row has the answer about itself, and a stranger's has nowhere to go.
         for (row, line) in seen.rows.iter().zip(&lines) {
             assert_eq!(row.answer.as_ref().unwrap().answer.digest.to_string(), *line);

@@ -22,11 +22,11 @@ async fn a_stopped_run_settles_what_travels_and_a_second_run_asks_only_the_rest(
     assert_eq!(seen.halt, None);
     // One alone, eight, and the eight that were on their way.
     assert_eq!((seen.answered(), seen.because(Outcome::Deferred, "interrupted")), (1700, 1300));
-    assert_eq!(service.witness().requests, 17);
+    assert_eq!(service.witness().bulk_requests, 17);
 
     scene.stop = CancellationToken::new();
     scene.ask(&service).await.is_whole();
-    assert_eq!(service.witness().requests, 30);
+    assert_eq!(service.witness().bulk_requests, 30);
     assert_eq!(service.witness().repeated().count(), 0);
 }
 
@@ -36,7 +36,7 @@ async fn a_run_that_is_stopped_before_it_begins_asks_nothing() {
     let service = Arc::new(Memory::new(World::default()));
     scene.stop.cancel();
     let seen = scene.ask(&service).await;
-    assert_eq!((seen.because(Outcome::Deferred, "interrupted"), service.witness().requests), (300, 0));
+    assert_eq!((seen.because(Outcome::Deferred, "interrupted"), service.witness().bulk_requests), (300, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! A service with bad days: what is asked again, how often, what it costs, and that no fault becomes a verdict.
 
 use crate::memory::Memory;
-use crate::scene::{Scene, hashes};
+use crate::scene::{self, Scene, hashes};
 use hashsweep_model::{Outcome, Quota};
 use hashsweep_pipeline::HaltKind;
 use hashsweep_sim::{Cue, Fault, When, World};
@@ -19,7 +19,7 @@ fn rate() -> Fault {
 }
 
 fn scripted(when: When, fault: Fault) -> World {
-    World { latency: Duration::from_millis(100), script: vec![Cue::new(when, fault)], ..World::default() }
+    World { latency: Duration::from_millis(100), ..scene::scripted(vec![Cue::new(when, fault)]) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -35,7 +35,7 @@ async fn until_the_first_answer_one_request_travels_and_it_is_the_same_one() {
         let mut scene = Scene::recorded(&hashes(1000)).await;
         let n_bad = beginning.len();
         let script = (1..).zip(beginning).map(|(n, fault)| Cue::new(When::Listed(vec![n]), fault)).collect();
-        let world = World { latency: Duration::from_millis(100), script, ..World::default() };
+        let world = World { latency: Duration::from_millis(100), ..scene::scripted(script) };
         let service = Arc::new(Memory::new(world));
         scene.ask(&service).await.is_whole();
         assert_eq!(service.before_an_answer(), 1);
@@ -64,7 +64,7 @@ async fn hopeless(service: Memory, kind: HaltKind, word: &str) {
 async fn a_hopeless_first_request_is_the_last() {
     let first = |fault| {
         let script = vec![Cue::new(When::Listed(vec![1]), fault)];
-        Memory::new(World { script, ..World::default() })
+        Memory::new(scene::scripted(script))
     };
     let html = || Fault::Status { code: 404, body: "<html>".to_owned(), headers: Vec::new() };
     hopeless(first(status(401)), HaltKind::Credentials, "credentials").await;
@@ -89,7 +89,7 @@ async fn credentials_refused_later_keep_what_was_answered_before() {
     let halt = seen.halt.as_ref().unwrap();
     assert_eq!((halt.kind, halt.after_an_answer), (HaltKind::Credentials, true));
     assert_eq!((seen.answered(), seen.because(Outcome::Deferred, "credentials")), (300, 1700));
-    assert!(service.witness().requests <= 3 + 8);
+    assert!(service.witness().bulk_requests <= 3 + 8);
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +127,7 @@ async fn a_burst_of_any_fault_passes_and_everything_is_answered() {
         assert_eq!(seen.answered(), 2000, "{name}: {:?}", seen.tally.reasons);
         // Each of the six is asked again; what a smaller batch may spare the service, in up to four pieces.
         let most = 20 + if shrinks(&name) { 6 * 4 } else { 6 };
-        assert!(service.witness().requests <= most, "{name}: {}", service.witness().requests);
+        assert!(service.witness().bulk_requests <= most, "{name}: {}", service.witness().bulk_requests);
     }
 }
 
@@ -146,10 +146,14 @@ async fn budget(fault: Fault, n_asks: u64, word: &str, quota: fn(u64) -> Quota) 
     let witness = service.witness();
     if word == "timeout" {
         // Once for each batch as it was, then in pieces: two halves, or four quarters after the other's.
-        assert!((1 + 2 * n_asks..=1 + 2 * n_asks * 4).contains(&witness.requests), "{}", witness.requests);
+        assert!(
+            (1 + 2 * n_asks..=1 + 2 * n_asks * 4).contains(&witness.bulk_requests),
+            "{}",
+            witness.bulk_requests
+        );
         assert!(witness.batch_sizes.iter().any(|size| *size < 100), "{:?}", witness.batch_sizes);
     } else {
-        assert_eq!(witness.requests, 1 + 2 * n_asks, "{word}");
+        assert_eq!(witness.bulk_requests, 1 + 2 * n_asks, "{word}");
     }
     assert_eq!((seen.answered(), seen.because(Outcome::Failed, word)), (100, 200), "{word}");
     assert_eq!(seen.halt, None, "{word}");

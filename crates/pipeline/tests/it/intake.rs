@@ -1,7 +1,7 @@
 //! Reading beside asking.
 
 use crate::memory::Memory;
-use crate::scene::{REAL_LIMIT, Scene};
+use crate::scene::{REAL_LIMIT, Scene, scripted};
 use hashsweep_model::{Outcome, Place};
 use hashsweep_pipeline::HaltKind;
 use hashsweep_sim::{Cue, Fault, When, World};
@@ -76,7 +76,7 @@ async fn a_run_that_cannot_ask_at_all_stops_reading_too() {
     let _endless = plant_endless(&scene.tree());
     let refused = Fault::Status { code: 401, body: String::new(), headers: Vec::new() };
     let script = vec![Cue::new(When::Always, refused)];
-    let service = Arc::new(Memory::new(World { script, ..World::default() }));
+    let service = Arc::new(Memory::new(scripted(script)));
     let seen = scene.run(scene.walk(), Some(Arc::clone(&service))).await;
     scene.balance(&seen, &service.witness(), 0);
     assert_eq!(seen.halt.as_ref().unwrap().kind, HaltKind::Credentials);
@@ -92,7 +92,7 @@ async fn a_halt_after_an_answer_reads_on_and_defers_the_rest() {
     plant(&scene.tree(), 6);
     let refused = Fault::Status { code: 401, body: String::new(), headers: Vec::new() };
     let script = vec![Cue::new(When::From(2), refused)];
-    let service = Arc::new(Memory::new(World { script, ..World::default() }));
+    let service = Arc::new(Memory::new(scripted(script)));
     let seen = scene.run(scene.walk(), Some(Arc::clone(&service))).await;
     scene.balance(&seen, &service.witness(), 0);
     assert!(seen.tally.intake_finished);

@@ -2,7 +2,7 @@
 
 use crate::memory::Memory;
 use crate::pauses::stop_after;
-use crate::scene::{Scene, hashes};
+use crate::scene::{Scene, hashes, scripted};
 use hashsweep_model::Outcome;
 use hashsweep_sim::{Cue, Fault, When, World};
 use std::num::NonZeroU64;
@@ -14,8 +14,7 @@ fn world(fault: Option<Fault>) -> World {
     World {
         rate_limit_rps: None,
         latency: Duration::from_millis(20),
-        script: fault.map(|fault| Cue::new(often, fault)).into_iter().collect(),
-        ..World::default()
+        ..scripted(fault.map(|fault| Cue::new(often, fault)).into_iter().collect())
     }
 }
 
@@ -33,7 +32,7 @@ async fn two_thousand_requests_keep_sixty_four_on_their_way() {
     let seen = scene.ask(&service).await;
     seen.is_whole();
     let witness = service.witness();
-    assert_eq!((witness.requests, witness.repeated().count()), (2000, 0));
+    assert_eq!((witness.bulk_requests, witness.repeated().count()), (2000, 0));
     assert!((32..=64).contains(&witness.max_concurrent), "{}", witness.max_concurrent);
 }
 

@@ -13,5 +13,7 @@ mod intake;
 mod load;
 mod memory;
 mod pauses;
+mod scenario;
+mod scenarios;
 mod scene;
 mod wire;

@@ -2,33 +2,45 @@
 //!
 //! What a client would make of an answer is done by hand here, so that these scenarios do not depend on one.
 
-use hashsweep_model::{Answer, Batch, Digest, Digests, Verdict};
-use hashsweep_pipeline::Service;
+use hashsweep_model::{Answer, Batch, Digest, Digests, Stamp, Verdict};
+use hashsweep_pipeline::{Clock, Service};
 use hashsweep_sim::{Delivery, Moment, Request, Response, Witness, World};
-use hashsweep_spectra::{Allowance, Entry, Fault, Reply};
+use hashsweep_spectra::{Allowance, Entry, Fault, Renewal, Reply, Window};
 use serde_json::{Value, json};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
 const BULK: &str = "/api/databrowser/malware_presence/bulk_query/json?extended=true&show_hashes=true";
 
+const SINGLE: &str = "/api/databrowser/malware_presence/query/md5";
+
+const MONITORING: &str = "/api/customer_usage/v1";
+
 /// `u:p`, as Basic credentials.
 const CREDENTIALS: &str = "Basic dTpw";
 
+/// `v:p`, somebody else's.
+const COLLEAGUE: &str = "Basic djpw";
+
+/// When a world without `starts_at` begins: 2025-06-15T15:06:40Z.
+const BEGINNING: u64 = 1_750_000_000;
+
 type Link = dyn Fn(u64, Duration) -> Option<Fault> + Send + Sync;
 
-/// The service as a run sees it.
+/// The service as one run sees it. Several may see the same one: [`Memory::again`].
 pub(crate) struct Memory {
-    sim: hashsweep_sim::Service,
+    sim: Arc<hashsweep_sim::Service>,
     started: Instant,
+    /// The UTC second at which it started.
+    beginning: u64,
     timeout: Duration,
     /// Asks in upper case, so that the answer echoes it.
     upper_case: bool,
     /// What happens on the way to the simulator, by the attempt's number and the time; the simulator sees nothing
     /// of it.
-    link: Box<Link>,
+    link: Arc<Link>,
     attempts: AtomicU64,
     lost: AtomicU64,
     travelling: AtomicUsize,
@@ -42,11 +54,12 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(world: World) -> Memory {
         Memory {
-            sim: hashsweep_sim::Service::new(world),
+            beginning: world.starts_at.unwrap_or(BEGINNING),
+            sim: Arc::new(hashsweep_sim::Service::new(world)),
             started: Instant::now(),
             timeout: Duration::from_secs(60),
             upper_case: false,
-            link: Box::new(|_, _| None),
+            link: Arc::new(|_, _| None),
             attempts: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             travelling: AtomicUsize::new(0),
@@ -64,7 +77,33 @@ impl Memory {
         link: impl Fn(u64, Duration) -> Option<Fault> + Send + Sync + 'static,
         world: World,
     ) -> Memory {
-        Memory { link: Box::new(link), ..Memory::new(world) }
+        Memory { link: Arc::new(link), ..Memory::new(world) }
+    }
+
+    /// The same service on the same day, for another run.
+    pub(crate) fn again(&self) -> Memory {
+        Memory {
+            sim: Arc::clone(&self.sim),
+            started: self.started,
+            beginning: self.beginning,
+            timeout: self.timeout,
+            upper_case: self.upper_case,
+            link: Arc::clone(&self.link),
+            ..Memory::new(World::default())
+        }
+    }
+
+    /// The calendar of the world.
+    pub(crate) fn clock(&self) -> Clock {
+        Clock::From(Stamp(i64::try_from(self.beginning).unwrap() * 1000), self.started)
+    }
+
+    /// Somebody else, with the credentials `v` and `p`, looks up that many other hashes one by one.
+    pub(crate) fn colleague_asks(&self, n: usize) {
+        for n in 0..n {
+            let request = Request::get(&format!("{SINGLE}/{n:032x}")).with_header("authorization", COLLEAGUE);
+            let _ = self.sim.answer(&request, self.moment());
+        }
     }
 
     pub(crate) fn witness(&self) -> Witness {
@@ -98,12 +137,28 @@ impl Memory {
             return Err(fault);
         }
         let visit = self.sim.visit();
-        let moment = Moment { since_start: now, unix_seconds: 1_750_000_000 + now.as_secs() };
-        let response = self.sim.answer(&self.request(batch), moment);
+        let response = self.sim.answer(&self.request(batch), self.moment());
         let silent = response.delivery == Delivery::Never || response.delay >= self.timeout;
         tokio::time::sleep(if silent { self.timeout } else { response.delay }).await;
         drop(visit);
-        if silent { Err(Fault::Timeout) } else { read(&response) }
+        if silent { Err(Fault::Timeout) } else { Ok(reply(&read(&response)?)) }
+    }
+
+    /// A page of usage and limits.
+    #[expect(clippy::disallowed_methods, reason = "the simulator's delays, on the paused clock")]
+    async fn look_up(&self, page: &str) -> Result<Value, Fault> {
+        if let Some(fault) = (self.link)(0, self.elapsed()) {
+            return Err(fault);
+        }
+        let request = Request::get(&format!("{MONITORING}/{page}?format=json"));
+        let response = self.sim.answer(&request.with_header("authorization", CREDENTIALS), self.moment());
+        tokio::time::sleep(response.delay).await;
+        Ok(read(&response)?["rl"].take())
+    }
+
+    fn moment(&self) -> Moment {
+        let now = self.elapsed();
+        Moment { since_start: now, unix_seconds: self.beginning + now.as_secs() }
     }
 
     fn request(&self, batch: &Batch) -> Request {
@@ -133,19 +188,44 @@ impl Service for Memory {
     }
 
     async fn allowance(&self) -> Result<Allowance, Fault> {
-        Err(Fault::NotFound { looks_like_the_api: true })
+        let limits = self.look_up("limits").await?;
+        let mut windows = Vec::new();
+        for limit in limits["limits"].as_array().unwrap() {
+            let is_of_lookups = |it: &Value| it.as_str().unwrap().starts_with("TCA-0101");
+            if !limit["products"].as_array().unwrap().iter().any(is_of_lookups) {
+                continue;
+            }
+            let (renewal, page) = match limit["limit_type"].as_str().unwrap() {
+                "daily" => (Renewal::Daily, "usage/daily"),
+                _ => (Renewal::Monthly, "usage/monthly"),
+            };
+            let used = self.look_up(page).await.ok().map(|usage| {
+                let lines = usage["usage_report"].as_array().unwrap();
+                lines
+                    .iter()
+                    .find(|line| is_of_lookups(&line["product"]))
+                    .map_or(0, |line| line["number_of_queries"].as_u64().unwrap())
+            });
+            windows.push(Window {
+                renewal: Some(renewal),
+                limit: limit["limit"].as_u64(),
+                used,
+                is_exceeded: limit["limit_exceeded"].as_bool().unwrap(),
+            });
+        }
+        Ok(Allowance { windows })
     }
 }
 
-/// What the response means to a client.
-fn read(response: &Response) -> Result<Reply, Fault> {
+/// What the response means to a client: a document or a fault.
+fn read(response: &Response) -> Result<Value, Fault> {
     let header = |name| response.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value);
     let retry_after = header("retry-after").and_then(|value| Some(Duration::from_secs(value.parse().ok()?)));
     let body = String::from_utf8_lossy(&response.body);
     Err(match (response.status, response.delivery) {
         (200, Delivery::CutAfter(_)) => Fault::BrokenBody { why: "it was cut".to_owned() },
         (200, _) => match serde_json::from_str(&body) {
-            Ok(body) => return Ok(reply(&body)),
+            Ok(body) => return Ok(body),
             Err(error) => Fault::BrokenBody { why: error.to_string() },
         },
         (302, _) => Fault::Redirect { to: header("location").cloned().unwrap_or_default() },

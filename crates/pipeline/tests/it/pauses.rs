@@ -1,7 +1,7 @@
 //! Pace, pauses and giving up: when requests leave, and when nobody does.
 
 use crate::memory::Memory;
-use crate::scene::{Scene, hashes};
+use crate::scene::{Scene, hashes, scripted};
 use hashsweep_model::Outcome;
 use hashsweep_pipeline::HaltKind;
 use hashsweep_sim::{Cue, Fault, When, World};
@@ -31,7 +31,7 @@ async fn one_429_makes_everybody_wait_although_others_are_answered_meanwhile() {
     // Requests of very different length, so that answers land throughout the pause.
     let mut script = vec![Cue::new(When::Listed(vec![6]), slow_down(30))];
     script.extend((2..10).map(|n| Cue::new(When::Listed(vec![n]), Fault::Delay(seconds(n)))));
-    let world = World { latency: seconds(1), script, ..World::default() };
+    let world = World { latency: seconds(1), ..scripted(script) };
     let service = Arc::new(Memory::new(world));
     let seen = scene.ask(&service).await;
     seen.is_whole();
@@ -52,7 +52,7 @@ async fn a_client_faster_than_the_limit_backs_off_instead_of_knocking() {
     let service = Arc::new(Memory::new(world));
     let seen = scene.ask(&service).await;
     seen.is_whole();
-    let refused = service.witness().by_status[&429];
+    let refused = service.witness().bulk_by_status[&429];
     assert!(refused <= 150, "{refused} refusals for 100 answers");
     assert!(service.elapsed() < seconds(120), "{:?}", service.elapsed());
     assert_eq!(seen.tally.quota.at_most(), 10_000);
@@ -62,7 +62,7 @@ async fn a_client_faster_than_the_limit_backs_off_instead_of_knocking() {
 async fn a_service_that_stays_down_ends_the_run_in_time() {
     let mut scene = Scene::recorded(&hashes(2000)).await;
     let script = vec![Cue::new(When::From(4), unavailable())];
-    let world = World { latency: Duration::from_millis(100), script, ..World::default() };
+    let world = World { latency: Duration::from_millis(100), ..scripted(script) };
     let service = Arc::new(Memory::new(world));
     let seen = scene.ask(&service).await;
     let halt = seen.halt.as_ref().unwrap();
@@ -70,7 +70,7 @@ async fn a_service_that_stays_down_ends_the_run_in_time() {
     assert!(!halt.kind.is_fatal());
     assert_eq!((seen.answered(), seen.because(Outcome::Deferred, "service unavailable")), (300, 1700));
     assert!((seconds(540)..seconds(601)).contains(&service.elapsed()), "{:?}", service.elapsed());
-    assert!(service.witness().requests < 100, "{}", service.witness().requests);
+    assert!(service.witness().bulk_requests < 100, "{}", service.witness().bulk_requests);
     assert!(seen.polls < 2000, "{}", seen.polls);
 }
 
@@ -78,7 +78,7 @@ async fn a_service_that_stays_down_ends_the_run_in_time() {
 async fn a_service_that_is_down_from_the_start_ends_the_run_in_time() {
     let mut scene = Scene::recorded(&hashes(500)).await;
     let script = vec![Cue::new(When::Always, unavailable())];
-    let service = Arc::new(Memory::new(World { script, ..World::default() }));
+    let service = Arc::new(Memory::new(scripted(script)));
     let seen = scene.ask(&service).await;
     let halt = seen.halt.as_ref().unwrap();
     assert_eq!((halt.kind, halt.after_an_answer), (HaltKind::Unavailable, false));
@@ -105,7 +105,7 @@ async fn a_link_that_breaks_for_five_minutes_costs_time_and_nothing_else() {
 async fn a_stop_does_not_wait_for_the_end_of_a_pause() {
     let mut scene = Scene::recorded(&hashes(1000)).await;
     let script = vec![Cue::new(When::From(3), slow_down(500))];
-    let service = Arc::new(Memory::new(World { script, ..World::default() }));
+    let service = Arc::new(Memory::new(scripted(script)));
     let stop = scene.stop.clone();
     stop_after(seconds(10), stop);
     let seen = scene.ask(&service).await;
@@ -124,7 +124,7 @@ async fn requests_leave_at_the_rate_and_never_above_it() {
     let world = World { latency: Duration::from_millis(80), ..World::default() };
     let service = Arc::new(Memory::new(world));
     scene.ask(&service).await.is_whole();
-    let arrivals = service.witness().arrivals;
+    let arrivals = service.witness().bulk_arrivals;
     for from in &arrivals {
         let window = arrivals.iter().filter(|at| (*from..*from + seconds(1)).contains(*at)).count();
         assert!(window <= 51, "{window} in the second after {from:?}");

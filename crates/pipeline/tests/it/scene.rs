@@ -7,7 +7,7 @@ use hashsweep_model::{HashKind, Kinds, Outcome, Row, Source, Stamp, Tally};
 use hashsweep_pipeline::{
     Asking, Clock, Ended, Gauges, Halt, Intake, OnDoubt, Order, PipelineError, Rate, Service, now, sweep,
 };
-use hashsweep_sim::{Verdicts, Witness};
+use hashsweep_sim::{Cue, ScriptHits, Verdicts, Witness, World};
 use hashsweep_source::list::{Layout, ListOrder};
 use hashsweep_source::{Globs, MissingRoot, OwnFiles, Root, Walk};
 use std::future::Future;
@@ -35,6 +35,11 @@ pub(crate) struct Scene {
     pub(crate) stop: CancellationToken,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) limit: Duration,
+    /// Kept in memory, and so forgotten after each run, where there is none.
+    pub(crate) account: Option<PathBuf>,
+    /// The real day where there is none.
+    pub(crate) clock: Option<Clock>,
+    pub(crate) stop_at: Option<Stamp>,
 }
 
 /// What a run left behind.
@@ -89,7 +94,18 @@ impl Scene {
             reserve: 0,
         };
         let gauges = Arc::default();
-        Scene { dir, case: Some(case), sweep, asking, stop: CancellationToken::new(), gauges, limit: LIMIT }
+        Scene {
+            dir,
+            case: Some(case),
+            sweep,
+            asking,
+            stop: CancellationToken::new(),
+            gauges,
+            limit: LIMIT,
+            account: None,
+            clock: None,
+            stop_at: None,
+        }
     }
 
     pub(crate) fn tree(&self) -> PathBuf {
@@ -156,15 +172,18 @@ impl Scene {
     ) -> (Result<Ended, PipelineError>, u64) {
         let order = Order {
             case: self.case.take().expect("the run before has given the case back"),
-            account: Account::in_memory().unwrap(),
-            clock: Clock::starting_at(now()),
+            account: match &self.account {
+                Some(path) => Account::open(path).unwrap(),
+                None => Account::in_memory().unwrap(),
+            },
+            clock: self.clock.unwrap_or_else(|| Clock::starting_at(now())),
             sweep: self.sweep,
             intake,
             service,
             source: Source::Simulator,
             fresh: Freshness::NOTHING,
             asking: self.asking,
-            stop_at: None,
+            stop_at: self.stop_at,
         };
         let mut polls = 0;
         let mut run = pin!(sweep(order, Arc::clone(&self.gauges), self.stop.clone()));
@@ -216,7 +235,7 @@ impl Seen {
     }
 
     /// Every answer is the one that the simulator gives.
-    fn is_honest(&self) {
+    pub(crate) fn is_honest(&self) {
         let truth = Verdicts::default();
         for row in &self.rows {
             if let Some(settled) = &row.answer {
@@ -226,6 +245,11 @@ impl Seen {
             }
         }
     }
+}
+
+/// A world in which lookups meet these faults; what is asked on the side meets none and shifts no number.
+pub(crate) fn scripted(script: Vec<Cue>) -> World {
+    World { script, script_hits: ScriptHits::Lookups, ..World::default() }
 }
 
 fn kinds() -> Kinds {

@@ -1,6 +1,6 @@
 //! The same over real HTTP, where connections break and hang. The clock runs.
 
-use crate::scene::{REAL_LIMIT, Scene, Seen, hashes};
+use crate::scene::{self, REAL_LIMIT, Scene, Seen, hashes};
 use hashsweep_model::Outcome;
 use hashsweep_pipeline::{HaltKind, Intake};
 use hashsweep_sim::{Cue, Fault, Simulator, When, Witness, World};
@@ -38,7 +38,7 @@ async fn asked(mut scene: Scene, world: World) -> (Seen, Witness) {
 }
 
 fn scripted(when: When, fault: Fault) -> World {
-    World { script: vec![Cue::new(when, fault)], ..World::default() }
+    scene::scripted(vec![Cue::new(when, fault)])
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn the_rate_holds_on_the_wire_and_is_used() {
     scene.asking.rate = "50/s".parse().unwrap();
     let (seen, witness) = asked(scene, World::default()).await;
     seen.is_whole();
-    let arrivals = witness.arrivals;
+    let arrivals = witness.bulk_arrivals;
     // Departures are paced; on its way a request may be late by a little.
     let window = Duration::from_millis(960);
     for from in &arrivals {

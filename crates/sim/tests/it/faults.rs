@@ -1,7 +1,7 @@
 //! Bad days: each fault as the client sees it, and what it cost.
 
 use crate::client::{BULK, Client, SINGLE, body, sha1s, sorted, until};
-use hashsweep_sim::{Cue, Delivery, Fault, Moment, Request, Service, UnknownMode, When, World};
+use hashsweep_sim::{Cue, Delivery, Fault, Moment, Request, ScriptHits, Service, UnknownMode, When, World};
 use serde_json::Value;
 use std::{
     num::NonZeroU64,
@@ -220,6 +220,24 @@ fn a_fault_leaves_a_refusal_as_it_is() {
         assert_eq!((response.status, response.delivery), (429, Delivery::Whole));
         assert_eq!(service.witness().charged(), 0);
     }
+}
+
+#[test]
+fn a_script_for_lookups_passes_over_everything_else() {
+    let fault = |code| Fault::Status { code, body: String::new(), headers: Vec::new() };
+    let service = Service::new(World {
+        script: vec![Cue::new(When::Listed(vec![1, 3]), fault(503))],
+        script_hits: ScriptHits::Lookups,
+        ..World::default()
+    });
+    let moment = Moment { since_start: Duration::ZERO, unix_seconds: 0 };
+    let get = |target: &str| service.answer(&Request::get(target), moment).status;
+    let single = format!("{SINGLE}/sha1/{}", sha1s(0..1)[0]);
+    let limits = "/api/customer_usage/v1/limits";
+    let statuses =
+        [get(limits), ask(&service).status, get(limits), get(&single), ask(&service).status, get("/nowhere")];
+    assert_eq!(statuses, [200, 503, 200, 200, 503, 404]);
+    assert_eq!(service.witness().lookups, 3);
 }
 
 #[test]

@@ -37,6 +37,19 @@ fn more_than_the_rate_is_answered_with_the_message() {
     assert!(refused.headers.contains(&("retry-after".to_owned(), "7".to_owned())));
 }
 
+/// The vendor says so of its usage and limits.
+#[test]
+fn monitoring_is_not_held_against_the_rate() {
+    let service = Service::new(World { rate_limit_rps: Some(2), ..World::default() });
+    let limits = || Request::get("/api/customer_usage/v1/limits");
+    for _ in 0..2 {
+        assert_eq!(service.answer(&limits(), at(Duration::ZERO)).status, 200);
+        assert_eq!(ask(&service, 1, at(Duration::ZERO)).status, 200);
+    }
+    assert_eq!(ask(&service, 1, at(Duration::ZERO)).status, 429);
+    assert_eq!(service.answer(&limits(), at(Duration::ZERO)).status, 200);
+}
+
 #[test]
 fn the_default_rate_is_the_documented_one_and_can_be_off() {
     let count = |world: World| {

@@ -16,7 +16,9 @@ async fn the_witness_has_seen_everything() {
     client.get(BULK).await;
 
     let witness = client.sim.witness();
-    assert_eq!((witness.requests, witness.bulk_requests), (6, 4));
+    assert_eq!((witness.requests, witness.bulk_requests, witness.lookups), (6, 4, 5));
+    assert_eq!(witness.bulk_by_status, [(200, 2), (405, 1), (413, 1)].into());
+    assert_eq!(witness.bulk_arrivals.len(), 4);
     assert_eq!(witness.batch_sizes, [7, 6, 101]);
     assert_eq!(witness.max_batch(), 101);
     assert_eq!(witness.by_status, [(200, 3), (404, 1), (405, 1), (413, 1)].into());

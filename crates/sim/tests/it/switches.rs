@@ -41,6 +41,56 @@ async fn upper_case_is_a_hash_or_malformed() {
 }
 
 #[tokio::test]
+async fn a_hash_that_the_service_dislikes_is_malformed_to_it() {
+    let hashes = sha1s(0..3);
+    let disliked = [hashes[1].clone()].into();
+    let world = World { disliked, ..World::default() };
+    let client = Client::of(world.clone()).await;
+    let reply = client.bulk(&hashes).await;
+    assert_eq!(sorted(reply.answered()), [hashes[0].clone(), hashes[2].clone()]);
+    assert_eq!(reply.json()["rl"]["invalid_hashes"], json!([hashes[1]]));
+    assert_eq!(client.sim.witness().charged(), 2);
+
+    let client = Client::of(World { invalid_mode: InvalidMode::Http400, ..world }).await;
+    assert_eq!(client.bulk(&hashes).await.status, 400);
+    assert_eq!(client.bulk(&hashes[2..]).await.status, 200);
+    assert_eq!(client.sim.witness().charged(), 1);
+}
+
+#[tokio::test]
+async fn a_proxy_lets_small_bodies_through() {
+    let fits = body("sha1", &sha1s(0..50));
+    let client = Client::of(World { proxy_body_limit: Some(fits.len()), ..World::default() }).await;
+    assert_eq!(client.post(BULK, fits).await.status, 200);
+    let refused = client.bulk(&sha1s(0..51)).await;
+    assert_eq!((refused.status.as_u16(), refused.body.len()), (413, 0));
+    let witness = client.sim.witness();
+    assert_eq!((witness.charged(), witness.batch_sizes), (50, vec![50, 51]));
+}
+
+#[tokio::test]
+async fn monitoring_may_not_be_there() {
+    let client = Client::of(World { monitoring: false, ..World::default() }).await;
+    assert_eq!(client.get("/api/customer_usage/v1/limits").await.status, 404);
+    assert_eq!(client.bulk(&sha1s(0..1)).await.status, 200);
+}
+
+#[test]
+fn an_answer_may_take_longer_for_each_hash() {
+    let world = World {
+        latency: Duration::from_millis(5),
+        latency_per_hash: Duration::from_millis(10),
+        ..World::default()
+    };
+    let service = Service::new(world);
+    let moment = Moment { since_start: Duration::ZERO, unix_seconds: 0 };
+    for (n, milliseconds) in [(1, 15), (100, 1005)] {
+        let response = service.answer(&Request::post(BULK, body("sha1", &sha1s(0..n))), moment);
+        assert_eq!(response.delay, Duration::from_millis(milliseconds));
+    }
+}
+
+#[tokio::test]
 async fn too_many_are_refused_or_the_first_hundred_answered() {
     let mut hashes = sha1s(0..103);
     hashes[50] = "zz".to_owned();

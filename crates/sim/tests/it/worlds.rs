@@ -2,7 +2,7 @@
 
 use hashsweep_sim::{
     ChargeMode, Dialects, Duplicates, Fault, Feed, InvalidMode, OverLimit, Paging, Period, Product, Quota,
-    RetryAfterForm, Status, UnknownMode, Uppercase, When, World,
+    RetryAfterForm, ScriptHits, Status, UnknownMode, Uppercase, When, World,
 };
 use std::{fs, path::Path, time::Duration};
 
@@ -43,6 +43,11 @@ fn every_switch_is_set_by_its_name() {
         gzip = true
         dialect = "both"
         latency_ms = 20
+        latency_per_hash_ms = 3
+        disliked = ["AB"]
+        proxy_body_limit = 4000
+        monitoring = false
+        script_hits = "lookups"
         starts_at = "1970-01-02T00:00:01Z"
         shares = { malicious = 1000, suspicious = 0, known = 0 }
         feed = { hours = 3, paging = "date_added" }
@@ -74,6 +79,9 @@ fn every_switch_is_set_by_its_name() {
     );
     assert!(world.allow_last && world.null_fields && world.gzip);
     assert_eq!((world.dialects, world.latency), (Dialects::Both, Duration::from_millis(20)));
+    assert_eq!(world.latency_per_hash, Duration::from_millis(3));
+    assert_eq!((world.disliked, world.proxy_body_limit), (["ab".to_owned()].into(), Some(4000)));
+    assert_eq!((world.monitoring, world.script_hits), (false, ScriptHits::Lookups));
     assert_eq!((world.starts_at, world.feed), (Some(86_401), Feed { hours: 3, paging: Paging::DateAdded }));
     assert_eq!(world.verdicts.status_of(&"0".repeat(40)), Some(Status::Malicious));
     assert_eq!((world.accounts[0].username.as_str(), world.accounts[0].daily_quota), ("u", Some(5)));
@@ -140,6 +148,7 @@ fn what_cannot_be_meant_is_refused_with_a_reason() {
     check("rate_limit_rps = -1", "a number of requests or \"off\"");
     check("rate_limit_rps = 'none'", "a number of requests or \"off\"");
     check("starts_at = 'tomorrow'", "starts_at");
+    check("script_hits = 'bulk'", "unknown variant `bulk`");
     check("shares = { malicious = 600, suspicious = 400, known = 1 }", "more than 1000");
     check("verdict_list = 'md5'", "header");
     check("verdicts = 'demo'\nverdict_list = 'md5'", "exclude one another");

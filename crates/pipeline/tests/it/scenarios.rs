@@ -1,0 +1,325 @@
+//! The scenario files, each carried out in memory on a paused clock and measured at the simulator.
+//!
+//! Besides what its file expects, every scenario must leave books that balance: conservation in the tally, honest
+//! verdicts, a ledger (the cases' and the account's) that is never below what the service charged, never more
+//! requests in any window than the rate allows, and nothing asked before the first answer but one.
+
+use crate::memory::Memory;
+use crate::pauses::stop_after;
+use crate::scenario::{Bound, Expect, Intake, Run, Scenario, folder};
+use crate::scene::{Scene, Seen, hashes};
+use futures::future::join_all;
+use hashsweep_case::{Account, Scope};
+use hashsweep_model::{Outcome, Quota, Stamp, Verdict};
+use hashsweep_pipeline as pipeline;
+use hashsweep_sim::Witness;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Long enough for every reset that a scenario waits for; nothing but a hang gets there.
+const LIMIT: Duration = Duration::from_secs(100 * 86_400);
+
+/// What broke, in sentences; a file with five wrong bounds says all five.
+#[derive(Default)]
+struct Complaints(Vec<String>);
+
+impl Complaints {
+    #[expect(clippy::cast_precision_loss, reason = "counts of a test are small")]
+    fn count(&mut self, what: &str, found: u64, bound: Bound) {
+        self.number(what, found as f64, bound);
+    }
+
+    fn seconds(&mut self, what: &str, found: Duration, bound: Bound) {
+        self.number(what, found.as_secs_f64(), bound);
+    }
+
+    fn number(&mut self, what: &str, found: f64, bound: Bound) {
+        self.require(bound.holds(found), || format!("{what}: {found}, not {bound}"));
+    }
+
+    /// What is not expected must not be there.
+    fn table(&mut self, what: &str, found: &BTreeMap<String, u64>, bounds: &BTreeMap<String, Bound>) {
+        let names: BTreeSet<&String> = found.keys().chain(bounds.keys()).collect();
+        for name in names {
+            let bound = bounds.get(name).copied().unwrap_or(Bound::Exactly(0.0));
+            self.count(&format!("{what} {name}"), found.get(name).copied().unwrap_or(0), bound);
+        }
+    }
+
+    fn require(&mut self, holds: bool, complaint: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(complaint());
+        }
+    }
+}
+
+/// Carries a scenario out and holds everything against its file.
+async fn play(name: &str) {
+    let scenario = Scenario::read(name);
+    let mut complaints = Complaints::default();
+    let dir = tempfile::tempdir().unwrap();
+    let account = dir.path().join("account.db");
+    let mut scenes = Vec::new();
+    for _ in 0..scenario.work.cases {
+        scenes.push(stage(&scenario, &account).await);
+    }
+    let first = Memory::over(scenario.link(), scenario.world());
+    for visit in scenario.colleague.clone() {
+        let memory = first.again();
+        later(visit.at_s, move || memory.colleague_asks(visit.hashes));
+    }
+    let mut lost = 0;
+    for (n, run) in scenario.run.iter().enumerate() {
+        pass(run.after_s).await;
+        let clients: Vec<Arc<Memory>> = scenes.iter().map(|_| Arc::new(first.again())).collect();
+        let began = Instant::now();
+        let seen = join_all(scenes.iter_mut().zip(&clients).map(|(scene, client)| {
+            let intake = match scenario.work.intake {
+                Intake::List if n == 0 => scene.lists(),
+                Intake::List | Intake::Recorded => pipeline::Intake::Finished,
+            };
+            carry_out(run, scene, client, intake)
+        }))
+        .await;
+        complaints.seconds(&format!("run {} lasts", n + 1), began.elapsed(), run.lasts_s);
+        for client in &clients {
+            lost += client.lost();
+            let alone = client.before_an_answer();
+            complaints.require(alone <= 1, || format!("{alone} at once before the first answer"));
+        }
+        check_run(n + 1, run, &seen, &mut complaints);
+    }
+    let witness = first.witness();
+    check_service(&scenario, &witness, lost, &mut complaints);
+    check_ledger(&scenario.expect, &scenes, &account, first.clock(), &witness, lost, &mut complaints);
+    let Complaints(complaints) = complaints;
+    assert!(complaints.is_empty(), "{name}:\n  {}", complaints.join("\n  "));
+}
+
+/// A case with its work, not begun.
+async fn stage(scenario: &Scenario, account: &Path) -> Scene {
+    let lines = hashes(scenario.work.hashes);
+    let mut scene = match scenario.work.intake {
+        Intake::Recorded => Scene::recorded(&lines).await,
+        Intake::List => Scene::listing(&lines),
+    };
+    scene.asking = scenario.client.asking();
+    scene.limit = LIMIT;
+    scene.account = Some(account.to_owned());
+    scene
+}
+
+async fn carry_out(run: &Run, scene: &mut Scene, client: &Arc<Memory>, intake: pipeline::Intake) -> Seen {
+    let clock = client.clock();
+    scene.clock = Some(clock);
+    scene.stop = tokio_util::sync::CancellationToken::new();
+    if let Some(after) = run.stop_after_s {
+        stop_after(Duration::from_secs_f64(after), scene.stop.clone());
+    }
+    scene.stop_at = run.stop_at_s.map(|after| {
+        Stamp(clock.now().0 + i64::try_from(Duration::from_secs_f64(after).as_millis()).unwrap())
+    });
+    scene.run(intake, Some(Arc::clone(client))).await
+}
+
+fn check_run(n: usize, run: &Run, seen: &[Seen], complaints: &mut Complaints) {
+    let mut found: BTreeMap<(Outcome, String), u64> = BTreeMap::new();
+    let mut unknown = BTreeSet::new();
+    for seen in seen {
+        seen.is_honest();
+        let halt = seen.halt.as_ref().map(|halt| halt.kind.word());
+        complaints.require(halt == run.halt.as_deref(), || {
+            format!("run {n} halted for {:?}, not {:?}", seen.halt, run.halt)
+        });
+        let interrupted = seen.interrupted;
+        complaints.require(interrupted == run.interrupted, || format!("run {n} interrupted: {interrupted}"));
+        for row in &seen.rows {
+            let reason = if row.outcome == Outcome::Answered { None } else { row.reason.clone() };
+            *found.entry((row.outcome, reason.unwrap_or_default())).or_default() += 1;
+            if row.verdict() == Some(Verdict::Unknown) {
+                unknown.insert(row.reason.clone().unwrap_or_default());
+            }
+        }
+    }
+    complaints.require(unknown.iter().all(|why| *why == run.unknown), || {
+        format!("run {n} has unknown rows because of {unknown:?}, not {:?}", run.unknown)
+    });
+    let of = |outcome| -> BTreeMap<String, u64> {
+        let those = found.iter().filter(|((it, _), _)| *it == outcome);
+        those.map(|((_, reason), n)| (reason.clone(), *n)).collect()
+    };
+    complaints.count(&format!("run {n} answered"), of(Outcome::Answered).values().sum(), run.answered);
+    for (outcome, bounds) in
+        [(Outcome::Deferred, &run.deferred), (Outcome::Failed, &run.failed), (Outcome::Invalid, &run.invalid)]
+    {
+        complaints.table(&format!("run {n} {outcome}"), &of(outcome), bounds);
+    }
+}
+
+/// The simulator's own figures, against the file and against what no file may allow.
+fn check_service(scenario: &Scenario, witness: &Witness, lost: u64, complaints: &mut Complaints) {
+    let Scenario { client, work, expect, .. } = scenario;
+    complaints.count("requests", witness.bulk_requests, expect.requests);
+    let statuses = witness.bulk_by_status.iter().map(|(status, n)| (status.to_string(), *n)).collect();
+    complaints.table("status", &statuses, &expect.statuses);
+    complaints.count("unanswered", witness.unanswered, expect.unanswered);
+    complaints.count("lost", lost, expect.lost);
+    complaints.count("monitoring", witness.requests - witness.lookups, expect.monitoring);
+    let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
+    for size in &witness.batch_sizes {
+        *sizes.entry(size.to_string()).or_default() += 1;
+    }
+    complaints.table("batches of", &sizes, &expect.batches);
+    complaints.count("repeated", witness.repeated().count() as u64, expect.repeated);
+    complaints.count("charged", charged(witness), expect.charged);
+
+    let arrivals = &witness.bulk_arrivals;
+    let gaps = arrivals.windows(2).map(|pair| pair[1] - pair[0]);
+    complaints.seconds("the longest gap", gaps.max().unwrap_or_default(), expect.gap_s);
+    let spread = arrivals.last().zip(arrivals.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
+    complaints.seconds("the spread", spread, expect.spread_s);
+    complaints.count("in a second", fullest(arrivals, Duration::from_secs(1)), expect.in_1_s);
+    complaints.count("in ten seconds", fullest(arrivals, Duration::from_secs(10)), expect.in_10_s);
+    let at_once = witness.max_concurrent;
+    complaints.count("at once", at_once as u64, expect.at_once);
+
+    let asking = client.asking();
+    let allowed = asking.concurrency * work.cases;
+    complaints.require(at_once <= allowed, || format!("{at_once} at once, {allowed} allowed"));
+    let largest = witness.max_batch();
+    complaints.require(largest <= asking.batch_size, || format!("a batch of {largest}"));
+    if let Some((rate, burst)) = client.pace() {
+        for window in [1, 2, 5, 10, 60, 600] {
+            let found = fullest(arrivals, Duration::from_secs(window));
+            let bound = Bound::Between([0.0, rate * Duration::from_secs(window).as_secs_f64() + burst]);
+            complaints.count(&format!("above the rate in {window} s"), found, bound);
+        }
+    }
+}
+
+fn check_ledger(
+    expect: &Expect,
+    scenes: &[Scene],
+    account: &Path,
+    clock: pipeline::Clock,
+    witness: &Witness,
+    lost: u64,
+    complaints: &mut Complaints,
+) {
+    let mut ledger = Quota::default();
+    let mut requests = 0;
+    for scene in scenes {
+        ledger += scene.case().quota(Scope::Case).unwrap();
+        requests += scene.case().requests(Scope::Case).unwrap();
+    }
+    complaints.count("our charged_max", ledger.charged_max, expect.ledger.charged_max);
+    complaints.count("our in_doubt", ledger.in_doubt, expect.ledger.in_doubt);
+    let arrived = witness.bulk_requests + lost;
+    complaints.require(requests == arrived, || format!("{requests} requests booked, {arrived} left"));
+    let charged = charged(witness);
+    complaints
+        .require(ledger.at_most() >= charged, || format!("{charged} charged, our ledger has {ledger:?}"));
+    // From the epoch to long after the end.
+    let during = Stamp(0)..Stamp(clock.now().0 + 86_400_000);
+    let spent = Account::open(account).unwrap().spent("TCA-0101", &during).unwrap();
+    complaints.require(spent == ledger, || format!("the account has {spent:?}, the cases {ledger:?}"));
+    complaints
+        .require(spent.at_most() >= charged, || format!("{charged} charged, the account has {spent:?}"));
+}
+
+/// What our account paid.
+fn charged(witness: &Witness) -> u64 {
+    witness.accounts.get("u").map_or(0, |account| account.charged)
+}
+
+/// The most arrivals in any window of this length, its end excluded.
+fn fullest(arrivals: &[Duration], window: Duration) -> u64 {
+    let mut most = 0;
+    let mut oldest = 0;
+    for (newest, at) in arrivals.iter().enumerate() {
+        while arrivals[oldest] + window <= *at {
+            oldest += 1;
+        }
+        most = most.max(newest - oldest + 1);
+    }
+    most as u64
+}
+
+#[expect(clippy::disallowed_methods, reason = "time passes on the paused clock")]
+async fn pass(seconds: f64) {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+}
+
+fn later(after: f64, deed: impl FnOnce() + Send + 'static) {
+    tokio::spawn(async move {
+        pass(after).await;
+        deed();
+    });
+}
+
+/// A test for each file, and one that no file is forgotten.
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[tokio::test(start_paused = true)]
+            async fn $name() {
+                play(&stringify!($name).replace('_', "-")).await;
+            }
+        )*
+
+        #[test]
+        fn every_file_is_played() {
+            let played: BTreeSet<String> =
+                [$(stringify!($name)),*].into_iter().map(|name| name.replace('_', "-") + ".toml").collect();
+            let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name());
+            let files: BTreeSet<String> =
+                files.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".toml")).collect();
+            assert_eq!(played, files);
+        }
+    };
+}
+
+scenarios! {
+    aloud_then_omits,
+    appliance_past_its_licence,
+    appliance_without_limits,
+    big_batches_time_out,
+    broken_bodies,
+    burst_of_503,
+    captive_portal,
+    captive_portal_redirect,
+    credentials_revoked,
+    culprit_400,
+    daily_quota_mid_run,
+    deadline,
+    drops_unknowns,
+    gateway_after_charge,
+    general_outage,
+    in_doubt_storm,
+    in_doubt_storm_hold,
+    max_quota,
+    monthly_quota,
+    outage_that_ends,
+    proxy_413,
+    quota_across_midnight,
+    quota_spent_elsewhere,
+    rate_knee,
+    reserve,
+    reset_that_brings_nothing,
+    slow_link,
+    steady_service,
+    two_cases_of_one_account,
+    unclear_429,
+    unclear_429_for_good,
+}
+
+#[test]
+fn the_fullest_window_leaves_out_its_end() {
+    let at = [0, 0, 400, 999, 1000, 1400].map(Duration::from_millis);
+    assert_eq!(fullest(&at, Duration::from_secs(1)), 4);
+    assert_eq!(fullest(&at[2..], Duration::from_secs(1)), 3);
+    assert_eq!(fullest(&[], Duration::from_secs(1)), 0);
+}
