@@ -1,7 +1,7 @@
 //! What the simulator saw of the binary: how often it was asked, with which batches, and what it took for no.
 
 use crate::lab::{Beside, Lab, number};
-use hashsweep_sim::{Account, Cue, Fault, When, World};
+use hashsweep_sim::{Account, Cue, Fault, ScriptHits, When, World};
 use std::path::Path;
 
 /// A tree of `n` distinct small files and, for every tenth of them, a second path.
@@ -32,7 +32,7 @@ fn no_hash_is_asked_twice_and_no_batch_passes_a_hundred() {
     assert_eq!(seen.repeated().count(), 0);
     assert_eq!(seen.hashes.len(), 1234);
     assert!(seen.max_batch() <= 100, "{}", seen.max_batch());
-    assert_eq!(seen.requests, 13);
+    assert_eq!(seen.bulk_requests, 13);
     let totals = lab.totals(&case);
     assert_eq!(number(&totals["rows"]), 1234 + 124);
     assert_eq!(number(&totals["duplicates"]), 124);
@@ -100,13 +100,14 @@ fn credentials_revoked_midway_keep_what_was_answered() {
     let lab = Lab::new();
     tree(&lab, 500);
     let revoked = Cue::new(When::From(3), Fault::Status { code: 401, body: String::new(), headers: vec![] });
-    let service = Beside::new(World { script: vec![revoked], ..World::default() });
+    let world = World { script: vec![revoked], script_hits: ScriptHits::Lookups, ..World::default() };
+    let service = Beside::new(world);
     let (case, url) = (lab.path("case.db"), service.url());
     lab.run(scan(&url, &case, &["-o", "out.csv", "--concurrency", "1"])).exits(3).says("credentials ×");
     let totals = lab.totals(&case);
     assert_eq!(number(&totals["digests"]["answered"]), 200);
     assert_eq!(number(&totals["digests"]["deferred"]), 300);
-    assert_eq!(service.witness().requests, 3);
+    assert_eq!(service.witness().bulk_requests, 3);
     assert!(lab.path("out.csv").exists());
 }
 

@@ -77,7 +77,7 @@ fn one_interrupt_ends_cleanly_and_resume_completes_without_asking_twice() {
         let after = rows(&std::fs::read(lab.path("o.csv")).unwrap());
         assert_eq!(after.len(), 2000);
         assert!(after.values().all(|row| row["outcome"] == "answered"));
-        assert_eq!(number(&lab.totals(&lab.path("c.db"))["requests"]), service.witness().requests);
+        assert_eq!(number(&lab.totals(&lab.path("c.db"))["requests"]), service.witness().bulk_requests);
     }
 }
 
