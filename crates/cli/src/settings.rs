@@ -195,6 +195,8 @@ pub(crate) struct Sending {
     pub(crate) fresh: Freshness,
     /// When the run ends by itself.
     pub(crate) stop_at: Option<Stamp>,
+    /// Whether only a plan is wanted.
+    pub(crate) dry_run: bool,
 }
 
 /// The identity of the built-in simulator's cases.
@@ -234,20 +236,30 @@ impl Sending {
             reserve: typed.reserve.or(config.reserve).unwrap_or(0),
         };
         let mut account = None;
-        let (service, identity, source) = if typed.offline || typed.dry_run {
+        let (service, identity, source) = if typed.offline {
             let identity = simulated.then(|| SIMULATOR.to_owned());
             (Service::Offline, identity, if simulated { Source::Simulator } else { Source::Service })
         } else if simulated {
             (Service::Simulator, Some(SIMULATOR.to_owned()), Source::Simulator)
         } else {
-            let settings = remote(typed, stored, &config, timeout, concurrency)?;
-            let identity = format!("the service at {}", settings.endpoint.identity());
-            account = account_path(&settings)?;
-            (Service::Remote(Client::new(settings)?), Some(identity), Source::Service)
+            match remote(typed, stored, &config, timeout, concurrency) {
+                Ok(settings) => {
+                    let identity = format!("the service at {}", settings.endpoint.identity());
+                    account = account_path(&settings)?;
+                    (Service::Remote(Client::new(settings)?), Some(identity), Source::Service)
+                }
+                // A plan needs nobody; it only knows less.
+                Err(error) if typed.dry_run => {
+                    tracing::warn!("what is left of the quota is not known: {error:#}");
+                    (Service::Offline, None, Source::Service)
+                }
+                Err(error) => return Err(error),
+            }
         };
         let (speech, fresh) = (Speech::resolve(typed, stored), freshness(typed, now()));
         let stop_at = typed.stop_at.map(|time| next(time, now())).transpose()?;
-        Ok(Sending { service, account, identity, source, asking, timeout, speech, fresh, stop_at })
+        let dry_run = typed.dry_run;
+        Ok(Sending { service, account, identity, source, asking, timeout, speech, fresh, stop_at, dry_run })
     }
 }
 

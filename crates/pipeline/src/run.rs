@@ -29,8 +29,8 @@ pub struct Order<S> {
     pub sweep: SweepId,
     /// Where its rows come from.
     pub intake: Intake,
-    /// Who is asked; nobody when offline.
-    pub service: Option<Arc<S>>,
+    /// Who is asked, or the reason why nobody is: `offline`, `dry run`.
+    pub service: Result<Arc<S>, &'static str>,
     /// What the answers are worth.
     pub source: Source,
     /// Which earlier answers count.
@@ -136,7 +136,8 @@ pub async fn sweep<S: Service>(
         Ok::<_, PipelineError>(started.elapsed())
     });
 
-    let asked = if let Some(service) = service {
+    let nobody = service.as_ref().err().copied();
+    let asked = if let Ok(service) = service {
         let (door, queue) = (doors.requests, doors.queue);
         let asker = Asker { service, door, queue, slots, clock, asking, judge, gauges };
         submit(asker, ending.clone()).await
@@ -167,7 +168,7 @@ pub async fn sweep<S: Service>(
         Some(halt) => halt.kind.word(),
         None if interrupted => "interrupted",
         None if out_of_time => "deadline",
-        None => "offline",
+        None => nobody.unwrap_or("interrupted"),
     };
     case.group(|group| group.defer_rest(sweep, why))?;
     if let Some(error) = unpaced {

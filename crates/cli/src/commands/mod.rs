@@ -3,6 +3,7 @@
 mod details;
 mod hash;
 mod list;
+mod plan;
 mod quota;
 mod report;
 mod resume;

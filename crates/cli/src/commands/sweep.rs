@@ -1,5 +1,6 @@
 //! What scan, list and resume have in common: a run with its progress, its outputs and its last words.
 
+use super::plan::Plan;
 use super::written;
 use crate::exit::Exit;
 use crate::outputs::Open;
@@ -7,7 +8,7 @@ use crate::progress::Progress;
 use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
 use crate::shell::{Terminal, day_and_time, lines_safe, say, steady_now, stop_on_signals};
 use anyhow::{Context, bail};
-use hashsweep_case::{Case, RunId, SweepId};
+use hashsweep_case::{Account, Case, RunId, SweepId};
 use hashsweep_pipeline::{Clock, Ended, Gauges, Halt, HaltKind, Intake, Order, now, sweep};
 use hashsweep_report::{Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
@@ -30,6 +31,9 @@ pub(crate) struct Ready {
 impl Ready {
     /// Runs it, writes its reports and says how it went.
     pub(crate) fn run(self, terminal: &Terminal) -> anyhow::Result<Exit> {
+        if self.sending.dry_run {
+            return self.plan(terminal);
+        }
         let Ready { case, sweep, intake, sending, outputs, open, ending } = self;
         let what = if matches!(intake, Intake::Lists(_)) { What::Rows } else { What::Files };
         let simulated = case.service()?.as_deref() == Some(SIMULATOR);
@@ -50,7 +54,7 @@ impl Ready {
                 clock: Clock::System,
                 sweep,
                 intake,
-                service,
+                service: service.ok_or("offline"),
                 source,
                 fresh,
                 asking,
@@ -110,6 +114,42 @@ impl Ready {
         runtime.shutdown_background();
         written?;
         Ok(exit)
+    }
+
+    /// Reads everything, asks nothing and shows what asking would cost. No report is written; `resume` writes them
+    /// when it has carried the plan out.
+    fn plan(self, terminal: &Terminal) -> anyhow::Result<Exit> {
+        let Ready { case, sweep, intake, sending, .. } = self;
+        let gauges = Arc::new(Gauges::default());
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+        runtime.block_on(async {
+            let stop = stop_on_signals().context("listen for signals")?;
+            let progress = Progress::new(terminal, Arc::clone(&gauges), matches!(intake, Intake::Lists(_)));
+            let order = Order {
+                case,
+                account: Account::in_memory()?,
+                clock: Clock::System,
+                sweep,
+                intake,
+                service: Err::<Arc<Client>, _>("dry run"),
+                source: sending.source,
+                fresh: sending.fresh,
+                asking: sending.asking,
+                stop_at: None,
+            };
+            let ended = tokio::select! {
+                ended = self::sweep(order, Arc::clone(&gauges), stop) => ended?,
+                () = progress.run() => unreachable!("progress is drawn until the run ends"),
+            };
+            drop(progress);
+            let Ended { mut case, run, .. } = ended;
+            let plan = Plan::of(&case, sweep, &sending).await?;
+            let exit = if case.tally(sweep)?.intake_finished { Exit::Clean } else { Exit::Incomplete };
+            close(&mut case, run, exit)?;
+            plan.write(&resume_command(&case, sweep)?, &mut std::io::stdout().lock())?;
+            Ok(exit)
+        })
     }
 }
 

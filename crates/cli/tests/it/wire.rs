@@ -107,7 +107,11 @@ fn details_are_fetched_for_findings_and_booked_under_their_own_product() {
     assert_eq!(quota["drift"], serde_json::json!({ "today": 0, "month": 0 }));
     assert_eq!(quota["limits"][0]["limit"], 5000);
     let text = lab.run(["quota", "--case", "c.db"]).exits(0);
-    assert!(String::from_utf8(text.stdout).unwrap().contains("the service counts 12, this account's ledger at most 12"));
+    assert!(
+        String::from_utf8(text.stdout)
+            .unwrap()
+            .contains("the service counts 12, this account's ledger at most 12")
+    );
 
     // What is paid for is neither paid for again nor lost.
     let again = ["details", "--case", "c.db", "-o", "details.jsonl"];

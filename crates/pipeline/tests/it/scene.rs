@@ -179,7 +179,7 @@ impl Scene {
             clock: self.clock.unwrap_or_else(|| Clock::starting_at(now())),
             sweep: self.sweep,
             intake,
-            service,
+            service: service.ok_or("offline"),
             source: Source::Simulator,
             fresh: Freshness::NOTHING,
             asking: self.asking,
