@@ -159,7 +159,7 @@ fn words_of(halt: &Halt) -> String {
     let resets = |at| format!("\n  the quota begins anew at {}", day_and_time(at));
     match halt.kind {
         HaltKind::Budget => {
-            "what this run may spend is spent\n  hint: --max-quota sets it; resume spends as much again, unless told otherwise".to_owned()
+            "what this run may spend is spent\n  hint: --max-quota sets it; give it to resume again, which else knows no budget".to_owned()
         }
         HaltKind::Quota => {
             let what = match halt.fault {

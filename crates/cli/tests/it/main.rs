@@ -8,6 +8,7 @@ mod demo;
 mod lab;
 mod lists;
 mod manifests;
+mod money;
 mod outputs;
 mod stopping;
 mod trees;
