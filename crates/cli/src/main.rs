@@ -19,6 +19,13 @@ use exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(debug_assertions)]
+    if let Ok(moment) = std::env::var("HASHSWEEP_CRASH_AT")
+        && let Err(error) = hashsweep_pipeline::crash::arm(&moment)
+    {
+        shell::say(format!("HASHSWEEP_CRASH_AT: {error}"));
+        return Exit::CouldNotRun.into();
+    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {

@@ -8,6 +8,7 @@
 //! be simpler, but tokio holds a paused clock still while any blocking thread is busy, and one that only waits at
 //! a door is busy too: no scenario could pass time.
 
+use crate::crash::{self, Moment};
 use crate::judge::Denied;
 use crate::purse::Purse;
 use crate::{Clock, Gauges, PipelineError};
@@ -253,6 +254,7 @@ impl Work {
                     }
                 }
             }
+            crash::point(Moment::Recording);
             if requests.is_empty() {
                 return Ok(Vec::new());
             }
@@ -268,8 +270,12 @@ impl Work {
                 .map(|request| desk.do_one(request, *source))
                 .collect::<Result<_, _>>()?;
             desk.books.commit()?;
+            crash::point(Moment::Held);
             Ok(confirmations)
         })?;
+        if !confirmations.is_empty() {
+            crash::point(Moment::Reserved);
+        }
         *queue = left;
         gauges.queued.store(left.waiting, Relaxed);
         gauges.intake_finished.store(!left.intake_open, Relaxed);

@@ -13,6 +13,7 @@
 
 mod clerk;
 mod clock;
+pub mod crash;
 mod details;
 mod exhaustion;
 mod gauges;

@@ -14,6 +14,7 @@
 //! a kill that counts as in doubt what was merely waiting, at most a quarter of a second's worth of requests.
 
 use crate::clerk::{Booked, Claimed, ClerkGone, Queue, RequestsDoor, Settlement, Ticket};
+use crate::crash::{self, Moment};
 use crate::judge::{Denied, Halt, Judge, Ruling, Task};
 use crate::pace::{Pace, Rate};
 use crate::{Clock, Gauges, Service, Waiting};
@@ -431,10 +432,12 @@ impl<S: Service> Submit<S> {
             let came = service.ask(&task.batch).await;
             (ticket, task, came)
         }));
+        crash::point(Moment::Sent);
         self.gauges.in_flight.store(self.flights.len(), Relaxed);
     }
 
     fn landed(&mut self, ticket: Ticket, task: Task, came: Result<Reply, Fault>) {
+        crash::point(Moment::Answered);
         self.gauges.in_flight.store(self.flights.len(), Relaxed);
         if let Err(fault) = &came {
             tracing::info!(n_hashes = task.batch.len(), "{}", fault.word());

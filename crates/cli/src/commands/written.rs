@@ -8,6 +8,7 @@ use crate::stored::Stored;
 use anyhow::{Context, bail};
 use hashsweep_case::{Case, CaseError, Only, Order, StoredRoot, Sweep, SweepId};
 use hashsweep_model::{Outcome, Place, Row};
+use hashsweep_pipeline::crash::{self, Moment};
 use hashsweep_report::{CsvReport, Findings, JsonlReport, Layout, ListCsv, ListHeader, ListJsonl, ListNames};
 use hashsweep_source::list::{self, ListOrder, RawRows};
 use std::io::{BufWriter, Write};
@@ -29,9 +30,13 @@ pub(crate) fn write_all(
     let emit = outputs.emit.unwrap_or(Emit::All);
     let mut troubles = Troubles::default();
     for output in open {
-        troubles.note(output.fill(|format, out| match sweep.command.as_str() {
-            "list" => enriched(case, &sweep, emit, format, out),
-            _ => plain(case, &sweep, emit, format, out),
+        troubles.note(output.fill(|format, out| {
+            match sweep.command.as_str() {
+                "list" => enriched(case, &sweep, emit, format, out),
+                _ => plain(case, &sweep, emit, format, out),
+            }?;
+            crash::point(Moment::Reporting);
+            Ok(())
         }));
     }
     if outputs.table && !terminal.talk.quiet {
