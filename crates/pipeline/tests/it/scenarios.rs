@@ -305,6 +305,7 @@ scenarios! {
     outage_that_ends,
     proxy_413,
     quota_across_midnight,
+    quota_nearly_spent,
     quota_spent_elsewhere,
     rate_knee,
     reserve,
