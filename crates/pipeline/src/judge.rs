@@ -360,6 +360,9 @@ impl Judge {
                 };
                 if !ruling.fates.is_empty() {
                     // Held back.
+                } else if *spent == budget && !self.proven && matches!(fault, Fault::BrokenBody { .. }) {
+                    // Always 200 and never an answer: somebody else stands there, and each 200 may be charged.
+                    self.stop(HaltKind::WrongEndpoint, fault, &task, ruling);
                 } else if *spent == budget {
                     ruling.fates = all_failed(&task.batch, &fault.word());
                 } else {
@@ -565,6 +568,20 @@ mod tests {
         assert_eq!(judge.limit(), 1);
         judge.rule(task(&[1]), Ok(Reply::default()), Instant::now(), 0.5);
         assert_eq!(judge.limit(), 16);
+    }
+
+    /// A captive portal, for one.
+    #[tokio::test]
+    async fn a_first_request_that_gets_nothing_but_broken_bodies_ends_the_run() {
+        let mut judge = judge();
+        let broken = || Err(Fault::BrokenBody { why: "<html>".into() });
+        let mut task = task(&[1]);
+        for _ in 0..BROKEN_BUDGET {
+            task = judge.rule(task, broken(), Instant::now(), 0.5).again.remove(0).0;
+        }
+        let ruling = judge.rule(task, broken(), Instant::now(), 0.5);
+        assert_eq!(judge.halt().unwrap().kind, HaltKind::WrongEndpoint);
+        assert_eq!(reasons(&ruling), ["deferred wrong endpoint"]);
     }
 
     #[tokio::test]

@@ -44,6 +44,11 @@ const MOST_TOLD_TO_WAIT: usize = 1_000;
 /// machine sleeps.
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
 
+/// How long everybody waits for the limits once the service has proved itself. They take two or three round trips,
+/// and without them the requests of that time would run into a limit that is near, all or nothing each. A service
+/// that hesitates longer is asked beside the lookups.
+const PATIENCE_FOR_LIMITS: Duration = Duration::from_secs(5);
+
 /// How the service is to be asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Asking {
@@ -155,6 +160,8 @@ struct Submit<S> {
     taking: FuturesUnordered<JoinHandle<Taken>>,
     /// Whether the limits were asked for the run's sake, not about a 429.
     knows_limits: bool,
+    /// When that was first done.
+    asked_limits_at: Option<Instant>,
     /// What the queue looked like when a claim last came back empty; nothing to claim until it changes.
     fruitless: Option<(Queue, bool)>,
     /// Why the clerk spends no more. Something that settles may give room back.
@@ -191,6 +198,7 @@ pub(crate) async fn submit<S: Service>(asker: Asker<S>, stop: CancellationToken)
         inquiring: FuturesUnordered::new(),
         taking: FuturesUnordered::new(),
         knows_limits: false,
+        asked_limits_at: None,
         fruitless: None,
         denied: None,
         claimed_room: 0,
@@ -241,10 +249,17 @@ impl<S: Service> Submit<S> {
 
     /// Starts whatever may start now. Returns when to look again if nothing else happens before.
     fn send_off(&mut self, now: Instant) -> Option<Instant> {
-        self.ask_limits();
+        self.ask_limits(now);
         let (pause, mut waiting) = self.pause(now);
         let mut wake = pause;
-        let held_back = pause.is_some() || self.judge.waits_for_limits() || self.must_know_limits();
+        let must_know_limits = self.must_know_limits(now);
+        if let Some(asked) = self.asked_limits_at
+            && must_know_limits
+            && now < asked + PATIENCE_FOR_LIMITS
+        {
+            wake = Some(soonest(wake, asked + PATIENCE_FOR_LIMITS));
+        }
+        let held_back = pause.is_some() || self.judge.waits_for_limits() || must_know_limits;
         if !held_back && let Some(at) = self.depart_all(now) {
             wake = Some(soonest(wake, at));
             waiting = Waiting::ForPace;
@@ -343,17 +358,20 @@ impl<S: Service> Submit<S> {
 
     /// Asks once what the account may still ask: when the service has proved itself, before anything else when
     /// something is to be left of it, and about a 429 that does not say what it means.
-    fn ask_limits(&mut self) {
+    fn ask_limits(&mut self, now: Instant) {
         let for_the_run = !self.knows_limits && (self.judge.is_proven() || self.asking.reserve > 0);
         if self.inquiring.is_empty() && (for_the_run || self.judge.waits_for_limits()) {
+            self.asked_limits_at.get_or_insert(now);
             let service = Arc::clone(&self.service);
             self.inquiring.push(Box::pin(async move { service.allowance().await }));
         }
     }
 
-    /// Whether nothing leaves before the limits are known: to leave something of them one must know them.
-    fn must_know_limits(&self) -> bool {
-        self.asking.reserve > 0 && !self.knows_limits
+    /// Whether nothing leaves before the limits are known: to leave something of them one must know them, and to
+    /// spend the last of them too.
+    fn must_know_limits(&self, now: Instant) -> bool {
+        let is_hopeful = self.asked_limits_at.is_some_and(|asked| now < asked + PATIENCE_FOR_LIMITS);
+        !self.knows_limits && (self.asking.reserve > 0 || is_hopeful)
     }
 
     fn told(&mut self, told: Result<Allowance, Fault>) {

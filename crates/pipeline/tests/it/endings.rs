@@ -16,11 +16,11 @@ async fn a_stopped_run_settles_what_travels_and_a_second_run_asks_only_the_rest(
     let mut scene = Scene::recorded(&hashes(3000)).await;
     let world = World { latency: Duration::from_secs(1), ..World::default() };
     let service = Arc::new(Memory::new(world));
-    stop_after(Duration::from_millis(2500), scene.stop.clone());
+    stop_after(Duration::from_millis(3500), scene.stop.clone());
     let seen = scene.ask(&service).await;
     assert!(seen.interrupted);
     assert_eq!(seen.halt, None);
-    // One alone, eight, and the eight that were on their way.
+    // One alone, a second for the limits, eight, and the eight that were on their way.
     assert_eq!((seen.answered(), seen.because(Outcome::Deferred, "interrupted")), (1700, 1300));
     assert_eq!(service.witness().bulk_requests, 17);
 

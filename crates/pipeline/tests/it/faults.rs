@@ -198,7 +198,7 @@ async fn a_spent_quota_defers_the_rest_and_passes_no_limit() {
     let seen = scene.ask(&service).await;
     let halt = seen.halt.as_ref().unwrap();
     assert_eq!((halt.kind, halt.after_an_answer), (HaltKind::Quota, true));
-    assert_eq!((seen.answered(), seen.because(Outcome::Deferred, "quota")), (500, 1500));
-    assert_eq!(service.witness().charged(), 500);
-    assert_eq!(seen.tally.quota.charged_max, 500);
+    assert_eq!((seen.answered(), seen.because(Outcome::Deferred, "quota")), (550, 1450));
+    assert_eq!((service.witness().charged(), service.witness().bulk_by_status.get(&429)), (550, None));
+    assert_eq!(seen.tally.quota.charged_max, 550);
 }
