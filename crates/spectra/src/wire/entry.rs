@@ -125,6 +125,11 @@ pub(super) fn digests<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -
     })
 }
 
+/// A digest under a name that fits its length.
+pub(super) fn named(name: &str, digest: Option<Digest>) -> Option<Digest> {
+    digest.filter(|digest| name.parse::<HashKind>().is_ok_and(|kind| kind == digest.kind()))
+}
+
 /// A whole number in any spelling: appliances and older services write some as text or with a fraction.
 #[expect(clippy::cast_possible_truncation, reason = "levels and counts are small; `as` saturates")]
 pub(super) fn number(text: &str) -> Option<i64> {

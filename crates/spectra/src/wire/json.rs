@@ -1,7 +1,7 @@
 //! Answers in JSON.
 
-use super::entry::{Classification, RawEntry, Rl, digests};
-use super::lenient::anything_else;
+use super::entry::{Classification, RawEntry, Rl, named};
+use super::lenient::{Hash, Name, anything_else};
 use super::{Hashes, List, Number, Object, Text, shortened};
 use hashsweep_model::Digests;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -57,14 +57,13 @@ impl<'de> Deserialize<'de> for RawEntry {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawEntry, A::Error> {
                 let mut entry = RawEntry { is_object: true, ..RawEntry::default() };
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
+                while let Some(Name(key)) = map.next_key::<Name<'de>>()? {
+                    match key.as_ref() {
                         "status" => entry.status = map.next_value::<Text>()?.0,
                         "query_hash" => entry.query_hash = map.next_value::<Hashes>()?.0,
                         "md5" | "sha1" | "sha256" => {
-                            let text = map.next_value::<Text>()?.0;
-                            let own = digests(text.as_deref().map(|text| (key.as_str(), text)));
-                            entry.own = own.iter().fold(entry.own, Digests::with);
+                            let own = named(&key, map.next_value::<Hash>()?.0);
+                            entry.own = own.into_iter().fold(entry.own, Digests::with);
                         }
                         "threat_level" => entry.threat_level = map.next_value::<Number>()?.0,
                         "trust_factor" => entry.trust_factor = map.next_value::<Number>()?.0,
@@ -100,8 +99,8 @@ impl<'de> Deserialize<'de> for Classification {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Classification, A::Error> {
                 let mut seen = Classification::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
+                while let Some(Name(key)) = map.next_key::<Name<'de>>()? {
+                    match key.as_ref() {
                         "classification" => seen.word = map.next_value::<Text>()?.0,
                         "factor" => seen.factor = map.next_value::<Number>()?.0,
                         _ => drop(map.next_value::<IgnoredAny>()?),

@@ -1,14 +1,26 @@
 //! JSON values that cost themselves and not the body around them when they are of another kind than expected.
 
 use super::entry;
-use hashsweep_model::Digests;
+use hashsweep_model::{Digest, Digests};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 /// The arms of a visitor that wants a map: every other JSON value reads as the default.
 macro_rules! anything_else {
+    ($de:lifetime, $value:ty) => {
+        fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<$value, E> {
+            Ok(Default::default())
+        }
+        $crate::wire::lenient::no_text!($de, $value);
+    };
+}
+pub(super) use anything_else;
+
+/// The same for values that are neither a map nor a text.
+macro_rules! no_text {
     ($de:lifetime, $value:ty) => {
         fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<$value, E> {
             Ok(Default::default())
@@ -22,9 +34,6 @@ macro_rules! anything_else {
         fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<$value, E> {
             Ok(Default::default())
         }
-        fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<$value, E> {
-            Ok(Default::default())
-        }
         fn visit_unit<E: serde::de::Error>(self) -> Result<$value, E> {
             Ok(Default::default())
         }
@@ -33,7 +42,7 @@ macro_rules! anything_else {
         }
     };
 }
-pub(super) use anything_else;
+pub(super) use no_text;
 
 /// What must be a map. Serde's own structs also read themselves out of a list, by position: `{"rl":[[]]}` would be
 /// a whole answer without entries, and all that was asked absent from it.
@@ -92,6 +101,61 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
+/// The name of a field, without a copy where the body has it as it is.
+#[derive(Debug)]
+pub(crate) struct Name<'de>(pub(crate) Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name<'de>, D::Error> {
+        struct Borrowed;
+        impl<'de> Visitor<'de> for Borrowed {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Borrowed)
+    }
+}
+
+/// A digest, if it is a text that reads as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Hash(pub(crate) Option<Digest>);
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hash, D::Error> {
+        struct Hex;
+        impl<'de> Visitor<'de> for Hex {
+            type Value = Hash;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a hash")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Hash, E> {
+                Ok(Hash(text.trim().parse().ok()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Hash, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Hash(None))
+            }
+
+            no_text!('de, Hash);
+        }
+        deserializer.deserialize_any(Hex)
+    }
+}
+
 /// A text, if it is one and says something.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Text(pub(crate) Option<String>);
@@ -135,9 +199,8 @@ impl<'de> Deserialize<'de> for Hashes {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Hashes, A::Error> {
                 let mut digests = Digests::default();
-                while let Some((name, text)) = map.next_entry::<String, Text>()? {
-                    let pair = text.0.as_deref().map(|text| (name.as_str(), text));
-                    digests = entry::digests(pair).iter().fold(digests, Digests::with);
+                while let Some((Name(name), Hash(digest))) = map.next_entry::<Name<'de>, Hash>()? {
+                    digests = entry::named(&name, digest).into_iter().fold(digests, Digests::with);
                 }
                 Ok(Hashes(digests))
             }
