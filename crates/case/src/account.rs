@@ -59,6 +59,10 @@ pub struct Bounds {
     pub day: Option<u64>,
     /// Of a month, the same.
     pub month: Option<u64>,
+    /// When the service told its own count of the running windows, if these bounds have that in them. What left
+    /// shortly before a window that was well begun by then is in that count or was in the one before, and need not
+    /// be counted in both.
+    pub told: Option<Stamp>,
 }
 
 /// Which window of a quota is meant.
@@ -218,7 +222,10 @@ impl Books<'_> {
                 moments.push(Stamp(window.start.0 - 1));
             }
             for moment in moments {
-                let room = bound.saturating_sub(self.weight(product, &window_of(period, moment))?);
+                let window = window_of(period, moment);
+                let is_told = bounds.told.is_some_and(|told| told.0 >= window.start.0 + AROUND_RESET);
+                let before = if is_told { 0 } else { AROUND_RESET };
+                let room = bound.saturating_sub(self.weight(product, &window, before)?);
                 if least.is_none_or(|(found, _)| room < found) {
                     least = Some((room, period));
                 }
@@ -250,22 +257,24 @@ impl Books<'_> {
         Ok(())
     }
 
-    /// What counts against a window: what is settled in it, what is held, and what left shortly before it began.
-    fn weight(&self, product: &str, window: &Range<Stamp>) -> Result<u64, CaseError> {
+    /// What counts against a window: what is settled in it, what is held, and what left shortly `before` it began,
+    /// if that counts.
+    fn weight(&self, product: &str, window: &Range<Stamp>, before: i64) -> Result<u64, CaseError> {
         let days = day_number(window.start)..day_number(window.end);
+        let first_day = days.start - i64::from(before > 0);
         let settled: i64 = self
             .transaction
             .prepare_cached(
                 "SELECT coalesce(sum(CASE WHEN day < ?2 THEN late ELSE charged_max + in_doubt END), 0)
-                 FROM spent WHERE product = ?1 AND day >= ?2 - 1 AND day < ?3",
+                 FROM spent WHERE product = ?1 AND day >= ?4 AND day < ?3",
             )?
-            .query_row(params![product, days.start, days.end], |row| row.get(0))?;
+            .query_row(params![product, days.start, days.end, first_day], |row| row.get(0))?;
         let held: i64 = self
             .transaction
             .prepare_cached(
                 "SELECT coalesce(sum(n_hashes), 0) FROM held WHERE product = ?1 AND at >= ?2 AND at < ?3",
             )?
-            .query_row(params![product, window.start.0 - AROUND_RESET, window.end.0], |row| row.get(0))?;
+            .query_row(params![product, window.start.0 - before, window.end.0], |row| row.get(0))?;
         Ok(count(settled) + count(held))
     }
 

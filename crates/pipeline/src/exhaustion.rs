@@ -54,9 +54,9 @@ impl Exhaustion {
         Exhaustion { waits_for_reset, ..Exhaustion::default() }
     }
 
-    /// A 429 came that did not say what it means.
+    /// A 429 came that did not say what it means. During a wait it had left before, and means nothing new.
     pub(crate) fn doubted(&mut self) {
-        self.asks = true;
+        self.asks |= self.until.is_none();
     }
 
     /// Whether the limits are to be asked, and nobody sends until they are known.
@@ -92,11 +92,19 @@ impl Exhaustion {
         }
     }
 
-    /// The quota is used up, of this window if that is known. Where it is not, the next day's beginning tells.
+    /// The quota is used up, of this window if that is known. Where it is not, the next day's beginning tells, and
+    /// after that the month's. During a wait it is no news.
     pub(crate) fn over(&mut self, renewal: Option<Renewal>, now: Stamp, dice: f64) -> Next {
-        let is_months = renewal == Some(Renewal::Monthly) || (self.waits_for_reset && self.waited_day);
+        if self.until(now).is_some() {
+            return Next::Wait;
+        }
+        let is_months = match renewal {
+            Some(Renewal::Monthly) => true,
+            Some(Renewal::Daily) => false,
+            None => self.waits_for_reset && self.waited_day,
+        };
         let reset = if is_months { month_of(now).end } else { day_of(now).end };
-        if !self.waits_for_reset || self.waited_month {
+        if !self.waits_for_reset || self.waited_month || (self.waited_day && !is_months) {
             return Next::Over(reset);
         }
         self.waited_month |= is_months;
@@ -165,6 +173,18 @@ mod tests {
         assert_eq!(waiting.until(Stamp(NOW.0 + 40 * DAY)), None);
         waiting.refuted();
         assert_eq!(waiting.told(Ok(&unknown), NOW, 0.0), Next::Wait);
+    }
+
+    /// It used to be taken for the month's, and waited for until the first.
+    #[test]
+    fn a_day_that_is_used_up_twice_over_is_not_the_month() {
+        let mut waiting = Exhaustion::new(true);
+        assert_eq!(waiting.over(Some(Renewal::Daily), NOW, 0.0), Next::Wait);
+        let until = waiting.until(NOW);
+        assert_eq!(waiting.over(Some(Renewal::Daily), Stamp(NOW.0 + HOUR), 0.0), Next::Wait);
+        assert_eq!(waiting.until(NOW), until, "no news during the wait");
+        let next = waiting.over(Some(Renewal::Daily), Stamp(NOW.0 + DAY), 0.0);
+        assert_eq!(next, Next::Over(Stamp(TOMORROW.0 + DAY)));
     }
 
     #[test]

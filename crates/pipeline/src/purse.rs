@@ -16,6 +16,8 @@ pub(crate) struct Purse {
     spent: u64,
     held: u64,
     limits: Vec<Limit>,
+    /// When the service told what it had counted of all of them, if it did.
+    told: Option<Stamp>,
 }
 
 /// One limit of the account.
@@ -31,7 +33,7 @@ struct Limit {
 
 impl Purse {
     pub(crate) fn new(max_quota: Option<u64>, reserve: u64) -> Purse {
-        Purse { max_quota, reserve, spent: 0, held: 0, limits: Vec::new() }
+        Purse { max_quota, reserve, spent: 0, held: 0, limits: Vec::new(), told: None }
     }
 
     /// Takes the account's limits to heart. `ours` is read before anything is sent that the service cannot have
@@ -43,6 +45,7 @@ impl Purse {
         now: Stamp,
     ) -> Result<(), CaseError> {
         self.limits.clear();
+        self.told = allowance.windows.iter().all(|told| told.used.is_some()).then_some(now);
         for told in &allowance.windows {
             let (period, window) = match told.renewal {
                 Some(Renewal::Daily) => (Period::Day, day_of(now)),
@@ -114,6 +117,6 @@ impl Purse {
                 })
                 .min()
         };
-        Bounds { day: least(Period::Day), month: least(Period::Month) }
+        Bounds { day: least(Period::Day), month: least(Period::Month), told: self.told }
     }
 }

@@ -162,6 +162,10 @@ struct Submit<S> {
     knows_limits: bool,
     /// When that was first done.
     asked_limits_at: Option<Instant>,
+    /// Whether the limits are to be asked although the service has not proved itself: a wait for quota is over.
+    is_to_look: bool,
+    /// Whether everybody waited for quota when last looked at.
+    was_without_quota: bool,
     /// What the queue looked like when a claim last came back empty; nothing to claim until it changes.
     fruitless: Option<(Queue, bool)>,
     /// Why the clerk spends no more. Something that settles may give room back.
@@ -199,6 +203,8 @@ pub(crate) async fn submit<S: Service>(asker: Asker<S>, stop: CancellationToken)
         taking: FuturesUnordered::new(),
         knows_limits: false,
         asked_limits_at: None,
+        is_to_look: false,
+        was_without_quota: false,
         fruitless: None,
         denied: None,
         claimed_room: 0,
@@ -249,8 +255,14 @@ impl<S: Service> Submit<S> {
 
     /// Starts whatever may start now. Returns when to look again if nothing else happens before.
     fn send_off(&mut self, now: Instant) -> Option<Instant> {
-        self.ask_limits(now);
         let (pause, mut waiting) = self.pause(now);
+        self.look_after_a_wait(waiting);
+        let is_without_quota = self.was_without_quota;
+        if is_without_quota {
+            self.unready(now);
+        } else {
+            self.ask_limits(now);
+        }
         let mut wake = pause;
         let must_know_limits = self.must_know_limits(now);
         if let Some(asked) = self.asked_limits_at
@@ -267,6 +279,7 @@ impl<S: Service> Submit<S> {
         let mut room = self.room();
         while room > 0
             && self.denied.is_none()
+            && !(is_without_quota || must_know_limits)
             && let Some(due) = self.retries.iter().position(|(_, at)| *at <= now)
         {
             self.reserve(due);
@@ -285,6 +298,26 @@ impl<S: Service> Submit<S> {
         }
         self.gauges.wait_for(waiting);
         wake
+    }
+
+    /// When a wait for quota is over the limits are asked anew, before anything is sent: the service's own count of
+    /// the new window tells more than our guess at what it made of the old one's last minutes.
+    fn look_after_a_wait(&mut self, waiting: Waiting) {
+        let is_without_quota = matches!(waiting, Waiting::ForQuota { .. });
+        if self.was_without_quota && !is_without_quota {
+            self.knows_limits = false;
+            self.asked_limits_at = None;
+            self.is_to_look = true;
+        }
+        self.was_without_quota = is_without_quota;
+    }
+
+    /// Takes back what is booked and will not leave for hours: it belongs to the day on which it does.
+    fn unready(&mut self, now: Instant) {
+        while let Some((ticket, task)) = self.ready.pop_front() {
+            self.settle_unsent(ticket);
+            self.retries.push((task, now));
+        }
     }
 
     /// Until when nobody sends, and what for.
@@ -359,7 +392,8 @@ impl<S: Service> Submit<S> {
     /// Asks once what the account may still ask: when the service has proved itself, before anything else when
     /// something is to be left of it, and about a 429 that does not say what it means.
     fn ask_limits(&mut self, now: Instant) {
-        let for_the_run = !self.knows_limits && (self.judge.is_proven() || self.asking.reserve > 0);
+        let is_time = self.judge.is_proven() || self.asking.reserve > 0 || self.is_to_look;
+        let for_the_run = !self.knows_limits && is_time;
         if self.inquiring.is_empty() && (for_the_run || self.judge.waits_for_limits()) {
             self.asked_limits_at.get_or_insert(now);
             let service = Arc::clone(&self.service);
@@ -376,6 +410,7 @@ impl<S: Service> Submit<S> {
 
     fn told(&mut self, told: Result<Allowance, Fault>) {
         self.knows_limits = true;
+        self.is_to_look = false;
         self.judge.told(told.as_ref(), (Instant::now(), self.clock.now()), fastrand::f64());
         match told {
             Ok(allowance) => {
@@ -493,16 +528,16 @@ impl<S: Service> Submit<S> {
         self.settling.push(Box::pin(async move { door.settle(settlement).await }));
     }
 
+    fn settle_unsent(&mut self, ticket: Ticket) {
+        let booking = Booked::NotSent;
+        self.settle(Settlement { ticket, booking, fates: Vec::new(), reports_unknowns: false });
+    }
+
     /// Gives back what has not left. The digests stay in the queue's books and are deferred with the rest.
     fn turn_back(&mut self) -> Option<Instant> {
         self.retries.clear();
         while let Some((ticket, _)) = self.ready.pop_front() {
-            self.settle(Settlement {
-                ticket,
-                booking: Booked::NotSent,
-                fates: Vec::new(),
-                reports_unknowns: false,
-            });
+            self.settle_unsent(ticket);
         }
         self.gauges.wait_for(Waiting::ForAnswers);
         None

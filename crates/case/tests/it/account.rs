@@ -38,7 +38,7 @@ fn room(account: &mut Account, bounds: Bounds, now: Stamp) -> Option<(u64, Perio
 }
 
 fn daily(n: u64) -> Bounds {
-    Bounds { day: Some(n), month: None }
+    Bounds { day: Some(n), ..Bounds::default() }
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn what_is_held_settled_and_in_doubt_leaves_less_room() {
 #[test]
 fn the_narrower_window_decides_and_each_begins_anew() {
     let mut account = Account::in_memory().unwrap();
-    let bounds = Bounds { day: Some(500), month: Some(700) };
+    let bounds = Bounds { day: Some(500), month: Some(700), told: None };
     spend(&mut account, 400, charged(400), NOON);
     assert_eq!(room(&mut account, bounds, NOON), Some((100, Period::Day)));
     let tomorrow = Stamp(NOON.0 + DAY);
@@ -88,6 +88,11 @@ fn around_midnight_both_days_count() {
     let books = account.books().unwrap();
     books.hold(PRODUCT, 7, at(midnight, -1)).unwrap();
     assert_eq!(books.room(PRODUCT, daily(400), at(midnight, 3)).unwrap(), Some((343, Period::Day)));
+    // Unless the service has said since what it has counted today.
+    for (minutes, left) in [(-1, 343), (1, 343), (2, 400)] {
+        let bounds = Bounds { told: Some(at(midnight, minutes)), ..daily(400) };
+        assert_eq!(books.room(PRODUCT, bounds, at(midnight, 3)).unwrap(), Some((left, Period::Day)));
+    }
 }
 
 #[test]

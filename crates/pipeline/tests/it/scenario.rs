@@ -165,6 +165,9 @@ pub(crate) struct Expect {
     pub(crate) at_once: Bound,
     /// Our ledger, over all cases.
     pub(crate) ledger: Ledger,
+    /// What the account's ledger has at most for each day, from the world's first on.
+    #[serde(default)]
+    pub(crate) by_day: Vec<Bound>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -186,9 +189,9 @@ pub(crate) enum Bound {
 impl Scenario {
     pub(crate) fn read(name: &str) -> Scenario {
         let path = folder().join(format!("{name}.toml"));
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        let scenario: Scenario = toml::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        assert!(scenario.description.len() > 80, "{path:?}: a paragraph says what should happen");
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let scenario: Scenario = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(scenario.description.len() > 80, "{name}: a paragraph says what should happen");
         scenario
     }
 

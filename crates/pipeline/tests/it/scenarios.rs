@@ -9,11 +9,12 @@ use crate::pauses::stop_after;
 use crate::scenario::{Bound, Expect, Intake, Run, Scenario, folder};
 use crate::scene::{Scene, Seen, hashes};
 use futures::future::join_all;
-use hashsweep_case::{Account, Scope};
+use hashsweep_case::{Account, Scope, day_of};
 use hashsweep_model::{Outcome, Quota, Stamp, Verdict};
 use hashsweep_pipeline as pipeline;
 use hashsweep_sim::Witness;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +68,7 @@ async fn play(name: &str) {
         scenes.push(stage(&scenario, &account).await);
     }
     let first = Memory::over(scenario.link(), scenario.world());
+    let began = first.clock().now();
     for visit in scenario.colleague.clone() {
         let memory = first.again();
         later(visit.at_s, move || memory.colleague_asks(visit.hashes));
@@ -94,7 +96,8 @@ async fn play(name: &str) {
     }
     let witness = first.witness();
     check_service(&scenario, &witness, lost, &mut complaints);
-    check_ledger(&scenario.expect, &scenes, &account, first.clock(), &witness, lost, &mut complaints);
+    let lived = began..first.clock().now();
+    check_ledger(&scenario.expect, &scenes, &account, lived, &witness, lost, &mut complaints);
     let Complaints(complaints) = complaints;
     assert!(complaints.is_empty(), "{name}:\n  {}", complaints.join("\n  "));
 }
@@ -177,9 +180,10 @@ fn check_service(scenario: &Scenario, witness: &Witness, lost: u64, complaints: 
     complaints.count("charged", charged(witness), expect.charged);
 
     let arrivals = &witness.bulk_arrivals;
-    let gaps = arrivals.windows(2).map(|pair| pair[1] - pair[0]);
+    let gaps = arrivals.windows(2).map(|pair| pair[1].abs_diff(pair[0]));
     complaints.seconds("the longest gap", gaps.max().unwrap_or_default(), expect.gap_s);
-    let spread = arrivals.last().zip(arrivals.first()).map_or(Duration::ZERO, |(last, first)| *last - *first);
+    let spread =
+        arrivals.last().zip(arrivals.first()).map_or(Duration::ZERO, |(last, first)| last.abs_diff(*first));
     complaints.seconds("the spread", spread, expect.spread_s);
     complaints.count("in a second", fullest(arrivals, Duration::from_secs(1)), expect.in_1_s);
     complaints.count("in ten seconds", fullest(arrivals, Duration::from_secs(10)), expect.in_10_s);
@@ -204,7 +208,7 @@ fn check_ledger(
     expect: &Expect,
     scenes: &[Scene],
     account: &Path,
-    clock: pipeline::Clock,
+    lived: Range<Stamp>,
     witness: &Witness,
     lost: u64,
     complaints: &mut Complaints,
@@ -222,9 +226,14 @@ fn check_ledger(
     let charged = charged(witness);
     complaints
         .require(ledger.at_most() >= charged, || format!("{charged} charged, our ledger has {ledger:?}"));
-    // From the epoch to long after the end.
-    let during = Stamp(0)..Stamp(clock.now().0 + 86_400_000);
-    let spent = Account::open(account).unwrap().spent("TCA-0101", &during).unwrap();
+    let account = Account::open(account).unwrap();
+    let spent = |during: Range<Stamp>| account.spent("TCA-0101", &during).unwrap();
+    let mut day = day_of(lived.start);
+    for (n, bound) in expect.by_day.iter().enumerate() {
+        complaints.count(&format!("our ledger of day {}", n + 1), spent(day.clone()).at_most(), *bound);
+        day = day_of(day.end);
+    }
+    let spent = spent(lived);
     complaints.require(spent == ledger, || format!("the account has {spent:?}, the cases {ledger:?}"));
     complaints
         .require(spent.at_most() >= charged, || format!("{charged} charged, the account has {spent:?}"));
@@ -313,6 +322,7 @@ scenarios! {
     quota_at_the_turn_of_the_day,
     quota_nearly_spent,
     quota_spent_elsewhere,
+    quota_spent_elsewhere_wait,
     rate_knee,
     reserve,
     reset_that_brings_nothing,
