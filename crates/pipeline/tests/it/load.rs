@@ -65,5 +65,7 @@ async fn a_crowd_that_is_stopped_settles_and_goes_on_later() {
     scene.stop = tokio_util::sync::CancellationToken::new();
     let seen = scene.ask(&service).await;
     assert_eq!(seen.halt, None);
-    assert_eq!(seen.answered(), 1000);
+    // Every fifth request fails: now and then one batch is the fifth five times running.
+    assert_eq!(seen.answered() + seen.because(Outcome::Failed, "500"), 1000);
+    assert!(seen.answered() >= 990, "{}", seen.answered());
 }

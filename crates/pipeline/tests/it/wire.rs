@@ -1,10 +1,11 @@
 //! The same over real HTTP, where connections break and hang. The clock runs.
 
 use crate::scene::{self, REAL_LIMIT, Scene, Seen, hashes};
+use futures::future::join_all;
 use hashsweep_model::Outcome;
 use hashsweep_pipeline::{HaltKind, Intake};
 use hashsweep_sim::{Cue, Fault, Simulator, When, Witness, World};
-use hashsweep_spectra::{Client, ContentType, Dialect, Endpoint, Format, Settings};
+use hashsweep_spectra::{Client, ContentType, Credentials, Dialect, Endpoint, Format, Secret, Settings};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,18 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_millis(400);
 
 fn client(url: &str) -> Arc<Client> {
+    client_as(url, None)
+}
+
+/// Somebody with the account `u` and the password `p`.
+pub(crate) fn insider(url: &str) -> Arc<Client> {
+    client_as(url, Some(Credentials { username: "u".to_owned(), password: Secret::new("p") }))
+}
+
+fn client_as(url: &str, credentials: Option<Credentials>) -> Arc<Client> {
     let settings = Settings {
         endpoint: Endpoint::parse(url).unwrap(),
-        credentials: None,
+        credentials,
         ca_cert_pem: None,
         proxy: None,
         environment_proxy: false,
@@ -107,13 +117,40 @@ async fn the_rate_holds_on_the_wire_and_is_used() {
     scene.asking.rate = "50/s".parse().unwrap();
     let (seen, witness) = asked(scene, World::default()).await;
     seen.is_whole();
+    never_above_50_a_second(&witness);
     let arrivals = witness.bulk_arrivals;
-    // Departures are paced; on its way a request may be late by a little.
-    let window = Duration::from_millis(960);
-    for from in &arrivals {
+    let lasted = arrivals.last().unwrap().abs_diff(arrivals[0]);
+    assert!(lasted <= Duration::from_millis(1500 * 10 / 9), "75 at 50 a second took {lasted:?}");
+}
+
+#[tokio::test]
+async fn two_cases_of_one_account_share_its_rate_on_the_wire() {
+    let dir = tempfile::tempdir().unwrap();
+    let account = dir.path().join("account.db");
+    let mut scenes = Vec::new();
+    for _ in 0..2 {
+        let mut scene = Scene::recorded(&hashes(40)).await;
+        scene.asking.batch_size = 1;
+        scene.asking.rate = "50/s".parse().unwrap();
+        scene.limit = REAL_LIMIT;
+        scene.account = Some(account.clone());
+        scenes.push(scene);
+    }
+    let simulator = Simulator::start(World::default()).await.unwrap();
+    let runs = scenes.iter_mut().map(|scene| scene.run(Intake::Finished, Some(client(&simulator.url()))));
+    for seen in join_all(runs).await {
+        seen.is_whole();
+    }
+    let witness = simulator.witness();
+    assert_eq!(witness.bulk_requests, 80);
+    never_above_50_a_second(&witness);
+}
+
+/// Departures are paced; on its way a request may be late by a little.
+fn never_above_50_a_second(witness: &Witness) {
+    let (arrivals, window) = (&witness.bulk_arrivals, Duration::from_millis(960));
+    for from in arrivals {
         let n = arrivals.iter().filter(|at| (*from..*from + window).contains(*at)).count();
         assert!(n <= 51, "{n} in the second after {from:?}");
     }
-    let lasted = arrivals.last().unwrap().abs_diff(arrivals[0]);
-    assert!(lasted <= Duration::from_millis(1500 * 10 / 9), "75 at 50 a second took {lasted:?}");
 }
