@@ -216,13 +216,13 @@ impl Books<'_> {
         let mut least: Option<(u64, Period)> = None;
         for (period, bound) in [(Period::Day, bounds.day), (Period::Month, bounds.month)] {
             let Some(bound) = bound else { continue };
-            let mut moments = vec![now];
-            let window = window_of(period, now);
-            if now.0 - window.start.0 < AROUND_RESET {
-                moments.push(Stamp(window.start.0 - 1));
+            let running = window_of(period, now);
+            let mut windows = vec![running.clone()];
+            if now.0 - running.start.0 < AROUND_RESET {
+                // The service may still count in the one before, with all that has left since.
+                windows.push(window_of(period, Stamp(running.start.0 - 1)).start..running.end);
             }
-            for moment in moments {
-                let window = window_of(period, moment);
+            for window in windows {
                 let is_told = bounds.told.is_some_and(|told| told.0 >= window.start.0 + AROUND_RESET);
                 let before = if is_told { 0 } else { AROUND_RESET };
                 let room = bound.saturating_sub(self.weight(product, &window, before)?);

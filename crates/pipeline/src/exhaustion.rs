@@ -103,9 +103,12 @@ impl Exhaustion {
             Some(Renewal::Daily) => false,
             None => self.waits_for_reset && self.waited_day,
         };
-        let reset = if is_months { month_of(now).end } else { day_of(now).end };
+        // Shortly after a reset it is the window before that is used up: the service's clock may be behind.
+        let then = Stamp(now.0.saturating_sub(AFTER_RESET));
+        let reset = if is_months { month_of(then).end } else { day_of(then).end };
         if !self.waits_for_reset || self.waited_month || (self.waited_day && !is_months) {
-            return Next::Over(reset);
+            let is_past = reset <= now;
+            return Next::Over(Stamp(reset.0.saturating_add(if is_past { AFTER_RESET } else { 0 })));
         }
         self.waited_month |= is_months;
         self.waited_day |= !is_months;
@@ -185,6 +188,16 @@ mod tests {
         assert_eq!(waiting.until(NOW), until, "no news during the wait");
         let next = waiting.over(Some(Renewal::Daily), Stamp(NOW.0 + DAY), 0.0);
         assert_eq!(next, Next::Over(Stamp(TOMORROW.0 + DAY)));
+    }
+
+    #[test]
+    fn shortly_after_a_reset_nobody_waits_for_the_next_one() {
+        let soon = Stamp(TOMORROW.0 + 30_000);
+        let mut waiting = Exhaustion::new(true);
+        assert_eq!(waiting.over(Some(Renewal::Daily), soon, 0.0), Next::Wait);
+        assert_eq!(waiting.until(soon), Some(Stamp(TOMORROW.0 + AFTER_RESET)));
+        let over = Exhaustion::new(false).over(Some(Renewal::Daily), soon, 0.0);
+        assert_eq!(over, Next::Over(Stamp(TOMORROW.0 + AFTER_RESET)));
     }
 
     #[test]

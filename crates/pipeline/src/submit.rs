@@ -550,13 +550,18 @@ impl<S: Service> Submit<S> {
     }
 
     /// How many more batches may be taken in hand. Until the service has proved itself, or while one finds out
-    /// whether a pause has helped, there is none beyond those that may travel.
+    /// whether a pause has helped, there is none beyond those that may travel. A slow rate leaves most of the
+    /// connections idle, and what is booked for them would wait for many seconds, perhaps into another day.
     fn room(&self) -> usize {
         let limit = self.judge.limit();
         let lead = if limit > 1 || self.asking.concurrency == 1 { self.asking.rate.lead() } else { 0 };
-        let unlanded = self.ready.len() + self.flights.len() + self.reserving.len() + self.claimed_room;
+        let unleft = self.ready.len() + self.reserving.len() + self.claimed_room;
+        let unlanded = unleft + self.flights.len();
         let unsettled = unlanded + self.settling.len();
-        (limit + lead).saturating_sub(unlanded).min((2 * self.asking.in_hand()).saturating_sub(unsettled))
+        (limit + lead)
+            .saturating_sub(unlanded)
+            .min(lead.max(1).saturating_sub(unleft))
+            .min((2 * self.asking.in_hand()).saturating_sub(unsettled))
     }
 
     fn is_idle(&self) -> bool {

@@ -83,13 +83,16 @@ fn around_midnight_both_days_count() {
     spend(&mut account, 50, charged(50), at(midnight, -1));
     // Just after: yesterday's window may still be the service's.
     assert_eq!(room(&mut account, daily(400), at(midnight, 1)), Some((50, Period::Day)));
+    // What leaves then counts in both.
+    spend(&mut account, 10, charged(10), at(midnight, 1));
+    assert_eq!(room(&mut account, daily(400), at(midnight, 1)), Some((40, Period::Day)));
     // Later: today's alone, but what left shortly before midnight may have been counted in it.
-    assert_eq!(room(&mut account, daily(400), at(midnight, 3)), Some((350, Period::Day)));
+    assert_eq!(room(&mut account, daily(400), at(midnight, 3)), Some((340, Period::Day)));
     let books = account.books().unwrap();
     books.hold(PRODUCT, 7, at(midnight, -1)).unwrap();
-    assert_eq!(books.room(PRODUCT, daily(400), at(midnight, 3)).unwrap(), Some((343, Period::Day)));
+    assert_eq!(books.room(PRODUCT, daily(400), at(midnight, 3)).unwrap(), Some((333, Period::Day)));
     // Unless the service has said since what it has counted today.
-    for (minutes, left) in [(-1, 343), (1, 343), (2, 400)] {
+    for (minutes, left) in [(-1, 333), (1, 333), (2, 390)] {
         let bounds = Bounds { told: Some(at(midnight, minutes)), ..daily(400) };
         assert_eq!(books.room(PRODUCT, bounds, at(midnight, 3)).unwrap(), Some((left, Period::Day)));
     }

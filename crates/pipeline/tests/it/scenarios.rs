@@ -371,6 +371,7 @@ scenarios! {
     limits_page_hangs,
     list_while_reading,
     max_quota,
+    midnight_at_speed,
     monthly_quota,
     outage_that_ends,
     proxy_413,
