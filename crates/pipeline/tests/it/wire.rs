@@ -120,7 +120,8 @@ async fn the_rate_holds_on_the_wire_and_is_used() {
     never_above_50_a_second(&witness);
     let arrivals = witness.bulk_arrivals;
     let lasted = arrivals.last().unwrap().abs_diff(arrivals[0]);
-    assert!(lasted <= Duration::from_millis(1500 * 10 / 9), "75 at 50 a second took {lasted:?}");
+    // How much of the rate is used is measured on the paused clock; here the machine may be busy.
+    assert!(lasted <= Duration::from_millis(1500 * 3 / 2), "75 at 50 a second took {lasted:?}");
 }
 
 #[tokio::test]
