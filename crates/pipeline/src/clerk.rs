@@ -12,10 +12,11 @@ use crate::crash::{self, Moment};
 use crate::judge::Denied;
 use crate::purse::Purse;
 use crate::{Clock, Gauges, PipelineError};
+use futures::future::BoxFuture;
 use hashsweep_case::{
     Account, AttemptId, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, RunId, SweepId,
 };
-use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source};
+use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp};
 use hashsweep_spectra::Allowance;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub(crate) struct Ticket {
     attempt: AttemptId,
     hold: HoldId,
     n_hashes: usize,
+    /// On this moment's day it is booked.
+    pub(crate) held_at: Stamp,
 }
 
 /// What a claim brought.
@@ -134,29 +137,34 @@ pub(crate) struct RequestsDoor(Sender<Request>);
 #[derive(Debug)]
 pub(crate) struct ClerkGone;
 
+/// What the clerk will say.
+pub(crate) type Reply<T> = BoxFuture<'static, Result<T, ClerkGone>>;
+
 impl RequestsDoor {
-    pub(crate) async fn claim(&self, wanted: Claim) -> Result<Claimed, ClerkGone> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Request::Claim { wanted, reply })?;
-        answer.await.map_err(|_| ClerkGone)
+    pub(crate) fn claim(&self, wanted: Claim) -> Reply<Claimed> {
+        self.ask(|reply| Request::Claim { wanted, reply })
     }
 
-    pub(crate) async fn reserve(&self, n_hashes: usize) -> Result<Result<Ticket, Denied>, ClerkGone> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Request::Reserve { n_hashes, reply })?;
-        answer.await.map_err(|_| ClerkGone)
+    pub(crate) fn reserve(&self, n_hashes: usize) -> Reply<Result<Ticket, Denied>> {
+        self.ask(|reply| Request::Reserve { n_hashes, reply })
     }
 
-    pub(crate) async fn bind(&self, allowance: Allowance) -> Result<(), ClerkGone> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Request::Bind { allowance, reply })?;
-        answer.await.map_err(|_| ClerkGone)
+    pub(crate) fn bind(&self, allowance: Allowance) -> Reply<()> {
+        self.ask(|reply| Request::Bind { allowance, reply })
     }
 
-    pub(crate) async fn settle(&self, settlement: Settlement) -> Result<(), ClerkGone> {
+    pub(crate) fn settle(&self, settlement: Settlement) -> Reply<()> {
+        self.ask(|reply| Request::Settle { settlement, reply })
+    }
+
+    /// Sends at once and not when somebody begins to wait: what is asked for first, the clerk does first.
+    fn ask<T: Send + 'static>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Reply<T> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Settle { settlement, reply })?;
-        answer.await.map_err(|_| ClerkGone)
+        let sent = self.send(request(reply));
+        Box::pin(async move {
+            sent?;
+            answer.await.map_err(|_| ClerkGone)
+        })
     }
 
     fn send(&self, request: Request) -> Result<(), ClerkGone> {
@@ -351,11 +359,11 @@ impl Desk<'_, '_, '_> {
         let now = self.clock.now();
         let hold = self.purse.hold(&self.books, n_hashes, now)?;
         self.group.mark_sent(attempt, now)?;
-        Ok(Ticket { attempt, hold, n_hashes })
+        Ok(Ticket { attempt, hold, n_hashes, held_at: now })
     }
 
     fn settle(&mut self, settlement: &Settlement, source: Source) -> Result<(), CaseError> {
-        let (now, Ticket { attempt, hold, n_hashes }) = (self.clock.now(), settlement.ticket);
+        let (now, Ticket { attempt, hold, n_hashes, .. }) = (self.clock.now(), settlement.ticket);
         match &settlement.booking {
             Booked::Ended { word, quota } => {
                 self.purse.settle(&self.books, (hold, n_hashes), *quota)?;

@@ -13,7 +13,7 @@
 //! A batch is marked as leaving before it has its slot, so that the slot's timing never depends on an fsync; after
 //! a kill that counts as in doubt what was merely waiting, at most a quarter of a second's worth of requests.
 
-use crate::clerk::{Booked, Claimed, ClerkGone, Queue, RequestsDoor, Settlement, Ticket};
+use crate::clerk::{self, Booked, Claimed, ClerkGone, Queue, RequestsDoor, Settlement, Ticket};
 use crate::crash::{self, Moment};
 use crate::judge::{Denied, Halt, Judge, Ruling, Task};
 use crate::pace::{Pace, Rate};
@@ -21,7 +21,7 @@ use crate::{Clock, Gauges, Service, Waiting};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use hashsweep_case::{CaseError, Claim, Fate, Slots};
+use hashsweep_case::{CaseError, Claim, Fate, Slots, day_of};
 use hashsweep_model::{Class, Stamp};
 use hashsweep_spectra::{Allowance, Fault, Reply};
 use std::collections::VecDeque;
@@ -43,6 +43,9 @@ const MOST_TOLD_TO_WAIT: usize = 1_000;
 /// How long a wait for a new quota goes without a look at the clock, which may be set, or stand still while the
 /// machine sleeps.
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
+
+/// How far ahead slots are taken: those of a process that ends are nobody's, and others wait until they are over.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// How long everybody waits for the limits once the service has proved itself. They take two or three round trips,
 /// and without them the requests of that time would run into a limit that is near, all or nothing each. A service
@@ -138,7 +141,7 @@ pub(crate) struct Asker<S> {
 /// Everything on its way.
 struct Submit<S> {
     service: Arc<S>,
-    door: Arc<RequestsDoor>,
+    door: RequestsDoor,
     queue: watch::Receiver<Queue>,
     clock: Clock,
     asking: Asking,
@@ -153,9 +156,9 @@ struct Submit<S> {
     slotted: VecDeque<Instant>,
     retries: Vec<(Task, Instant)>,
     flights: FuturesUnordered<Flight>,
-    settling: FuturesUnordered<BoxFuture<'static, Result<(), ClerkGone>>>,
+    settling: FuturesUnordered<clerk::Reply<()>>,
     reserving: FuturesUnordered<Reservation>,
-    claiming: FuturesUnordered<BoxFuture<'static, Result<Claimed, ClerkGone>>>,
+    claiming: FuturesUnordered<clerk::Reply<Claimed>>,
     inquiring: FuturesUnordered<BoxFuture<'static, Result<Allowance, Fault>>>,
     taking: FuturesUnordered<JoinHandle<Taken>>,
     /// Whether the limits were asked for the run's sake, not about a 429.
@@ -184,7 +187,7 @@ pub(crate) async fn submit<S: Service>(asker: Asker<S>, stop: CancellationToken)
     let Asker { service, door, queue, slots, clock, asking, judge, gauges } = asker;
     let mut submit = Submit {
         service,
-        door: Arc::new(door),
+        door,
         queue,
         clock,
         asking,
@@ -258,9 +261,10 @@ impl<S: Service> Submit<S> {
         let (pause, mut waiting) = self.pause(now);
         self.look_after_a_wait(waiting);
         let is_without_quota = self.was_without_quota;
-        if is_without_quota {
+        if is_without_quota || self.is_booked_on_another_day() {
             self.unready(now);
-        } else {
+        }
+        if !is_without_quota {
             self.ask_limits(now);
         }
         let mut wake = pause;
@@ -312,7 +316,7 @@ impl<S: Service> Submit<S> {
         self.was_without_quota = is_without_quota;
     }
 
-    /// Takes back what is booked and will not leave for hours: it belongs to the day on which it does.
+    /// Takes back what is booked and will leave hours later, or on another day: it belongs to the day on which it does.
     fn unready(&mut self, now: Instant) {
         while let Some((ticket, task)) = self.ready.pop_front() {
             self.settle_unsent(ticket);
@@ -360,7 +364,9 @@ impl<S: Service> Submit<S> {
         }
         if let Some(apart) = apart {
             let could_leave = limit.saturating_sub(self.flights.len()).min(self.ready.len());
-            self.take_slots(could_leave.saturating_sub(self.slotted.len()), apart);
+            let a_seconds = (SECOND.as_nanos() / apart.as_nanos().max(1)).max(1);
+            let wanted = could_leave.min(usize::try_from(a_seconds).unwrap_or(usize::MAX));
+            self.take_slots(wanted.saturating_sub(self.slotted.len()), apart);
         }
         None
     }
@@ -414,8 +420,7 @@ impl<S: Service> Submit<S> {
         self.judge.told(told.as_ref(), (Instant::now(), self.clock.now()), fastrand::f64());
         match told {
             Ok(allowance) => {
-                let door = Arc::clone(&self.door);
-                self.settling.push(Box::pin(async move { door.bind(allowance).await }));
+                self.settling.push(self.door.bind(allowance));
             }
             Err(fault) => tracing::info!("the service does not tell its limits: {}", fault.word()),
         }
@@ -442,8 +447,7 @@ impl<S: Service> Submit<S> {
             most_digests: u64::MAX,
             up_to: Class::Last,
         };
-        let door = Arc::clone(&self.door);
-        self.claiming.push(Box::pin(async move { door.claim(wanted).await }));
+        self.claiming.push(self.door.claim(wanted));
         wake
     }
 
@@ -458,11 +462,8 @@ impl<S: Service> Submit<S> {
 
     fn reserve(&mut self, due: usize) {
         let (task, _) = self.retries.swap_remove(due);
-        let door = Arc::clone(&self.door);
-        self.reserving.push(Box::pin(async move {
-            let reserved = door.reserve(task.batch.len()).await?;
-            Ok((task, reserved))
-        }));
+        let reserving = self.door.reserve(task.batch.len());
+        self.reserving.push(Box::pin(async move { Ok((task, reserving.await?)) }));
     }
 
     fn reserved(&mut self, (task, reserved): (Task, Result<Ticket, Denied>)) {
@@ -524,8 +525,7 @@ impl<S: Service> Submit<S> {
 
     fn settle(&mut self, settlement: Settlement) {
         self.denied = None;
-        let door = Arc::clone(&self.door);
-        self.settling.push(Box::pin(async move { door.settle(settlement).await }));
+        self.settling.push(self.door.settle(settlement));
     }
 
     fn settle_unsent(&mut self, ticket: Ticket) {
@@ -541,6 +541,12 @@ impl<S: Service> Submit<S> {
         }
         self.gauges.wait_for(Waiting::ForAnswers);
         None
+    }
+
+    /// Whether something would leave on another day than the one it is booked on.
+    fn is_booked_on_another_day(&self) -> bool {
+        let today = day_of(self.clock.now());
+        self.ready.iter().any(|(ticket, _)| !today.contains(&ticket.held_at))
     }
 
     /// Whether another batch may leave the queue while some are told to wait. Until the service has proved itself
@@ -585,7 +591,7 @@ fn soonest(wake: Option<Instant>, at: Instant) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clerk::{self, Clerk, Delivery, Doors, RowsDoor, Work};
+    use crate::clerk::{Clerk, Delivery, Doors, RowsDoor, Work};
     use crate::now;
     use crate::purse::Purse;
     use hashsweep_case::{Account, Case, Freshness, NewSweep, Scope};

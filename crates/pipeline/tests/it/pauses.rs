@@ -2,7 +2,8 @@
 
 use crate::memory::Memory;
 use crate::scene::{Scene, hashes, scripted};
-use hashsweep_model::Outcome;
+use hashsweep_case::{Account, day_of};
+use hashsweep_model::{Outcome, Stamp};
 use hashsweep_pipeline::HaltKind;
 use hashsweep_sim::{Cue, Fault, When, World};
 use hashsweep_spectra as spectra;
@@ -140,4 +141,35 @@ pub(crate) fn stop_after(wait: Duration, stop: tokio_util::sync::CancellationTok
         tokio::time::sleep(wait).await;
         stop.cancel();
     });
+}
+
+/// A booking counts on the day on which it was made. What a wait for the next day overtakes is booked anew.
+#[tokio::test(start_paused = true)]
+async fn what_waits_past_midnight_is_booked_on_the_day_on_which_it_leaves() {
+    let mut scene = Scene::recorded(&hashes(3000)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let account = dir.path().join("account.db");
+    scene.account = Some(account.clone());
+    scene.asking.rate = "100/s".parse().unwrap();
+    scene.asking.wait_for_quota = true;
+    let refused = Fault::Status { code: 429, body: String::new(), headers: Vec::new() };
+    let world = World {
+        latency: Duration::from_millis(100),
+        // Noon, on a service that does not tell its limits.
+        starts_at: Some(1_750_032_000),
+        monitoring: false,
+        ..scripted(vec![Cue::new(When::Listed(vec![4]), refused)])
+    };
+    let service = Arc::new(Memory::new(world));
+    scene.clock = Some(service.clock());
+    let seen = scene.ask(&service).await;
+    seen.is_whole();
+    let noon = seconds(12 * 3600);
+    let on_the_first = service.departures().iter().filter(|(at, _)| *at < noon).count() as u64;
+    let account = Account::open(&account).unwrap();
+    let spent = |moment| account.spent("TCA-0101", &day_of(moment)).unwrap().at_most();
+    let today = service.clock().now();
+    let yesterday = Stamp(today.0 - 86_400_000);
+    // All but the one that was refused were charged.
+    assert_eq!((spent(yesterday), spent(today)), (100 * (on_the_first - 1), 3000 - 100 * (on_the_first - 1)));
 }
