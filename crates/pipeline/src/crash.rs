@@ -21,6 +21,7 @@ pub enum Moment {
 #[cfg(debug_assertions)]
 mod armed {
     use super::Moment;
+    use std::io::Write;
     use std::sync::Mutex;
 
     static ARMED: Mutex<Option<(Moment, u32)>> = Mutex::new(None);
@@ -49,7 +50,7 @@ mod armed {
         if let Some((at, left)) = armed.as_mut().filter(|(at, _)| *at == moment) {
             *left = left.saturating_sub(1);
             if *left == 0 {
-                eprintln!("ended at {at:?}, as a test asked");
+                let _ = writeln!(std::io::stderr(), "ended at {at:?}, as a test asked");
                 std::process::abort();
             }
         }
