@@ -263,7 +263,13 @@ impl Judge {
             && self.reserve > 0
             && !self.proven
         {
-            self.halt_with(HaltKind::NoLimits, Some(fault.clone()));
+            // A 403 may be about this page alone; what refuses or misses everybody would refuse the lookups too.
+            let kind = match fault {
+                Fault::Unauthorized => HaltKind::Credentials,
+                fault if fault.is_unreachable() => HaltKind::Unreachable,
+                _ => HaltKind::NoLimits,
+            };
+            self.halt_with(kind, Some(fault.clone()));
         }
     }
 
@@ -568,6 +574,20 @@ mod tests {
         assert_eq!(judge.limit(), 1);
         judge.rule(task(&[1]), Ok(Reply::default()), Instant::now(), 0.5);
         assert_eq!(judge.limit(), 16);
+    }
+
+    #[tokio::test]
+    async fn limits_that_cannot_be_had_for_a_reserve_halt_for_the_reason_that_keeps_them() {
+        for (fault, kind) in [
+            (Fault::Unauthorized, HaltKind::Credentials),
+            (Fault::Dns, HaltKind::Unreachable),
+            (Fault::Forbidden, HaltKind::NoLimits),
+            (Fault::NotFound { looks_like_the_api: true }, HaltKind::NoLimits),
+        ] {
+            let mut judge = Judge::new(&Asking { reserve: 10, ..asking() }, false);
+            judge.told(Err(&fault), (Instant::now(), Stamp(0)), 0.5);
+            assert_eq!(judge.halt().unwrap().kind, kind, "{fault:?}");
+        }
     }
 
     /// A captive portal, for one.
