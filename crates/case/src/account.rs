@@ -113,6 +113,8 @@ impl Account {
     /// What this product has cost from one moment's day to another's, the first included and the second not. What is
     /// held counts as in doubt on the day it was held.
     pub fn spent(&self, product: &str, during: &Range<Stamp>) -> Result<Quota, CaseError> {
+        // One snapshot for both sums: what somebody settles between them would be in neither.
+        let _snapshot = self.connection.unchecked_transaction()?;
         let days = day_number(during.start)..day_number(Stamp(during.end.0.saturating_sub(1))) + 1;
         let settled = self.connection.query_row(
             "SELECT coalesce(sum(charged_max), 0), coalesce(sum(charged_min), 0), coalesce(sum(in_doubt), 0)
