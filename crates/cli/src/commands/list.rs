@@ -42,7 +42,9 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     let mut roots = Vec::new();
     for file in &list.files {
         let opened = if is_read_once(file) {
-            case.get_or_insert(Case::open(&path)?);
+            if case.is_none() {
+                case = Some(Case::open(&path)?);
+            }
             spool(file, &path)?
         } else {
             absolute(file)?

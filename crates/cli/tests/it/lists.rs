@@ -123,6 +123,21 @@ fn a_list_from_a_pipe_is_read_whole_and_its_copy_removed() {
 }
 
 #[test]
+fn two_lists_from_pipes_do_not_shut_each_other_out_of_the_case() {
+    let lab = Lab::new();
+    let pipes = ["one", "other"].map(|name| lab.path(name));
+    for pipe in &pipes {
+        assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    }
+    let writers =
+        pipes.map(|pipe| std::thread::spawn(move || std::fs::write(pipe, format!("{MALICIOUS}\n"))));
+    lab.run(["list", "one", "other", "--sim"]).exits(1).says("2 rows");
+    for writer in writers {
+        writer.join().unwrap().unwrap();
+    }
+}
+
+#[test]
 fn what_holds_no_hash_is_refused_and_leaves_nothing() {
     let lab = Lab::new();
     lab.write("passwd", "root:x:0:0:root:/root:/bin/sh\n");
