@@ -27,6 +27,11 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
     let sweep = case.sweep(args.sweep.map(SweepId))?;
     let stored = Stored::parse(&sweep.settings)?;
     let sending = Sending::resolve(&args.sending, &stored.sending)?;
+    if sending.dry_run {
+        bail!(
+            "--dry-run plans lookups and not reports, which are charged one by one\n  hint: --limit bounds them"
+        );
+    }
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
@@ -39,7 +44,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
         (Box::new(file), there)
     };
     let owed: Vec<Digest> = found.difference(&there).copied().collect();
-    let digests: Vec<Digest> = owed.iter().copied().take(args.limit).collect();
+    let budget =
+        sending.asking.max_quota.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let digests: Vec<Digest> = owed.iter().copied().take(args.limit.min(budget)).collect();
     let (n_asked, rate) = (digests.len(), sending.asking.rate);
     let mut account = sending.account()?;
 

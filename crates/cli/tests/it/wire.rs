@@ -88,6 +88,11 @@ fn details_are_fetched_for_findings_and_booked_under_their_own_product() {
     let served = Served::new(&lab, &["--quota-daily", "5000"]);
     let scan = ["scan", &demo(), "--api-url", &served.url, "--ca-cert", "ca.pem", "--case", "c.db"];
     lab.run(scan).exits(1);
+    // A plan sends nothing and a budget is kept; reports are what costs most.
+    lab.run(["details", "--case", "c.db", "-o", "none.jsonl", "--dry-run"]).exits(2).says("--limit");
+    lab.run(["details", "--case", "c.db", "-o", "none.jsonl", "--max-quota", "0"])
+        .exits(0)
+        .says("4 not asked");
     lab.run(["details", "--case", "c.db", "-o", "details.jsonl"]).exits(0).says("4 reports of 4 samples");
     let details = std::fs::read_to_string(lab.path("details.jsonl")).unwrap();
     let reports: Vec<serde_json::Value> =
