@@ -4,8 +4,8 @@
 use crate::args::{self, Emit, FailOn, Format, Gap};
 use crate::config::{Config, home};
 use crate::json::{path_text, stamp, text_path};
-use anyhow::{Context, bail};
-use hashsweep_case::{Account, Freshness};
+use anyhow::{Context, anyhow, bail};
+use hashsweep_case::{Account, CaseError, Freshness};
 use hashsweep_model::{HashKind, Kinds, Source, Stamp, Verdict};
 use hashsweep_pipeline::{Asking, OnDoubt, Rate, now};
 use hashsweep_source::{Globs, MissingRoot, OwnFiles, Root, Walk};
@@ -233,7 +233,7 @@ impl Sending {
             },
             wait_for_quota: typed.wait_for_quota,
             max_quota: typed.max_quota,
-            reserve: typed.reserve.or(config.reserve).unwrap_or(0),
+            reserve: typed.reserve.or(stored.reserve).or(config.reserve).unwrap_or(0),
         };
         let mut account = None;
         let (service, identity, source) = if typed.offline {
@@ -267,9 +267,15 @@ impl Sending {
     /// Who pays.
     pub(crate) fn account(&self) -> anyhow::Result<Account> {
         match &self.account {
-            Some(path) => {
-                Account::open(path).with_context(|| format!("open the account's ledger {}", path.display()))
-            }
+            Some(path) => Account::open(path).map_err(|error| match error {
+                CaseError::NetworkFileSystem { path, kind } => anyhow!(
+                    "the account's ledger {} would be on a network file system ({kind}), where it is not safe\n  hint: set XDG_STATE_HOME to a directory on a local disk",
+                    path.display()
+                ),
+                error => {
+                    anyhow::Error::new(error).context(format!("open the account's ledger {}", path.display()))
+                }
+            }),
             None => Ok(Account::in_memory()?),
         }
     }
@@ -327,6 +333,8 @@ pub(crate) struct StoredSending {
     pub(crate) give_up_after_seconds: Option<f64>,
     #[serde(default)]
     pub(crate) on_doubt: Option<args::OnDoubt>,
+    #[serde(default)]
+    pub(crate) reserve: Option<u64>,
 }
 
 /// What of the command line a sweep stores: no proxy (it may hold a password), no credentials.
@@ -344,6 +352,7 @@ pub(crate) fn to_store(typed: &args::Sending) -> anyhow::Result<StoredSending> {
         timeout_seconds: typed.timeout.map(|t| t.as_secs_f64()),
         give_up_after_seconds: typed.give_up_after.map(|t| t.as_secs_f64()),
         on_doubt: typed.on_doubt,
+        reserve: typed.reserve,
     })
 }
 

@@ -79,6 +79,25 @@ fn a_reserve_is_left_of_the_quota_by_all_cases_together() {
 }
 
 #[test]
+fn resume_leaves_the_reserve_that_the_sweep_was_begun_with() {
+    let lab = Lab::new();
+    list(&lab, 500);
+    let service = service(Some(400));
+    ask(&lab, &service.url(), "c.db", &["--reserve", "100"]).exits(3).says("quota ×200");
+    let resume = |more: &[&str]| {
+        let mut command = lab.command();
+        command.args(["resume", "--case", "c.db", "--fail-on", "never"]).args(more);
+        command.env("SPECTRA_USERNAME", "ana").env("SPECTRA_PASSWORD", "x").output().unwrap().into()
+    };
+    let again: crate::lab::Run = resume(&[]);
+    again.exits(3);
+    assert_eq!(service.witness().charged(), 300);
+    let all: crate::lab::Run = resume(&["--reserve", "0"]);
+    all.exits(3);
+    assert_eq!(service.witness().charged(), 400);
+}
+
+#[test]
 fn a_reserve_of_limits_that_nobody_tells_is_not_guessed() {
     let lab = Lab::new();
     list(&lab, 50);
