@@ -156,7 +156,7 @@ async fn what_waits_past_midnight_is_booked_on_the_day_on_which_it_leaves() {
     let world = World {
         latency: Duration::from_millis(100),
         // Noon, on a service that does not tell its limits.
-        starts_at: Some(1_750_032_000),
+        starts_at: Some(1_750_075_200),
         monitoring: false,
         ..scripted(vec![Cue::new(When::Listed(vec![4]), refused)])
     };
