@@ -45,7 +45,7 @@ pub(crate) enum Request {
     /// Take batches out of the queue, reserve them and mark them as leaving.
     Claim { wanted: Claim, reply: oneshot::Sender<Claimed> },
     /// Reserve one more attempt for a batch in hand, and mark it as leaving.
-    Reserve { n_hashes: usize, reply: oneshot::Sender<Result<Ticket, Denied>> },
+    Reserve { n_hashes: usize, reply: oneshot::Sender<Result<Ticket, Short>> },
     /// Book an attempt and settle what it settled.
     Settle { settlement: Settlement, reply: oneshot::Sender<()> },
     /// Spend no more than the account's limits leave.
@@ -60,6 +60,13 @@ pub(crate) struct Ticket {
     n_hashes: usize,
     /// On this moment's day it is booked.
     pub(crate) held_at: Stamp,
+}
+
+/// Why an attempt is not reserved, and how many hashes might be instead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Short {
+    pub(crate) room: usize,
+    pub(crate) by: Denied,
 }
 
 /// What a claim brought.
@@ -145,7 +152,7 @@ impl RequestsDoor {
         self.ask(|reply| Request::Claim { wanted, reply })
     }
 
-    pub(crate) fn reserve(&self, n_hashes: usize) -> Reply<Result<Ticket, Denied>> {
+    pub(crate) fn reserve(&self, n_hashes: usize) -> Reply<Result<Ticket, Short>> {
         self.ask(|reply| Request::Reserve { n_hashes, reply })
     }
 
@@ -196,7 +203,7 @@ pub(crate) struct Clerk {
 /// Something to answer once the group is durable.
 enum Confirmation {
     Claimed(oneshot::Sender<Claimed>, Claimed),
-    Reserved(oneshot::Sender<Result<Ticket, Denied>>, Result<Ticket, Denied>),
+    Reserved(oneshot::Sender<Result<Ticket, Short>>, Result<Ticket, Short>),
     Done(oneshot::Sender<()>),
 }
 
@@ -344,11 +351,11 @@ impl Desk<'_, '_, '_> {
         Ok(Claimed { batches, denied: None })
     }
 
-    fn reserve(&mut self, n_hashes: usize) -> Result<Result<Ticket, Denied>, CaseError> {
+    fn reserve(&mut self, n_hashes: usize) -> Result<Result<Ticket, Short>, CaseError> {
         let now = self.clock.now();
         let (room, by) = self.purse.room(&self.books, now)?;
         if room < n_hashes as u64 {
-            return Ok(Err(by));
+            return Ok(Err(Short { room: usize::try_from(room).unwrap_or(usize::MAX), by }));
         }
         let attempt = self.group.reserve(self.at.1, n_hashes, now)?;
         Ok(Ok(self.ticket(attempt, n_hashes)?))

@@ -44,7 +44,6 @@ mod armed {
     }
 
     /// This moment has come.
-    #[expect(clippy::print_stderr, reason = "the last words of a process that a test ends")]
     pub fn point(moment: Moment) {
         let Ok(mut armed) = ARMED.lock() else { return };
         if let Some((at, left)) = armed.as_mut().filter(|(at, _)| *at == moment) {

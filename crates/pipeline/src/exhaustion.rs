@@ -12,8 +12,8 @@ use hashsweep_case::{day_of, month_of};
 use hashsweep_model::Stamp;
 use hashsweep_spectra::{Allowance, Fault, Renewal};
 
-/// Tries after an unclear 429 of a service that says its quota is not used up, before it is believed to be after
-/// all. Its count lags behind by an unknown time.
+/// Tries after an unclear 429 of a service that says its quota is not used up, or cannot say it just now, before it is
+/// believed to be after all. Its count lags behind by an unknown time.
 const UNCLEAR_TRIES: u8 = 3;
 
 /// After a reset nobody knows whether the service's clock has passed it too, so what left shortly before still
@@ -83,13 +83,16 @@ impl Exhaustion {
         self.asks = false;
         match told.map(Allowance::exceeded) {
             Ok(Some(window)) => self.over(window.renewal, now, dice),
-            Ok(None) if self.unclear < UNCLEAR_TRIES => {
-                self.unclear += 1;
-                Next::Backoff
-            }
-            Err(_) if self.waited_day => Next::Licence,
+            Ok(None) if self.unclear < UNCLEAR_TRIES => self.once_more(),
+            Err(fault) if fault.may_pass() && self.unclear < UNCLEAR_TRIES => self.once_more(),
+            Err(fault) if self.waited_day && !fault.may_pass() => Next::Licence,
             Ok(None) | Err(_) => self.over(None, now, dice),
         }
+    }
+
+    fn once_more(&mut self) -> Next {
+        self.unclear += 1;
+        Next::Backoff
     }
 
     /// The quota is used up, of this window if that is known. Where it is not, the next day's beginning tells, and
@@ -205,6 +208,14 @@ mod tests {
         let mut exhaustion = Exhaustion::new(false);
         let open = allowance(Some(Renewal::Daily), false);
         let steps: Vec<Next> = (0..4).map(|_| exhaustion.told(Ok(&open), NOW, 0.0)).collect();
+        assert_eq!(steps, [Next::Backoff, Next::Backoff, Next::Backoff, Next::Over(TOMORROW)]);
+    }
+
+    #[test]
+    fn limits_that_cannot_be_asked_just_now_are_no_sign_of_an_appliance() {
+        let mut exhaustion = Exhaustion::new(false);
+        let down = Fault::Unavailable { retry_after: None, proxied: false };
+        let steps: Vec<Next> = (0..4).map(|_| exhaustion.told(Err(&down), NOW, 0.0)).collect();
         assert_eq!(steps, [Next::Backoff, Next::Backoff, Next::Backoff, Next::Over(TOMORROW)]);
     }
 

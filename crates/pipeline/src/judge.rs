@@ -61,7 +61,7 @@ impl Task {
     }
 
     /// The same digests in batches of at most `size`, each with what this one has spent.
-    fn in_pieces(self, size: usize) -> Vec<Task> {
+    pub(crate) fn in_pieces(self, size: usize) -> Vec<Task> {
         if self.batch.len() <= size {
             return vec![self];
         }
@@ -249,13 +249,14 @@ impl Judge {
         }
     }
 
-    /// What the limits said, asked because something is to be left of them, or about a 429.
+    /// What the limits said, asked because something is to be left of them, or about a 429. Returns whether that is
+    /// all that can be known of them for now.
     pub(crate) fn told(
         &mut self,
         told: Result<&Allowance, &Fault>,
         (now, moment): (Instant, Stamp),
         dice: f64,
-    ) {
+    ) -> bool {
         if self.exhaustion.asks() {
             let next = self.exhaustion.told(told, moment, dice);
             self.go_on(next, Some(about_the_quota()), now, dice);
@@ -263,6 +264,10 @@ impl Judge {
             && self.reserve > 0
             && !self.proven
         {
+            if fault.may_pass() && !fault.is_unreachable() && self.streak < GENERAL_TROUBLE {
+                self.pause(now, None, dice);
+                return false;
+            }
             // A 403 may be about this page alone; what refuses or misses everybody would refuse the lookups too.
             let kind = match fault {
                 Fault::Unauthorized => HaltKind::Credentials,
@@ -271,6 +276,7 @@ impl Judge {
             };
             self.halt_with(kind, Some(fault.clone()));
         }
+        true
     }
 
     /// Our own books leave no more: of a window of the quota, or of what this run may spend.
@@ -351,7 +357,9 @@ impl Judge {
         if fault.booking() == Booking::InDoubt && self.on_doubt == OnDoubt::Hold {
             ruling.fates = all(&task.batch, || Fate::Deferred("in doubt".to_owned()));
         }
-        let trouble_since = *self.trouble_since.get_or_insert(now);
+        // A question that the service does not take says nothing about its health.
+        let is_trouble = fault.may_pass();
+        let trouble_since = if is_trouble { *self.trouble_since.get_or_insert(now) } else { now };
         if chokes(fault) {
             self.load.choke(now);
             task.choked = task.choked.saturating_add(1);
@@ -438,8 +446,12 @@ impl Judge {
             }
         }
         // Nobody asks during a pause, so one that outlasts the patience ends the run when it begins.
+        // One fault long ago and one now are no outage: nothing may have been asked in between.
         let next_ask = self.paused_until(now).unwrap_or(now);
-        if next_ask.duration_since(trouble_since) >= self.give_up_after {
+        let is_general = self.failures + self.streak >= GENERAL_TROUBLE;
+        let waits_too_long = next_ask.duration_since(now) >= self.give_up_after;
+        let lasts_too_long = is_general && next_ask.duration_since(trouble_since) >= self.give_up_after;
+        if waits_too_long || lasts_too_long {
             self.halt_with(HaltKind::Unavailable, Some(fault.clone()));
         }
     }
@@ -797,6 +809,35 @@ mod tests {
         let ruling = judge.rule(task(&[1]), down(), start + Duration::from_secs(600), 1.0);
         assert_eq!(judge.halt().unwrap().kind, HaltKind::Unavailable);
         assert_eq!(ruling.again.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn two_faults_far_apart_are_no_outage() {
+        let mut judge = proven();
+        let start = Instant::now();
+        judge.rule(task(&[1]), Err(Fault::Server { status: 500, proxied: false }), start, 0.5);
+        let later = start + Duration::from_secs(3600);
+        judge.rule(task(&[1]), Err(unavailable(false)), later, 0.5);
+        assert_eq!(judge.halt(), None);
+        let mut judge = proven();
+        judge.rule(task(&[1, 2]), Err(Fault::TooLarge), start, 0.5);
+        for seconds in [3600, 3602, 3604] {
+            judge.rule(task(&[1]), Err(unavailable(false)), start + Duration::from_secs(seconds), 0.5);
+        }
+        assert_eq!(judge.halt(), None);
+    }
+
+    #[tokio::test]
+    async fn limits_that_cannot_be_asked_just_now_are_asked_again_before_a_reserve_is_given_up() {
+        let mut judge = Judge::new(&Asking { reserve: 9, ..asking() }, false);
+        let at = (Instant::now(), Stamp(0));
+        for _ in 0..GENERAL_TROUBLE {
+            let now = judge.paused_until(at.0).unwrap_or(at.0);
+            assert!(!judge.told(Err(&unavailable(false)), (now, Stamp(0)), 0.5));
+        }
+        let now = judge.paused_until(at.0).unwrap_or(at.0);
+        assert!(judge.told(Err(&unavailable(false)), (now, Stamp(0)), 0.5));
+        assert_eq!(judge.halt().unwrap().kind, HaltKind::NoLimits);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@
 //! A batch is marked as leaving before it has its slot, so that the slot's timing never depends on an fsync; after
 //! a kill that counts as in doubt what was merely waiting, at most a quarter of a second's worth of requests.
 
-use crate::clerk::{self, Booked, Claimed, ClerkGone, Queue, RequestsDoor, Settlement, Ticket};
+use crate::clerk::{self, Booked, Claimed, ClerkGone, Queue, RequestsDoor, Settlement, Short, Ticket};
 use crate::crash::{self, Moment};
 use crate::judge::{Denied, Halt, Judge, Ruling, Task};
 use crate::pace::{Pace, Rate};
@@ -106,7 +106,7 @@ pub(crate) struct Asked {
 }
 
 type Flight = BoxFuture<'static, (Ticket, Task, Result<Reply, Fault>)>;
-type Reservation = BoxFuture<'static, Result<(Task, Result<Ticket, Denied>), ClerkGone>>;
+type Reservation = BoxFuture<'static, Result<(Task, Result<Ticket, Short>), ClerkGone>>;
 
 /// The account's pace back from a thread that took slots, and the moments they stand for.
 type Taken = (Slots, Result<Vec<Instant>, CaseError>);
@@ -231,7 +231,8 @@ impl<S: Service> Submit<S> {
             if joined > self.grown.0 {
                 self.grown = (joined, now);
             }
-            if let Some(by) = self.denied
+            if !stop.is_cancelled()
+                && let Some(by) = self.denied
                 && self.is_idle()
             {
                 self.denied = None;
@@ -400,7 +401,8 @@ impl<S: Service> Submit<S> {
     fn ask_limits(&mut self, now: Instant) {
         let is_time = self.judge.is_proven() || self.asking.reserve > 0 || self.is_to_look;
         let for_the_run = !self.knows_limits && is_time;
-        if self.inquiring.is_empty() && (for_the_run || self.judge.waits_for_limits()) {
+        let is_paused = self.judge.paused_until(now).is_some();
+        if self.inquiring.is_empty() && !is_paused && (for_the_run || self.judge.waits_for_limits()) {
             self.asked_limits_at.get_or_insert(now);
             let service = Arc::clone(&self.service);
             self.inquiring.push(Box::pin(async move { service.allowance().await }));
@@ -415,9 +417,9 @@ impl<S: Service> Submit<S> {
     }
 
     fn told(&mut self, told: Result<Allowance, Fault>) {
-        self.knows_limits = true;
+        let at = (Instant::now(), self.clock.now());
+        self.knows_limits = self.judge.told(told.as_ref(), at, fastrand::f64());
         self.is_to_look = false;
-        self.judge.told(told.as_ref(), (Instant::now(), self.clock.now()), fastrand::f64());
         match told {
             Ok(allowance) => {
                 self.settling.push(self.door.bind(allowance));
@@ -466,12 +468,17 @@ impl<S: Service> Submit<S> {
         self.reserving.push(Box::pin(async move { Ok((task, reserving.await?)) }));
     }
 
-    fn reserved(&mut self, (task, reserved): (Task, Result<Ticket, Denied>)) {
+    /// What is left is spent, not all or nothing: a batch that does not fit is asked in pieces that do.
+    fn reserved(&mut self, (task, reserved): (Task, Result<Ticket, Short>)) {
+        let now = Instant::now();
         match reserved {
             Ok(ticket) => self.ready.push_back((ticket, task)),
-            Err(by) => {
+            Err(Short { room: 0, by }) => {
                 self.denied = Some(by);
-                self.retries.push((task, Instant::now()));
+                self.retries.push((task, now));
+            }
+            Err(Short { room, .. }) => {
+                self.retries.extend(task.in_pieces(room).into_iter().map(|piece| (piece, now)));
             }
         }
     }

@@ -311,6 +311,14 @@ impl Fault {
         )
     }
 
+    /// Whether asking again may end otherwise: the trouble is the moment's, not the address's or the account's.
+    pub fn may_pass(&self) -> bool {
+        match self.remedy() {
+            Remedy::Again | Remedy::SlowDown { .. } => true,
+            Remedy::Split | Remedy::Judge404 | Remedy::Quota | Remedy::Halt => false,
+        }
+    }
+
     /// Whether the service refused who we are.
     pub fn is_about_credentials(&self) -> bool {
         matches!(self, Fault::Unauthorized | Fault::Forbidden)

@@ -353,6 +353,7 @@ scenarios! {
     appliance_without_limits,
     big_batches_time_out,
     broken_bodies,
+    budget_spent_on_a_retry,
     burst_of_503,
     captive_portal,
     captive_portal_redirect,
