@@ -11,12 +11,14 @@
 //!                      └────settlements───┘◄── reconcile (pure)
 //! ```
 
+mod asking;
 mod clerk;
 mod clock;
 pub mod crash;
 mod details;
 mod exhaustion;
 mod gauges;
+mod halt;
 mod intake;
 mod judge;
 mod load;
@@ -27,13 +29,13 @@ mod run;
 mod service;
 mod submit;
 
+pub use asking::{Asking, OnDoubt};
 pub use clock::{Clock, now};
 pub use details::{Detailed, details};
 pub use gauges::{Gauges, Waiting};
+pub use halt::{Halt, HaltKind};
 pub use intake::Intake;
-pub use judge::{Halt, HaltKind};
 pub use pace::Rate;
 pub use reconcile::{Reconciled, reconcile};
 pub use run::{Ended, Order, PipelineError, sweep};
 pub use service::Service;
-pub use submit::{Asking, OnDoubt};

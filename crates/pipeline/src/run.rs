@@ -1,8 +1,9 @@
 //! The story of a run.
 
 use crate::clerk::{Queue, Work, doors};
+use crate::halt::Halt;
 use crate::intake::{Before, take_in};
-use crate::judge::{Halt, Judge};
+use crate::judge::Judge;
 use crate::purse::Purse;
 use crate::submit::{Asked, Asker, Broken, submit};
 use crate::{Asking, Clock, Gauges, Intake, Service};

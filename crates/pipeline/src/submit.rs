@@ -15,9 +15,10 @@
 
 use crate::clerk::{self, Booked, Claimed, ClerkGone, Queue, RequestsDoor, Settlement, Short, Ticket};
 use crate::crash::{self, Moment};
-use crate::judge::{Denied, Halt, Judge, Ruling, Task};
-use crate::pace::{Pace, Rate};
-use crate::{Clock, Gauges, Service, Waiting};
+use crate::halt::Halt;
+use crate::judge::{Denied, Judge, Ruling, Task};
+use crate::pace::Pace;
+use crate::{Asking, Clock, Gauges, Service, Waiting};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -51,50 +52,6 @@ const SECOND: Duration = Duration::from_secs(1);
 /// and without them the requests of that time would run into a limit that is near, all or nothing each. A service
 /// that hesitates longer is asked beside the lookups.
 const PATIENCE_FOR_LIMITS: Duration = Duration::from_secs(5);
-
-/// How the service is to be asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Asking {
-    /// Requests in time.
-    pub rate: Rate,
-    /// Requests on their way at once.
-    pub concurrency: usize,
-    /// Hashes in a request, at most 100.
-    pub batch_size: usize,
-    /// How long the service may fail without one answer before the run gives up.
-    pub give_up_after: Duration,
-    /// What becomes of a batch whose fate nobody saw.
-    pub on_doubt: OnDoubt,
-    /// Whether an exhausted quota is waited out rather than ending the run.
-    pub wait_for_quota: bool,
-    /// Hashes that this run may spend.
-    pub max_quota: Option<u64>,
-    /// Hashes of every window of the account's quota that are left to others.
-    pub reserve: u64,
-}
-
-/// What becomes of a batch that was sent and may have been charged, when nobody saw an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDoubt {
-    /// It is asked again, and booked again.
-    #[default]
-    Resend,
-    /// It is deferred, so that nothing is paid twice without being asked for.
-    Hold,
-}
-
-impl Asking {
-    /// How many batches may be booked at once, from the claim to the landing.
-    fn in_hand(&self) -> usize {
-        self.concurrency + self.rate.lead()
-    }
-
-    /// How many requests to the clerk may be unanswered at once: every batch in hand, as many settlements that the
-    /// clerk is behind with, every departure undone by a stop, a claim, and the account's limits.
-    pub(crate) fn outstanding(&self) -> usize {
-        4 * self.in_hand() + 2
-    }
-}
 
 /// What became of the asking as a whole.
 #[derive(Debug, Default)]
@@ -599,8 +556,8 @@ fn soonest(wake: Option<Instant>, at: Instant) -> Instant {
 mod tests {
     use super::*;
     use crate::clerk::{Clerk, Delivery, Doors, RowsDoor, Work};
-    use crate::now;
     use crate::purse::Purse;
+    use crate::{OnDoubt, Rate, now};
     use hashsweep_case::{Account, Case, Freshness, NewSweep, Scope};
     use hashsweep_model::{Batch, Digest, Digests, HashKind, Outcome, Place, Seen, Sighting, Source, Tally};
     use hashsweep_spectra::Allowance;
