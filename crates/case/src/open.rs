@@ -1,6 +1,7 @@
 //! Opening a case: creating it privately, locking it, refusing what is not ours.
 
 use crate::group::Group;
+use crate::queue::Hand;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -8,6 +9,20 @@ use std::path::{Path, PathBuf};
 
 /// The schema this version writes, kept in SQLite's `user_version`.
 const VERSION: i64 = 1;
+
+/// A connection is used by one thread at a time; Rust sees to that, so SQLite need not lock.
+const OPEN: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// 64 MiB of pages: the upper levels of the queue's and the answers' trees at ten million digests. It also bounds
+/// what a sort holds in memory. Negative means KiB.
+const CACHE_KIB: i64 = -65536;
+
+/// The log is written back once it holds this many pages, 64 MiB. A page that is written to again and again within
+/// a run is then written back once for some ten commits, not once for each.
+const CHECKPOINT_PAGES: i64 = 16_384;
+
+/// Statements kept prepared; there are about 30, and rusqlite's own 16 would make a group parse most of its own anew.
+const STATEMENTS: usize = 64;
 
 /// Marks the file as ours in SQLite's header: "hswp".
 const APPLICATION_ID: i64 = 0x6873_7770;
@@ -26,6 +41,7 @@ const NETWORK_FILE_SYSTEMS: [(i64, &str); 6] = [
 #[derive(Debug)]
 pub struct Case {
     pub(crate) connection: Connection,
+    pub(crate) hand: Hand,
     path: PathBuf,
     /// Held while we may write; dropping it lets the next process in.
     _lock: Option<File>,
@@ -128,14 +144,18 @@ impl Case {
             std::fs::TryLockError::Error(source) => CaseError::Io { path: lock_path.clone(), source },
         })?;
         drop(private_file(path).map_err(io(path))?);
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let connection = Connection::open_with_flags(path, OPEN)?;
         // Before anything is changed; setting the journal mode writes.
         let found = version(&connection, path)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
-        // 64 MiB of pages: the upper levels of the queue's and the answers' trees at ten million digests.
-        connection.pragma_update(None, "cache_size", -65536)?;
-        let mut case = Case { connection, path: path.to_owned(), _lock: Some(lock) };
+        // What refers to a row was given its number by us a moment ago, and looking it up again costs as much as
+        // finding the row to change. `PRAGMA foreign_key_check` finds any reference that is wrong.
+        connection.pragma_update(None, "foreign_keys", false)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let mut case = Case { connection, hand: Hand::default(), path: path.to_owned(), _lock: Some(lock) };
         if found.is_none() {
             case.furnish()?;
         }
@@ -149,13 +169,18 @@ impl Case {
         }
         refuse_foreign(path)?;
         // Read-write, because a reader of a WAL database may have to recover it; nothing here writes.
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+        let connection = Connection::open_with_flags(path, OPEN).or_else(|_| {
+            Connection::open_with_flags(
+                path,
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )
+        })?;
         // A writer commits in milliseconds; a reader that met it in recovery waits a little.
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         match version(&connection, path)? {
-            Some(_) => Ok(Case { connection, path: path.to_owned(), _lock: None }),
+            Some(_) => Ok(Case { connection, hand: Hand::default(), path: path.to_owned(), _lock: None }),
             None => Err(CaseError::NotACase(path.to_owned())),
         }
     }
@@ -175,11 +200,18 @@ impl Case {
         &mut self,
         work: impl FnOnce(&mut Group<'_>) -> Result<T, CaseError>,
     ) -> Result<T, CaseError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut group = Group { transaction };
-        let done = work(&mut group)?;
-        group.transaction.commit()?;
-        Ok(done)
+        let Case { connection, hand, .. } = self;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        hand.begin();
+        let mut group = Group { transaction, hand };
+        let done = work(&mut group);
+        let Group { transaction, hand } = group;
+        // An error drops the transaction, which undoes it.
+        let done = done.and_then(|done| transaction.commit().map(|()| done).map_err(CaseError::from));
+        if done.is_err() {
+            hand.undo();
+        }
+        done
     }
 
     /// Binds a new case to a service, and refuses one that belongs to another.

@@ -128,21 +128,25 @@ impl FromStr for Digest {
         if text.is_empty() {
             return Err(DigestError::Empty);
         }
+        let n_digits = text.len();
+        // Most texts are digests: their digits are read first, and looked at one by one only if that fails.
+        let kind = if n_digits.is_multiple_of(2) { HashKind::of_length(n_digits / 2) } else { None };
+        if let Some(kind) = kind {
+            let mut bytes = [0; 32];
+            let mut all = 0;
+            for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+                let (high, low) = (HEX_VALUE[usize::from(pair[0])], HEX_VALUE[usize::from(pair[1])]);
+                all |= high | low;
+                *byte = high << 4 | low & 15;
+            }
+            if all != NOT_HEX {
+                return Ok(Digest { kind, bytes });
+            }
+        }
         if let Some(at) = text.bytes().position(|b| !b.is_ascii_hexdigit()) {
             return Err(DigestError::NotHex { at: text[..floor_char(text, at)].chars().count() + 1 });
         }
-        let n_digits = text.len();
-        if n_digits == 128 {
-            return Err(DigestError::Sha512);
-        }
-        if !n_digits.is_multiple_of(2) || HashKind::of_length(n_digits / 2).is_none() {
-            return Err(DigestError::Length { n_digits });
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            *byte = hex_value(pair[0]) << 4 | hex_value(pair[1]);
-        }
-        Ok(Digest::from_bytes(&bytes[..n_digits / 2]).expect("the length was checked above"))
+        if n_digits == 128 { Err(DigestError::Sha512) } else { Err(DigestError::Length { n_digits }) }
     }
 }
 
@@ -154,14 +158,21 @@ fn floor_char(text: &str, mut at: usize) -> usize {
     at
 }
 
-/// The value of a hexadecimal digit already known to be one.
-const fn hex_value(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        _ => digit - b'A' + 10,
+/// In [`HEX_VALUE`]; shares no bit pattern with a value when it is or-ed with any.
+const NOT_HEX: u8 = 0xff;
+
+/// The value of every character that is a hexadecimal digit in either case. A table, because every row of a list and
+/// every answer is read through it.
+const HEX_VALUE: [u8; 256] = {
+    let mut values = [NOT_HEX; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        values[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    values
+};
 
 /// Lower-case hexadecimal, as the service demands it.
 impl fmt::Display for Digest {

@@ -9,7 +9,9 @@
 //! a door is busy too: no scenario could pass time.
 
 use crate::{Gauges, PipelineError, clock};
-use hashsweep_case::{AttemptId, Case, CaseError, Claim, Claimed, Fate, Freshness, Group, RunId, SweepId};
+use hashsweep_case::{
+    AttemptId, Case, CaseError, Claim, Claimed, Fate, Freshness, Group, Joined, RunId, SweepId,
+};
 use hashsweep_model::{Class, Digest, Quota, Sighting, Source};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -234,7 +236,9 @@ impl Work {
                     }
                     Delivery::Fingerprint { root, sha256 } => group.fingerprint(at.0, root, sha256)?,
                     Delivery::Finished { excluded } => {
-                        group.finish_intake(at.0, excluded, clock::now())?;
+                        let Joined(joined) = group.finish_intake(at.0, excluded, fresh, clock::now())?;
+                        left.waiting += joined;
+                        left.joined += joined;
                         left.intake_open = false;
                     }
                 }

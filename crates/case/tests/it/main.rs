@@ -6,6 +6,7 @@
 mod answers;
 mod claims;
 mod classes;
+mod joining;
 mod law;
 mod ledger;
 mod opening;
