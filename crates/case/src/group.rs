@@ -2,17 +2,18 @@
 //! leaves the queue in between is `queue`'s. All of it set by set, in key order, inside one transaction.
 
 use crate::codes::{class_code, column, kind_code};
+use crate::queue::Hand;
 use crate::{CaseError, RunId, SweepId};
 use hashsweep_model::{
-    Answer, Class, Digest, Digests, HashKind, Outcome, Place, Quota, Seen, Sighting, Source, Stamp,
-    Suspicion, Verdict,
+    Answer, Class, Digest, Digests, Outcome, Place, Quota, Seen, Sighting, Source, Stamp, Verdict,
 };
-use rusqlite::{OptionalExtension, Statement, Transaction, params};
+use rusqlite::{CachedStatement, Transaction, params};
 
 /// One open transaction. Dropping it without [`Case::group`](crate::Case::group)'s commit undoes it.
 #[derive(Debug)]
 pub struct Group<'case> {
     pub(crate) transaction: Transaction<'case>,
+    pub(crate) hand: &'case mut Hand,
 }
 
 /// Names an attempt within its case.
@@ -49,94 +50,34 @@ impl Freshness {
         self.since[verdict as usize] = moment;
     }
 
-    fn accepts(&self, verdict: &str, answered_at: Stamp) -> bool {
-        verdict.parse::<Verdict>().is_ok_and(|verdict| answered_at >= self.since[verdict as usize])
-    }
-}
-
-/// A digest that a row brings.
-struct Offer {
-    digest: Digest,
-    class: Class,
-    suspicion: Option<Suspicion>,
-}
-
-impl Offer {
-    fn of(row: &Sighting) -> Option<Offer> {
-        match &row.seen {
-            Seen::Read { digests, asked, suspicion, .. } => Some(Offer {
-                digest: digests.get(*asked)?,
-                class: suspicion.class(),
-                suspicion: Some(*suspicion),
-            }),
-            // There is no file to judge by. One class for all, and the first, because there is nothing to wait for.
-            Seen::Listed { digests, asked } => {
-                Some(Offer { digest: digests.get(*asked)?, class: Class::First, suspicion: None })
-            }
-            Seen::Invalid(_) | Seen::Skipped(_) => None,
-        }
+    /// The oldest moment that counts for an answer with this verdict.
+    pub(crate) fn since(&self, verdict: Verdict) -> Stamp {
+        self.since[verdict as usize]
     }
 }
 
 impl Group<'_> {
-    /// Takes rows in: each is stored, each new distinct digest joins the queue unless something on this machine
-    /// already answers it. A digest that was there before keeps its class, or takes a better one. Returns how many
-    /// digests joined the queue.
+    /// Takes rows in: each is stored, and each new distinct digest joins the queue unless something on this machine
+    /// already answers it. A digest that was there before keeps its class, or takes a better one.
+    ///
+    /// Rows are stored at once; their digests may join later, many rows' at a time, while enough others wait. Returns
+    /// how many digests joined now.
     pub fn record(&mut self, sweep: SweepId, rows: &[Sighting], fresh: &Freshness) -> Result<u64, CaseError> {
-        let mut offered = self.store(sweep, rows)?;
-        // The best class of a digest first, so that the others are the doubles.
-        offered.sort_unstable_by_key(|offer| (offer.digest, offer.class));
-        offered.dedup_by_key(|offer| offer.digest);
-        let mut insert = self.transaction.prepare_cached(
-            "INSERT OR IGNORE INTO want (sweep, kind, digest, state, class, suspicion, reason, answer)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?;
-        let mut raise = self.transaction.prepare_cached(
-            "UPDATE want SET class = ?4, suspicion = ?5 WHERE sweep = ?1 AND kind = ?2 AND digest = ?3",
-        )?;
-        let mut known = self.transaction.prepare_cached(LATEST_ANSWER)?;
-        let mut class_of = self
-            .transaction
-            .prepare_cached("SELECT class FROM want WHERE sweep = ?1 AND kind = ?2 AND digest = ?3")?;
-        let mut joined = 0;
-        for Offer { digest, class, suspicion } in offered {
-            let (kind, bytes, class) = (kind_code(digest.kind()), digest.as_bytes(), class_code(class));
-            let suspicion = suspicion.map(|suspicion| suspicion.to_string());
-            let before: Option<i64> =
-                class_of.query_row(params![sweep.0, kind, bytes], |row| row.get(0)).optional()?;
-            if let Some(before) = before {
-                if class < before {
-                    raise.execute(params![sweep.0, kind, bytes, class, suspicion])?;
-                }
-                continue;
-            }
-            let (state, reason, answer) = if digest.is_of_empty_input() {
-                (Outcome::Local.name(), Some("empty file"), None)
-            } else {
-                let cached = fresh_answer(&mut known, kind, bytes, fresh)?;
-                if cached.is_some() {
-                    (Outcome::Cached.name(), None, cached)
-                } else {
-                    joined += 1;
-                    ("pending", None, None)
-                }
-            };
-            insert.execute(params![sweep.0, kind, bytes, state, class, suspicion, reason, answer])?;
-        }
-        Ok(joined)
+        let last = self.store(sweep, rows)?;
+        self.enqueue_if_due(sweep, last, fresh)
     }
 
-    /// Stores the rows and returns what they offer.
-    fn store(&mut self, sweep: SweepId, rows: &[Sighting]) -> Result<Vec<Offer>, CaseError> {
+    /// Stores the rows and returns the number of the last.
+    fn store(&mut self, sweep: SweepId, rows: &[Sighting]) -> Result<i64, CaseError> {
         let mut seq: i64 = self
             .transaction
             .prepare_cached("SELECT coalesce(max(seq), 0) FROM sighting WHERE sweep = ?1")?
             .query_row([sweep.0], |row| row.get(0))?;
         let mut insert = self.transaction.prepare_cached(
-            "INSERT INTO sighting (sweep, seq, root, path, line, size, md5, sha1, sha256, kind, outcome, reason)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT INTO sighting (sweep, seq, root, path, line, size, md5, sha1, sha256, kind, class, suspicion,
+                 outcome, reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?;
-        let mut offered = Vec::with_capacity(rows.len());
         for row in rows {
             seq += 1;
             let (path, line) = match &row.place {
@@ -155,7 +96,14 @@ impl Group<'_> {
                     (None, Digests::default(), None, Some((Outcome::Skipped, skip.to_string())))
                 }
             };
-            let bytes = |kind| digests.get(kind).map(|digest| digest.as_bytes().to_vec());
+            let (class, suspicion) = match &row.seen {
+                Seen::Read { suspicion, .. } => (Some(suspicion.class()), Some(suspicion.to_string())),
+                // There is no file to judge by. One class for all, and the first: there is nothing to wait for.
+                Seen::Listed { .. } => (Some(Class::First), None),
+                Seen::Invalid(_) | Seen::Skipped(_) => (None, None),
+            };
+            let bytes = [digests.md5, digests.sha1, digests.sha256];
+            let bytes = bytes.each_ref().map(|digest| digest.as_ref().map(Digest::as_bytes));
             insert.execute(params![
                 sweep.0,
                 seq,
@@ -163,16 +111,17 @@ impl Group<'_> {
                 path,
                 line,
                 size,
-                bytes(HashKind::Md5),
-                bytes(HashKind::Sha1),
-                bytes(HashKind::Sha256),
+                bytes[0],
+                bytes[1],
+                bytes[2],
                 asked.map(kind_code),
+                class.map(class_code),
+                suspicion,
                 outcome.as_ref().map(|(outcome, _)| outcome.name()),
                 outcome.as_ref().map(|(_, reason)| reason),
             ])?;
-            offered.extend(Offer::of(row));
         }
-        Ok(offered)
+        Ok(seq)
     }
 
     /// Books one more attempt for a batch that is claimed already.
@@ -252,11 +201,10 @@ impl Group<'_> {
             "UPDATE want SET state = ?4, reason = ?5, answer = ?6, attempt = ?7
              WHERE sweep = ?1 AND kind = ?2 AND digest = ?3",
         )?;
+        let mut answers = Answers::new(&self.transaction, run, source, now)?;
         for (digest, fate) in fates {
             let (outcome, reason, answer) = match fate {
-                Fate::Answered(answer) => {
-                    (Outcome::Answered, None, Some(append(&self.transaction, run, answer, source, now)?))
-                }
+                Fate::Answered(answer) => (Outcome::Answered, None, Some(answers.append(answer)?)),
                 Fate::Failed(why) => (Outcome::Failed, Some(why), None),
                 Fate::Invalid(why) => (Outcome::Invalid, Some(why), None),
                 Fate::Deferred(why) => (Outcome::Deferred, Some(why), None),
@@ -270,6 +218,7 @@ impl Group<'_> {
                 answer,
                 attempt.0
             ])?;
+            self.hand.put_down(sweep, *digest);
         }
         Ok(())
     }
@@ -289,45 +238,44 @@ impl crate::Case {
     }
 }
 
-pub(crate) const LATEST_ANSWER: &str =
-    "SELECT id, verdict, answered_at FROM answer WHERE kind = ?1 AND digest = ?2
-                             ORDER BY answered_at DESC, id DESC LIMIT 1";
-
-/// The answer that a digest's latest one is, if it still counts. `latest` is [`LATEST_ANSWER`], prepared.
-pub(crate) fn fresh_answer(
-    latest: &mut Statement<'_>,
-    kind: i64,
-    digest: &[u8],
-    fresh: &Freshness,
-) -> Result<Option<i64>, CaseError> {
-    let found = latest
-        .query_row(params![kind, digest], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, Stamp(row.get(2)?)))
-        })
-        .optional()?;
-    Ok(found.filter(|(_, verdict, at)| fresh.accepts(verdict, *at)).map(|(id, ..)| id))
-}
-
-fn append(
-    transaction: &Transaction<'_>,
+/// Answers on their way into the case. Their numbers are given out here, so that nobody has to ask for them.
+struct Answers<'group> {
+    insert: CachedStatement<'group>,
+    last_id: i64,
     run: RunId,
-    answer: &Answer,
     source: Source,
     now: Stamp,
-) -> Result<i64, CaseError> {
-    let sample = |kind| answer.sample.get(kind).map(|digest| digest.as_bytes().to_vec());
-    transaction
-        .prepare_cached(
-            "INSERT INTO answer (kind, digest, answered_at, run, source, verdict, reason, threat_name,
+}
+
+impl<'group> Answers<'group> {
+    fn new(
+        transaction: &'group Transaction<'_>,
+        run: RunId,
+        source: Source,
+        now: Stamp,
+    ) -> Result<Answers<'group>, CaseError> {
+        let last_id = transaction
+            .prepare_cached("SELECT coalesce(max(id), 0) FROM answer")?
+            .query_row([], |row| row.get(0))?;
+        let insert = transaction.prepare_cached(
+            "INSERT INTO answer (id, kind, digest, answered_at, run, source, verdict, reason, threat_name,
                  threat_level, trust_factor, scanner_match, scanner_count, first_seen, last_seen, md5, sha1, sha256)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-        )?
-        .execute(params![
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        )?;
+        Ok(Answers { insert, last_id, run, source, now })
+    }
+
+    fn append(&mut self, answer: &Answer) -> Result<i64, CaseError> {
+        self.last_id += 1;
+        let sample = [answer.sample.md5, answer.sample.sha1, answer.sample.sha256];
+        let sample = sample.each_ref().map(|digest| digest.as_ref().map(Digest::as_bytes));
+        self.insert.execute(params![
+            self.last_id,
             kind_code(answer.digest.kind()),
             answer.digest.as_bytes(),
-            now.0,
-            run.0,
-            source.name(),
+            self.now.0,
+            self.run.0,
+            self.source.name(),
             answer.verdict.name(),
             answer.reason,
             answer.threat_name,
@@ -337,9 +285,10 @@ fn append(
             answer.scanner_count,
             answer.first_seen,
             answer.last_seen,
-            sample(HashKind::Md5),
-            sample(HashKind::Sha1),
-            sample(HashKind::Sha256),
+            sample[0],
+            sample[1],
+            sample[2],
         ])?;
-    Ok(transaction.last_insert_rowid())
+        Ok(self.last_id)
+    }
 }

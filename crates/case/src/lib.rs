@@ -9,9 +9,10 @@
 //! The cost of that design is one fsync a group, so callers put many things into one.
 //!
 //! ```text
-//!   record ──► want: pending ──claim──► asking ──settle──► answered | failed | invalid
-//!                 ▲                        │
-//!                 └────────release─────────┘        defer_rest, reopen: at a run's two ends
+//!   record ──► sighting ──many at a time──► want: pending ──claim, settle──► answered | failed | invalid
+//!                                                    │ ▲
+//!                                         defer_rest ▼ │ reopen: at a run's two ends
+//!                                                 deferred
 //! ```
 
 mod account;
@@ -32,4 +33,4 @@ pub use ledger::{RunCost, Scope};
 pub use open::{Case, CaseError};
 pub use queue::{Claim, Claimed, Planned};
 pub use results::{Only, Order};
-pub use sweeps::{NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};
+pub use sweeps::{Joined, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};

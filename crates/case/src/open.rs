@@ -1,6 +1,7 @@
 //! Opening a case: creating it privately, locking it, refusing what is not ours.
 
 use crate::group::Group;
+use crate::queue::Hand;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -20,6 +21,19 @@ pub(crate) struct Schema {
     /// Its tables.
     pub(crate) sql: &'static str,
 }
+/// A connection is used by one thread at a time; Rust sees to that, so SQLite need not lock.
+const OPEN: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// 64 MiB of pages: the upper levels of the queue's and the answers' trees at ten million digests. It also bounds
+/// what a sort holds in memory. Negative means KiB.
+const CACHE_KIB: i64 = -65536;
+
+/// The log is written back once it holds this many pages, 64 MiB. A page that is written to again and again within
+/// a run is then written back once for some ten commits, not once for each.
+const CHECKPOINT_PAGES: i64 = 16_384;
+
+/// Statements kept prepared; there are about 30, and rusqlite's own 16 would make a group parse most of its own anew.
+const STATEMENTS: usize = 64;
 
 /// File systems on which SQLite's locks and shared memory do not hold (statfs `f_type`).
 const NETWORK_FILE_SYSTEMS: [(i64, &str); 6] = [
@@ -35,6 +49,7 @@ const NETWORK_FILE_SYSTEMS: [(i64, &str); 6] = [
 #[derive(Debug)]
 pub struct Case {
     pub(crate) connection: Connection,
+    pub(crate) hand: Hand,
     path: PathBuf,
     /// Held while we may write; dropping it lets the next process in.
     _lock: Option<File>,
@@ -137,9 +152,13 @@ impl Case {
             std::fs::TryLockError::Error(source) => CaseError::Io { path: lock_path.clone(), source },
         })?;
         let connection = open_database(path, &CASE, Duration::ZERO)?;
-        // 64 MiB of pages: the upper levels of the queue's and the answers' trees at ten million digests.
-        connection.pragma_update(None, "cache_size", -65536)?;
-        Ok(Case { connection, path: path.to_owned(), _lock: Some(lock) })
+        // What refers to a row was given its number by us a moment ago, and looking it up again costs as much as
+        // finding the row to change. `PRAGMA foreign_key_check` finds any reference that is wrong.
+        connection.pragma_update(None, "foreign_keys", false)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(Case { connection, hand: Hand::default(), path: path.to_owned(), _lock: Some(lock) })
     }
 
     /// Opens an existing case to read beside whoever writes it.
@@ -149,13 +168,18 @@ impl Case {
         }
         refuse_foreign(path, &CASE)?;
         // Read-write, because a reader of a WAL database may have to recover it; nothing here writes.
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .or_else(|_| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+        let connection = Connection::open_with_flags(path, OPEN).or_else(|_| {
+            Connection::open_with_flags(
+                path,
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )
+        })?;
         // A writer commits in milliseconds; a reader that met it in recovery waits a little.
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         match version(&connection, path, &CASE)? {
-            Some(_) => Ok(Case { connection, path: path.to_owned(), _lock: None }),
+            Some(_) => Ok(Case { connection, hand: Hand::default(), path: path.to_owned(), _lock: None }),
             None => Err(CaseError::NotACase(path.to_owned())),
         }
     }
@@ -175,11 +199,18 @@ impl Case {
         &mut self,
         work: impl FnOnce(&mut Group<'_>) -> Result<T, CaseError>,
     ) -> Result<T, CaseError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut group = Group { transaction };
-        let done = work(&mut group)?;
-        group.transaction.commit()?;
-        Ok(done)
+        let Case { connection, hand, .. } = self;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        hand.begin();
+        let mut group = Group { transaction, hand };
+        let done = work(&mut group);
+        let Group { transaction, hand } = group;
+        // An error drops the transaction, which undoes it.
+        let done = done.and_then(|done| transaction.commit().map(|()| done).map_err(CaseError::from));
+        if done.is_err() {
+            hand.undo();
+        }
+        done
     }
 
     /// Binds a new case to a service, and refuses one that belongs to another.
@@ -223,7 +254,7 @@ pub(crate) fn open_database(
 ) -> Result<Connection, CaseError> {
     refuse_foreign(path, schema)?;
     drop(private_file(path).map_err(io(path))?);
-    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut connection = Connection::open_with_flags(path, OPEN)?;
     connection.busy_timeout(patience)?;
     // Before anything is changed; setting the journal mode writes.
     let found = version(&connection, path, schema)?;

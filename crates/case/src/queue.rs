@@ -5,10 +5,11 @@
 //! more rarely is not looked at: that would be a count over all sightings for every claim.
 
 use crate::codes::{class, class_code, column, count, digest, kind, kind_code};
-use crate::group::{AttemptId, Freshness, Group, LATEST_ANSWER, fresh_answer};
+use crate::group::{AttemptId, Freshness, Group};
 use crate::{Case, CaseError, RunId, SweepId};
-use hashsweep_model::{Batch, Class, Digest, HashKind, MAX_BATCH, Stamp};
+use hashsweep_model::{Batch, Class, Digest, HashKind, MAX_BATCH, Stamp, Verdict};
 use rusqlite::params;
+use std::collections::HashSet;
 
 /// What is to be taken out of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,157 @@ struct Waiting {
     digest: Digest,
 }
 
+/// What the process at work knows of the queue beside the case: which digests it has claimed and not settled. They
+/// stay pending in the case, so that a kill needs no repair and a claim writes nothing but its reservation. One
+/// process writes a case at a time, so nobody else has to know.
+#[derive(Debug, Default)]
+pub(crate) struct Hand {
+    held: HashSet<(SweepId, Digest)>,
+    /// What the open group has taken up (`true`) and put down, for when it is undone.
+    moves: Vec<(bool, (SweepId, Digest))>,
+    /// About how many digests wait; only decides when many are made to join at once.
+    waiting: u64,
+    waiting_before: u64,
+}
+
+impl Hand {
+    pub(crate) fn begin(&mut self) {
+        self.moves.clear();
+        self.waiting_before = self.waiting;
+    }
+
+    /// The group has come to nothing, and so have its claims and settlements.
+    pub(crate) fn undo(&mut self) {
+        self.waiting = self.waiting_before;
+        for (taken, key) in std::mem::take(&mut self.moves).into_iter().rev() {
+            if taken {
+                self.held.remove(&key);
+            } else {
+                self.held.insert(key);
+            }
+        }
+    }
+
+    fn take(&mut self, sweep: SweepId, digest: Digest) {
+        let key = (sweep, digest);
+        if self.held.insert(key) {
+            self.moves.push((true, key));
+            self.waiting = self.waiting.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn put_down(&mut self, sweep: SweepId, digest: Digest) {
+        let key = (sweep, digest);
+        if self.held.remove(&key) {
+            self.moves.push((false, key));
+        }
+    }
+
+    pub(crate) fn put_all_down(&mut self) {
+        self.moves.extend(self.held.drain().map(|key| (false, key)));
+    }
+}
+
+/// As long as fewer wait, new digests join at once: whoever asks must not run dry.
+const ENOUGH_WAIT: u64 = 20_000;
+
+/// Rows whose digests join together, at most. Digests come in any order, so each joining touches pages all over the
+/// queue, however few they are: see docs/adr/0007. Joining this many takes about a second.
+const JOIN_AT_MOST: u64 = 400_000;
+
 impl Group<'_> {
+    /// Lets the digests of recorded rows join the queue, if it pays already.
+    pub(crate) fn enqueue_if_due(
+        &mut self,
+        sweep: SweepId,
+        last_row: i64,
+        fresh: &Freshness,
+    ) -> Result<u64, CaseError> {
+        let queued = self.queued(sweep)?;
+        let n_rows = count(last_row - queued);
+        let waiting = self.hand.waiting;
+        if waiting < ENOUGH_WAIT || n_rows >= (waiting / 4).clamp(ENOUGH_WAIT, JOIN_AT_MOST) {
+            self.enqueue(sweep, fresh)
+        } else {
+            Ok(0)
+        }
+    }
+
+    /// The last row of the sweep whose digest has joined.
+    fn queued(&self, sweep: SweepId) -> Result<i64, CaseError> {
+        let mut queued = self.transaction.prepare_cached("SELECT queued FROM sweep WHERE id = ?1")?;
+        Ok(queued.query_row([sweep.0], |row| row.get(0))?)
+    }
+
+    /// Lets the digests of all recorded rows join the queue. Returns how many did.
+    pub(crate) fn enqueue(&mut self, sweep: SweepId, fresh: &Freshness) -> Result<u64, CaseError> {
+        let queued = self.queued(sweep)?;
+        let mut joined = if self.others_may_have_answered(sweep)? {
+            self.insert_unknown(sweep, queued, fresh)?
+        } else {
+            let mut insert = self.transaction.prepare_cached(&format!(
+                "INSERT OR IGNORE INTO want (sweep, kind, digest, state, class)
+                 SELECT ?1, kind, digest, 'pending', class FROM ({OFFERED})"
+            ))?;
+            insert.execute(params![sweep.0, queued])? as u64
+        };
+        let mut local = self.transaction.prepare_cached(
+            "UPDATE want SET state = 'local', reason = 'empty file'
+             WHERE sweep = ?1 AND kind = ?2 AND digest = ?3 AND state = 'pending'",
+        )?;
+        for kind in HashKind::ALL {
+            let empty = kind.empty_input();
+            joined -= local.execute(params![sweep.0, kind_code(kind), empty.as_bytes()])? as u64;
+        }
+        self.raise(sweep, queued)?;
+        self.transaction
+            .prepare_cached(
+                "UPDATE sweep SET queued = (SELECT coalesce(max(seq), 0) FROM sighting WHERE sweep = ?1) WHERE id = ?1",
+            )?
+            .execute([sweep.0])?;
+        self.hand.waiting += joined;
+        Ok(joined)
+    }
+
+    /// Lets new digests join, those with an earlier answer that still counts as `cached`. Returns how many are not.
+    fn insert_unknown(&self, sweep: SweepId, queued: i64, fresh: &Freshness) -> Result<u64, CaseError> {
+        let mut insert = self.transaction.prepare_cached(&format!(
+            "WITH offered AS MATERIALIZED (SELECT *, {KNOWN} AS known FROM ({OFFERED}) AS offer)
+             INSERT OR IGNORE INTO want (sweep, kind, digest, state, class, answer)
+             SELECT ?1, kind, digest, CASE WHEN known IS NULL THEN 'pending' ELSE 'cached' END, class, known
+             FROM offered WHERE true RETURNING state = 'pending'"
+        ))?;
+        let [malicious, suspicious, unknown, known] = since(fresh);
+        let mut rows = insert.query(params![sweep.0, queued, malicious, suspicious, unknown, known])?;
+        let mut n_pending = 0;
+        while let Some(row) = rows.next()? {
+            n_pending += count(row.get(0)?);
+        }
+        Ok(n_pending)
+    }
+
+    /// Raises digests that were there before to the class of a more suspicious sighting.
+    fn raise(&self, sweep: SweepId, queued: i64) -> Result<(), CaseError> {
+        let mut files = self.transaction.prepare_cached(
+            "SELECT 1 FROM sighting WHERE sweep = ?1 AND seq > ?2 AND suspicion IS NOT NULL LIMIT 1",
+        )?;
+        if files.exists(params![sweep.0, queued])? {
+            let mut raise = self.transaction.prepare_cached(&format!(
+                "UPDATE want SET class = offer.class FROM ({OFFERED}) AS offer
+                 WHERE want.sweep = ?1 AND want.kind = offer.kind AND want.digest = offer.digest
+                     AND offer.class < want.class"
+            ))?;
+            raise.execute(params![sweep.0, queued])?;
+        }
+        Ok(())
+    }
+
+    /// Whether an answer may be there for a digest that this sweep has not asked about.
+    fn others_may_have_answered(&self, sweep: SweepId) -> Result<bool, CaseError> {
+        let mut others = self.transaction.prepare_cached("SELECT 1 FROM sweep WHERE id <> ?1 LIMIT 1")?;
+        Ok(others.exists([sweep.0])?)
+    }
+
     /// Takes batches out of the queue, best class first, each with its reservation.
     pub fn claim(
         &mut self,
@@ -85,14 +236,16 @@ impl Group<'_> {
             if claimed.len() < claim.n_batches
                 && (batch.len() == batch_size || claim.also_partial || is_budget_spent)
             {
-                self.mark("asking", sweep, batch.digests())?;
+                for digest in batch.digests() {
+                    self.hand.take(sweep, *digest);
+                }
                 claimed.push(Claimed { attempt: self.reserve(run, batch.len(), now)?, batch });
             }
         }
         Ok(claimed)
     }
 
-    /// The first digests of one kind in the queue.
+    /// The first digests of one kind in the queue that nobody holds.
     fn front(
         &self,
         sweep: SweepId,
@@ -101,75 +254,96 @@ impl Group<'_> {
         most: u64,
     ) -> Result<Vec<Waiting>, CaseError> {
         let mut front = self.transaction.prepare_cached(FRONT)?;
-        let mut rows = front.query(params![sweep.0, kind_code(kind), class_code(up_to), column(most)])?;
+        // What is held stands at the front as well, so that this many are read in vain at most.
+        let limit = column(most.saturating_add(self.hand.held.len() as u64));
+        let mut rows = front.query(params![sweep.0, kind_code(kind), class_code(up_to), limit])?;
         let mut waiting = Vec::new();
-        while let Some(row) = rows.next()? {
-            waiting.push(Waiting {
-                class: class(row.get(0)?)?,
-                turn: row.get(1)?,
-                digest: digest(row.get_ref(2)?.as_blob().unwrap_or_default())?,
-            });
+        while (waiting.len() as u64) < most
+            && let Some(row) = rows.next()?
+        {
+            let digest = digest(row.get_ref(2)?.as_blob().unwrap_or_default())?;
+            if !self.hand.held.contains(&(sweep, digest)) {
+                waiting.push(Waiting { class: class(row.get(0)?)?, turn: row.get(1)?, digest });
+            }
         }
         Ok(waiting)
-    }
-
-    fn mark(&self, state: &str, sweep: SweepId, digests: &[Digest]) -> Result<(), CaseError> {
-        let mut update = self
-            .transaction
-            .prepare_cached("UPDATE want SET state = ?4 WHERE sweep = ?1 AND kind = ?2 AND digest = ?3")?;
-        for digest in digests {
-            update.execute(params![sweep.0, kind_code(digest.kind()), digest.as_bytes(), state])?;
-        }
-        Ok(())
     }
 
     /// Puts what an earlier run could not settle back into the queue, less what has been answered since; what was
     /// put off comes first within its class. Returns how many digests wait now.
     pub fn reopen(&mut self, sweep: SweepId, fresh: &Freshness) -> Result<u64, CaseError> {
+        self.enqueue(sweep, fresh)?;
         self.transaction.execute(
             "UPDATE want SET state = 'pending', reason = NULL,
                     turn = CASE state WHEN 'deferred' THEN 0 ELSE turn END
              WHERE sweep = ?1 AND state IN ('deferred', 'failed')",
             [sweep.0],
         )?;
-        let mut pending = self
-            .transaction
-            .prepare("SELECT kind, digest FROM want WHERE sweep = ?1 AND state = 'pending'")?;
-        let pending: Vec<(i64, Vec<u8>)> =
-            pending.query_map([sweep.0], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-        let mut latest = self.transaction.prepare_cached(LATEST_ANSWER)?;
-        let mut settle = self.transaction.prepare_cached(
-            "UPDATE want SET state = 'cached', answer = ?4 WHERE sweep = ?1 AND kind = ?2 AND digest = ?3",
-        )?;
-        let mut waiting = 0;
-        for (kind, digest) in pending {
-            match fresh_answer(&mut latest, kind, &digest, fresh)? {
-                Some(id) => {
-                    settle.execute(params![sweep.0, kind, digest, id])?;
-                }
-                None => waiting += 1,
-            }
+        if self.others_may_have_answered(sweep)? {
+            let [a, b, c, d] = since(fresh);
+            self.transaction.execute(
+                &format!(
+                    "UPDATE want SET state = 'cached', answer = learned.known
+                     FROM (SELECT kind, digest, {KNOWN} AS known FROM want AS offer
+                           WHERE sweep = ?1 AND state = 'pending' AND ?2 IS NULL) AS learned
+                     WHERE learned.known IS NOT NULL
+                         AND want.sweep = ?1 AND want.kind = learned.kind AND want.digest = learned.digest"
+                ),
+                params![sweep.0, None::<i64>, a, b, c, d],
+            )?;
         }
-        Ok(waiting)
+        let waiting = self.transaction.query_row(
+            "SELECT count(*) FROM want WHERE sweep = ?1 AND state = 'pending'",
+            [sweep.0],
+            |row| row.get(0),
+        )?;
+        self.hand.waiting = count(waiting);
+        Ok(count(waiting))
     }
 
-    /// Defers whatever is still in the queue, and says why.
+    /// Defers whatever is still in the queue or on its way there, and says why.
     pub fn defer_rest(&mut self, sweep: SweepId, why: &str) -> Result<u64, CaseError> {
+        // What is known already is found out when it is reopened.
+        self.enqueue(sweep, &Freshness::NOTHING)?;
         let deferred = self.transaction.execute(
-            "UPDATE want SET state = 'deferred', reason = ?2 WHERE sweep = ?1 AND state IN ('pending', 'asking')",
+            "UPDATE want SET state = 'deferred', reason = ?2 WHERE sweep = ?1 AND state = 'pending'",
             params![sweep.0, why],
         )?;
+        self.hand.put_all_down();
+        self.hand.waiting = 0;
         Ok(deferred as u64)
     }
+}
+
+/// What rows offer that have not joined yet, each digest once with the best of their classes, in key order.
+/// ?1 is the sweep, ?2 its last row that has joined.
+const OFFERED: &str = "SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
+        min(class) AS class
+    FROM sighting WHERE sweep = ?1 AND seq > ?2 AND kind IS NOT NULL GROUP BY 1, 2";
+
+/// The answer that the digest of `offer` has, if its latest one still counts. ?3 to ?6 are [`since`].
+const KNOWN: &str = "(SELECT CASE WHEN answered_at >= CASE verdict
+            WHEN 'malicious' THEN ?3 WHEN 'suspicious' THEN ?4 WHEN 'unknown' THEN ?5 WHEN 'known' THEN ?6 END
+        THEN id END
+    FROM answer WHERE answer.kind = offer.kind AND answer.digest = offer.digest
+    ORDER BY answered_at DESC, id DESC LIMIT 1)";
+
+fn since(fresh: &Freshness) -> [i64; 4] {
+    Verdict::WORST_FIRST.map(|verdict| fresh.since(verdict).0)
 }
 
 impl Case {
     /// What a run would ask about a sweep's digests, in the order in which it would, and what needs no asking.
     pub fn plan(&self, sweep: SweepId) -> Result<Vec<Planned>, CaseError> {
         let mut lines = self.connection.prepare(
-            "SELECT class, kind, suspicion, count(*) FILTER (WHERE state IN ('pending', 'asking', 'deferred', 'failed')),
+            "SELECT offer.class, offer.kind, offer.suspicion,
+                 count(*) FILTER (WHERE state IS NULL OR state IN ('pending', 'deferred', 'failed')),
                  count(*) FILTER (WHERE state = 'cached'), count(*) FILTER (WHERE state = 'local')
-             FROM want WHERE sweep = ?1 GROUP BY class, kind, suspicion ORDER BY class, kind, suspicion",
+             FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
+                       min(class) AS class, suspicion
+                   FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer
+             LEFT JOIN want ON want.sweep = ?1 AND want.kind = offer.kind AND want.digest = offer.digest
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
         )?;
         let mut rows = lines.query([sweep.0])?;
         let mut plan = Vec::new();

@@ -4,7 +4,6 @@ use crate::codes::{count, digests, outcome};
 use crate::ledger::Scope;
 use crate::{Case, CaseError, SweepId};
 use hashsweep_model::{Answer, Outcome, Place, Row, Settled, Skip, Stamp, Tally, Verdict};
-use rusqlite::params;
 
 /// In which order rows are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +25,26 @@ pub enum Only {
     Unknown,
 }
 
-const COLUMNS: &str = "SELECT r.root, r.path, r.line, r.size, r.md5, r.sha1, r.sha256, r.outcome, r.reason,
-    a.kind, a.digest, a.verdict, a.reason, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match,
-    a.scanner_count, a.first_seen, a.last_seen, a.answered_at, a.source
-    FROM result r LEFT JOIN answer a ON a.id = r.answer WHERE r.sweep = ?1";
+/// As the view `result` has it, which would look every answer up twice.
+const COLUMNS: &str = "SELECT s.root, s.path, s.line, s.size, s.md5, s.sha1, s.sha256,
+    CASE
+        WHEN s.outcome IS NOT NULL THEN s.outcome
+        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > sweep.queued THEN 'deferred'
+        ELSE w.state
+    END,
+    CASE
+        WHEN s.outcome IS NOT NULL THEN s.reason
+        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > sweep.queued THEN 'interrupted'
+        ELSE coalesce(w.reason, a.reason)
+    END,
+    a.digest, a.verdict, a.reason, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,
+    a.first_seen, a.last_seen, a.answered_at, a.source
+    FROM sweep JOIN sighting s ON s.sweep = sweep.id
+    LEFT JOIN want w
+        ON s.kind IS NOT NULL AND w.sweep = s.sweep AND w.kind = s.kind
+        AND w.digest = CASE s.kind WHEN 1 THEN s.md5 WHEN 2 THEN s.sha1 ELSE s.sha256 END
+    LEFT JOIN answer a ON a.id = w.answer
+    WHERE sweep.id = ?1";
 
 impl Case {
     /// Hands each row of a sweep to `each`, which may stop the reading with an error of its own.
@@ -42,12 +57,12 @@ impl Case {
     ) -> Result<(), E> {
         let only = match only {
             Only::All => "",
-            Only::Findings => " AND r.verdict IN ('malicious', 'suspicious')",
-            Only::Unknown => " AND r.verdict = 'unknown'",
+            Only::Findings => " AND a.verdict IN ('malicious', 'suspicious')",
+            Only::Unknown => " AND a.verdict = 'unknown'",
         };
         let order = match order {
-            Order::Path => " ORDER BY r.path, r.root, r.line, r.seq",
-            Order::Arrival => " ORDER BY r.seq",
+            Order::Path => " ORDER BY s.path, s.root, s.line, s.seq",
+            Order::Arrival => " ORDER BY s.seq",
         };
         let mut rows =
             self.connection.prepare(&format!("{COLUMNS}{only}{order}")).map_err(CaseError::from)?;
@@ -70,60 +85,124 @@ impl Case {
             requests: self.requests(Scope::Sweep(sweep))?,
             ..Tally::default()
         };
-        let (rows, with_digest, bytes_read) = self.connection.query_row(
-            "SELECT count(*), count(kind), coalesce(sum(size), 0) FROM sighting WHERE sweep = ?1",
+        (tally.rows, tally.bytes_read) = self.connection.query_row(
+            "SELECT count(*), coalesce(sum(size), 0) FROM sighting WHERE sweep = ?1",
             [sweep.0],
-            |row| Ok((count(row.get(0)?), count(row.get(1)?), count(row.get(2)?))),
+            |row| Ok((count(row.get(0)?), count(row.get(1)?))),
         )?;
-        (tally.rows, tally.bytes_read) = (rows, bytes_read);
-        self.count_rows(sweep, &mut tally)?;
-        let mut states = self.connection.prepare(
-            "SELECT CASE WHEN state IN ('pending', 'asking') THEN 'deferred' ELSE state END, count(*)
-             FROM want WHERE sweep = ?1 GROUP BY 1",
-        )?;
-        let mut states = states.query([sweep.0])?;
-        while let Some(row) = states.next()? {
-            tally.digests.insert(outcome(&row.get::<_, String>(0)?)?, count(row.get(1)?));
-        }
-        // Counted from the rows themselves, so that a digest that never reached the queue shows as an imbalance.
-        let distinct: i64 = self.connection.query_row(
-            "SELECT count(*) FROM (SELECT DISTINCT kind,
-                 CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END
-             FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL)",
-            [sweep.0],
-            |row| row.get(0),
-        )?;
-        tally.distinct = count(distinct);
-        tally.duplicates = with_digest - tally.distinct;
+        self.count_rows_without_digest(sweep, &mut tally)?;
+        self.count_digests(sweep, &mut tally)?;
         Ok(tally)
     }
 
-    fn count_rows(&self, sweep: SweepId, tally: &mut Tally) -> Result<(), CaseError> {
+    fn count_rows_without_digest(&self, sweep: SweepId, tally: &mut Tally) -> Result<(), CaseError> {
         let mut groups = self.connection.prepare(
-            "SELECT outcome, verdict, CASE WHEN verdict IS NULL THEN reason END, count(*)
-             FROM result WHERE sweep = ?1 GROUP BY 1, 2, 3",
+            "SELECT outcome, reason, count(*) FROM sighting WHERE sweep = ?1 AND kind IS NULL GROUP BY 1, 2",
         )?;
-        let mut groups = groups.query(params![sweep.0])?;
+        let mut groups = groups.query([sweep.0])?;
         while let Some(row) = groups.next()? {
-            let Some(word) = row.get::<_, Option<String>>(0)? else { continue };
-            let (outcome, n) = (outcome(&word)?, count(row.get(3)?));
-            *tally.outcomes.entry(outcome).or_default() += n;
-            if let Some(verdict) = row.get::<_, Option<String>>(1)? {
-                *tally.verdicts.entry(parse_verdict(&verdict)?).or_default() += n;
-            }
-            let Some(reason) = row.get::<_, Option<String>>(2)? else { continue };
-            match outcome {
-                Outcome::Skipped => {
-                    let reason = reason.parse::<Skip>().map_or(reason, |skip| skip.kind.to_string());
-                    *tally.skipped.entry(reason).or_default() += n;
+            let text = |i: usize| row.get_ref(i)?.as_str_or_null().map_err(rusqlite::Error::from);
+            let fate = Counted { outcome: text(0)?, verdict: None, reason: text(1)? };
+            fate.add_to(tally, count(row.get(2)?))?;
+        }
+        Ok(())
+    }
+
+    /// Counts the digests that the rows offer, each once, and the rows with them.
+    ///
+    /// The digests come from the rows themselves, so that one which never reached the queue shows as an imbalance.
+    /// They come in key order, in which the queue is stored and most answers were given: joined as they lie, a
+    /// million rows would be two million looks at random pages.
+    fn count_digests(&self, sweep: SweepId, tally: &mut Tally) -> Result<(), CaseError> {
+        let mut digests = self.connection.prepare(
+            "SELECT CASE
+                 WHEN want.state = 'pending' OR want.state IS NULL AND offer.last > sweep.queued THEN 'deferred'
+                 ELSE want.state END,
+                 answer.verdict,
+                 CASE WHEN want.state = 'pending' OR want.state IS NULL THEN 'interrupted' ELSE want.reason END,
+                 offer.n
+             FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
+                       count(*) AS n, max(seq) AS last
+                   FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer
+             JOIN sweep ON sweep.id = ?1
+             LEFT JOIN want ON want.sweep = ?1 AND want.kind = offer.kind AND want.digest = offer.digest
+             LEFT JOIN answer ON answer.id = want.answer",
+        )?;
+        let mut digests = digests.query([sweep.0])?;
+        // There are few different fates and many digests: counted by their words first.
+        let mut fates: Vec<(Fate, u64, u64)> = Vec::new();
+        while let Some(row) = digests.next()? {
+            let text = |i: usize| row.get_ref(i)?.as_str_or_null().map_err(rusqlite::Error::from);
+            let fate = Counted { outcome: text(0)?, verdict: text(1)?, reason: text(2)? };
+            let n_rows = count(row.get(3)?);
+            tally.distinct += 1;
+            tally.duplicates += n_rows - 1;
+            match fates.iter_mut().find(|(known, ..)| fate.is(known)) {
+                Some((_, digests, rows)) => {
+                    *digests += 1;
+                    *rows += n_rows;
                 }
-                Outcome::Answered
-                | Outcome::Cached
-                | Outcome::Local
-                | Outcome::Deferred
-                | Outcome::Failed
-                | Outcome::Invalid => *tally.reasons.entry((outcome, reason)).or_default() += n,
+                None => fates.push((fate.to_owned(), 1, n_rows)),
             }
+        }
+        for ((outcome_word, verdict, reason), n_digests, n_rows) in fates {
+            if let Some(word) = &outcome_word {
+                *tally.digests.entry(outcome(word)?).or_default() += n_digests;
+            }
+            Counted {
+                outcome: outcome_word.as_deref(),
+                verdict: verdict.as_deref(),
+                reason: reason.as_deref(),
+            }
+            .add_to(tally, n_rows)?;
+        }
+        Ok(())
+    }
+}
+
+/// Outcome, verdict and reason.
+type Fate = (Option<String>, Option<String>, Option<String>);
+
+/// What became of some rows, in the words of the case.
+struct Counted<'row> {
+    outcome: Option<&'row str>,
+    verdict: Option<&'row str>,
+    reason: Option<&'row str>,
+}
+
+impl Counted<'_> {
+    fn is(&self, fate: &Fate) -> bool {
+        self.outcome == fate.0.as_deref()
+            && self.verdict == fate.1.as_deref()
+            && self.reason == fate.2.as_deref()
+    }
+
+    fn to_owned(&self) -> Fate {
+        (self.outcome.map(str::to_owned), self.verdict.map(str::to_owned), self.reason.map(str::to_owned))
+    }
+
+    /// A row without an outcome is not counted anywhere, and so shows as an imbalance. The reason of an answer is
+    /// not counted either: its verdict is.
+    fn add_to(&self, tally: &mut Tally, n_rows: u64) -> Result<(), CaseError> {
+        let Some(word) = self.outcome else { return Ok(()) };
+        let outcome = outcome(word)?;
+        *tally.outcomes.entry(outcome).or_default() += n_rows;
+        if let Some(verdict) = self.verdict {
+            *tally.verdicts.entry(parse_verdict(verdict)?).or_default() += n_rows;
+            return Ok(());
+        }
+        let Some(reason) = self.reason.map(str::to_owned) else { return Ok(()) };
+        match outcome {
+            Outcome::Skipped => {
+                let reason = reason.parse::<Skip>().map_or(reason, |skip| skip.kind.to_string());
+                *tally.skipped.entry(reason).or_default() += n_rows;
+            }
+            Outcome::Answered
+            | Outcome::Cached
+            | Outcome::Local
+            | Outcome::Deferred
+            | Outcome::Failed
+            | Outcome::Invalid => *tally.reasons.entry((outcome, reason)).or_default() += n_rows,
         }
         Ok(())
     }
@@ -141,25 +220,25 @@ fn row_of(row: &rusqlite::Row<'_>) -> Result<Row, CaseError> {
     let outcome_word: Option<String> = row.get(7)?;
     let outcome_word =
         outcome_word.ok_or_else(|| CaseError::Damaged("a row without an outcome".to_owned()))?;
-    let answer = match blob(10)? {
+    let answer = match blob(9)? {
         None => None,
         Some(asked) => Some(Settled {
             answer: Answer {
                 digest: crate::codes::digest(asked)?,
-                verdict: parse_verdict(&row.get::<_, String>(11)?)?,
-                reason: row.get(12)?,
-                threat_name: row.get(13)?,
-                threat_level: row.get(14)?,
-                trust_factor: row.get(15)?,
-                scanner_match: row.get(16)?,
-                scanner_count: row.get(17)?,
-                first_seen: row.get(18)?,
-                last_seen: row.get(19)?,
+                verdict: parse_verdict(&row.get::<_, String>(10)?)?,
+                reason: row.get(11)?,
+                threat_name: row.get(12)?,
+                threat_level: row.get(13)?,
+                trust_factor: row.get(14)?,
+                scanner_match: row.get(15)?,
+                scanner_count: row.get(16)?,
+                first_seen: row.get(17)?,
+                last_seen: row.get(18)?,
                 sample: hashsweep_model::Digests::default(),
             },
-            answered_at: Stamp(row.get(20)?),
+            answered_at: Stamp(row.get(19)?),
             source: row
-                .get::<_, String>(21)?
+                .get::<_, String>(20)?
                 .parse()
                 .map_err(|_| CaseError::Damaged("an answer from nowhere".to_owned()))?,
         }),

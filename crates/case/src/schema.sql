@@ -13,6 +13,7 @@ CREATE TABLE sweep (
     settings           TEXT NOT NULL,           -- JSON, enough to go on with an unfinished intake
     started_at         INTEGER NOT NULL,
     intake_finished_at INTEGER,                 -- NULL: interrupted
+    queued             INTEGER NOT NULL DEFAULT 0, -- the last sighting whose digest has joined the queue
     excluded           INTEGER NOT NULL DEFAULT 0
 );
 
@@ -47,6 +48,8 @@ CREATE TABLE sighting (
     sha1    BLOB,
     sha256  BLOB,
     kind    INTEGER,                            -- which digest is asked: 1 md5, 2 sha1, 3 sha256
+    class   INTEGER,                            -- when it would be asked for this row's sake: 1 first … 4 last
+    suspicion TEXT,                             -- why this class; NULL for a row of a list
     outcome TEXT,                               -- set only where there is no digest to ask about
     reason  TEXT,
     PRIMARY KEY (sweep, seq)
@@ -96,28 +99,32 @@ CREATE TABLE want (
     sweep   INTEGER NOT NULL REFERENCES sweep,
     kind    INTEGER NOT NULL,
     digest  BLOB NOT NULL,
-    state   TEXT NOT NULL,                      -- pending, asking, or an outcome
-    class   INTEGER NOT NULL,                   -- when it is asked: 1 first, 2 second, 3 third, 4 last; may only rise
+    state   TEXT NOT NULL,                      -- pending, or an outcome
+    class   INTEGER NOT NULL,                   -- the best of its sightings: it may only rise
     turn    INTEGER NOT NULL DEFAULT 1,         -- within its class: 0 if an earlier run put it off
-    suspicion TEXT,                             -- why this class; NULL for a row of a list
     reason  TEXT,
     answer  INTEGER REFERENCES answer,
     attempt INTEGER REFERENCES attempt,         -- the attempt that settled it
     PRIMARY KEY (sweep, kind, digest)
 ) WITHOUT ROWID;
--- Spelt with OR because SQLite must prove that a query stays within a partial index: it sees `state = 'pending'` in
--- one side of an OR, but not in an IN; then every claim would walk over all that is settled.
--- The columns behind the kind are the order of asking, so that a claim reads the queue from its front.
-CREATE INDEX queue ON want (sweep, state, kind, class, turn, digest) WHERE state = 'pending' OR state = 'asking';
+-- The columns behind the kind are the order of asking, so that a claim reads the queue from its front. What has been
+-- claimed stays here until it is settled: who holds it is known to the process at work, and forgotten with it.
+CREATE INDEX queue ON want (sweep, kind, class, turn, digest) WHERE state = 'pending';
 
--- Every row with what became of it. A digest still in the queue is owed: deferred.
+-- Every row with what became of it. A digest still in the queue, or on its way there, is owed: deferred.
 CREATE VIEW result AS
 SELECT
     s.sweep, s.seq, s.root, s.path, s.line, s.size, s.md5, s.sha1, s.sha256,
-    coalesce(s.outcome, CASE WHEN w.state IN ('pending', 'asking') THEN 'deferred' ELSE w.state END) AS outcome,
+    CASE
+        WHEN s.outcome IS NOT NULL THEN s.outcome
+        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > (SELECT queued FROM sweep WHERE id = s.sweep)
+            THEN 'deferred'
+        ELSE w.state
+    END AS outcome,
     CASE
         WHEN s.outcome IS NOT NULL THEN s.reason
-        WHEN w.state IN ('pending', 'asking') THEN 'interrupted'
+        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > (SELECT queued FROM sweep WHERE id = s.sweep)
+            THEN 'interrupted'
         ELSE coalesce(w.reason, a.reason)
     END AS reason,
     a.verdict, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,

@@ -1,7 +1,7 @@
 //! Sweeps and runs: who asked for what, when.
 
 use crate::codes::count;
-use crate::{Case, CaseError, Group};
+use crate::{Case, CaseError, Freshness, Group};
 use hashsweep_model::Stamp;
 use rusqlite::{OptionalExtension, Row, params};
 use std::ffi::OsStr;
@@ -15,6 +15,11 @@ pub struct SweepId(pub i64);
 /// Names a run within its case, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub(crate) i64);
+
+/// How many digests joined the queue. Whoever counts what waits must add it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "digests that nobody knows to wait are never asked"]
+pub struct Joined(pub u64);
 
 /// A sweep about to begin.
 #[derive(Clone, Debug)]
@@ -98,7 +103,7 @@ impl Group<'_> {
              WHERE settled_at IS NULL",
             [now.0],
         )?;
-        self.transaction.execute("UPDATE want SET state = 'pending' WHERE state = 'asking'", [])?;
+        self.hand.put_all_down();
         self.transaction
             .execute("INSERT INTO run (sweep, started_at) VALUES (?1, ?2)", params![sweep.0, now.0])?;
         Ok(RunId(self.transaction.last_insert_rowid()))
@@ -113,13 +118,20 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Says that the intake reached its end, and how many entries the user's filters left out.
-    pub fn finish_intake(&mut self, sweep: SweepId, excluded: u64, now: Stamp) -> Result<(), CaseError> {
+    /// Says that the intake reached its end, and how many entries the user's filters left out. What was recorded and
+    /// has not joined the queue yet joins now.
+    pub fn finish_intake(
+        &mut self,
+        sweep: SweepId,
+        excluded: u64,
+        fresh: &Freshness,
+        now: Stamp,
+    ) -> Result<Joined, CaseError> {
         self.transaction.execute(
             "UPDATE sweep SET intake_finished_at = ?2, excluded = ?3 WHERE id = ?1",
             params![sweep.0, now.0, crate::codes::column(excluded)],
         )?;
-        Ok(())
+        Ok(Joined(self.enqueue(sweep, fresh)?))
     }
 
     /// Remembers what a list's bytes were when it was read.

@@ -14,7 +14,7 @@ use crate::purse::Purse;
 use crate::{Clock, Gauges, PipelineError};
 use futures::future::BoxFuture;
 use hashsweep_case::{
-    Account, AttemptId, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, RunId, SweepId,
+    Account, AttemptId, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, Joined, RunId, SweepId,
 };
 use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp};
 use hashsweep_spectra::Allowance;
@@ -264,7 +264,9 @@ impl Work {
                     }
                     Delivery::Fingerprint { root, sha256 } => group.fingerprint(*sweep, root, sha256)?,
                     Delivery::Finished { excluded } => {
-                        group.finish_intake(*sweep, excluded, clock.now())?;
+                        let Joined(joined) = group.finish_intake(*sweep, excluded, fresh, clock.now())?;
+                        left.waiting += joined;
+                        left.joined += joined;
                         left.intake_open = false;
                     }
                 }

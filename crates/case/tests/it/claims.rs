@@ -121,8 +121,7 @@ fn a_claim_finds_the_queue_by_its_index() {
     for statement in [
         "SELECT class, turn, digest FROM want WHERE sweep = 1 AND state = 'pending' AND kind = 2 AND class <= 3
          ORDER BY class, turn, digest LIMIT 9",
-        "SELECT kind, digest FROM want WHERE sweep = 1 AND state = 'pending'",
-        "UPDATE want SET state = 'pending' WHERE state = 'asking'",
+        "SELECT count(*) FROM want WHERE sweep = 1 AND state = 'pending'",
     ] {
         let by_hand = world.by_hand();
         let mut plan = by_hand.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();

@@ -207,19 +207,22 @@ proptest! {
                 world.claim(1, 3, true);
             }
             let by_hand = world.by_hand();
-            let mut stored = by_hand.prepare("SELECT digest, class, suspicion FROM want ORDER BY digest").unwrap();
-            let stored: Vec<(Vec<u8>, i64, String)> = stored
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            let mut stored = by_hand.prepare("SELECT digest, class FROM want ORDER BY digest").unwrap();
+            let stored: Vec<(Vec<u8>, i64)> = stored
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
                 .unwrap()
                 .collect::<Result<_, _>>()
                 .unwrap();
-            let expected: Vec<(Vec<u8>, i64, String)> = best
-                .iter()
-                .map(|(n, class)| {
-                    (sha1(*n).as_bytes().to_vec(), *class as i64 + 1, of_class(*class).to_string())
-                })
-                .collect();
+            let expected: Vec<(Vec<u8>, i64)> =
+                best.iter().map(|(n, class)| (sha1(*n).as_bytes().to_vec(), *class as i64 + 1)).collect();
             prop_assert_eq!(stored, expected);
+            let mut planned: BTreeMap<String, u64> = BTreeMap::new();
+            for class in best.values() {
+                *planned.entry(of_class(*class).to_string()).or_default() += 1;
+            }
+            let plan = world.case.plan(world.sweep).unwrap();
+            let plan = plan.into_iter().map(|line| (line.suspicion.unwrap(), line.to_ask)).collect();
+            prop_assert_eq!(planned, plan);
         }
     }
 

@@ -7,6 +7,7 @@ mod account;
 mod answers;
 mod claims;
 mod classes;
+mod joining;
 mod law;
 mod ledger;
 mod opening;

@@ -1,7 +1,7 @@
 //! Rows in, rows out.
 
 use crate::{PLAIN, World, digest, file, files, sha1};
-use hashsweep_case::{Case, CaseError, Fate, NewRoot, NewSweep, Only, Order, SweepId};
+use hashsweep_case::{Case, CaseError, Fate, Freshness, NewRoot, NewSweep, Only, Order, SweepId};
 use hashsweep_model::{
     Answer, DigestError, Digests, HashKind, Outcome, Place, Row, Seen, Sighting, Skip, SkipKind, Stamp,
     Verdict,
@@ -162,7 +162,7 @@ fn a_sweep_comes_back_with_its_roots() {
         .group(|group| {
             let sweep = group.begin_sweep(&new, Stamp(50))?;
             group.fingerprint(sweep, 1, [7; 32])?;
-            group.finish_intake(sweep, 12, Stamp(51))?;
+            let _ = group.finish_intake(sweep, 12, &Freshness::NOTHING, Stamp(51))?;
             Ok(sweep)
         })
         .unwrap();
