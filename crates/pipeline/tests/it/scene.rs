@@ -119,6 +119,7 @@ impl Scene {
             exclude: Globs::none(),
             own: OwnFiles::default(),
             jobs: NonZeroUsize::new(2).unwrap(),
+            engine: hashsweep_source::Engine::best(),
             missing_root: MissingRoot::Fail,
         })
     }
