@@ -249,6 +249,9 @@ pub(crate) struct Walking {
     /// Hashing threads [default: one a core]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// Hash with this engine (avx512, avx2, single) instead of the best one; for tests and bug reports
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub(crate) engine: Option<hashsweep_source::Engine>,
     /// Accepted because other tools want it; directories are always walked
     #[arg(short, long, hide = true)]
     pub(crate) recursive: bool,

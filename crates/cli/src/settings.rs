@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use hashsweep_case::{Account, CaseError, Freshness};
 use hashsweep_model::{HashKind, Kinds, Source, Stamp, Verdict};
 use hashsweep_pipeline::{Asking, OnDoubt, Rate, now};
-use hashsweep_source::{Globs, MissingRoot, OwnFiles, Root, Walk};
+use hashsweep_source::{Engine, Globs, MissingRoot, OwnFiles, Root, Walk};
 use hashsweep_spectra::{
     Client, ContentType, DEFAULT_URL, Dialect, Endpoint, Format as WireFormat, Settings,
 };
@@ -54,6 +54,9 @@ pub(crate) struct Filters {
     newer: Option<Stamp>,
     skip_missing_roots: bool,
     jobs: Option<NonZeroUsize>,
+    /// This run's affair, not the sweep's: a resume may happen on another machine.
+    #[serde(skip)]
+    engine: Option<Engine>,
 }
 
 impl Filters {
@@ -74,6 +77,7 @@ impl Filters {
             newer: walking.newer.as_deref().map(moment).transpose()?,
             skip_missing_roots: walking.missing_root == args::MissingRoot::Skip,
             jobs: walking.jobs,
+            engine: walking.engine,
         })
     }
 
@@ -98,9 +102,22 @@ impl Filters {
             exclude: globs(&self.exclude)?,
             own,
             jobs: self.jobs.unwrap_or(cores),
+            engine: engine(self.engine)?,
             missing_root: if self.skip_missing_roots { MissingRoot::Skip } else { MissingRoot::Fail },
             sweep_started,
         })
+    }
+}
+
+/// The hashing engine that was asked for, by switch before environment, or the best there is.
+fn engine(by_switch: Option<Engine>) -> anyhow::Result<Engine> {
+    let by_name = match std::env::var("HASHSWEEP_ENGINE") {
+        Ok(name) if !name.is_empty() => Some(name.parse::<Engine>().context("read HASHSWEEP_ENGINE")?),
+        _ => None,
+    };
+    match by_switch.or(by_name) {
+        Some(engine) => Ok(engine.checked()?),
+        None => Ok(Engine::best()),
     }
 }
 

@@ -13,24 +13,24 @@
 //!
 //! What a file's content is, and how it is read, is not known here.
 
+use crate::crew::{Ending, File, Hoard, Home, Worker};
 use crate::dir::{Desk, Dir, open_dir, open_root, with_root};
-use crate::links::HardLinks;
+use crate::links::{Claim, HardLinks};
 use crate::meta::{Id, Links, Meta, nothing_to_read, refused, words};
 use crate::names::Names;
 use crate::pseudo;
-use crate::read::{Reader, Reading, Target, Trouble};
+use crate::read::{Attempt, LARGE, Open, Reader, Reading, Target, Trouble};
 use crate::rows::Outbox;
 use crate::suspicion::suspicion_of;
 use crate::{Gauges, Recorded, Root, Rows, Walk, Walked};
 use hashsweep_model::{Place, Seen, Skip, SkipKind};
-use rayon::Scope;
+use rayon::{Scope, ThreadPool};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
 use std::collections::HashSet;
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Files in one task: enough to make the task's own cost vanish (a file of 4 KiB costs about 10 µs, a task 1).
 const FILES: usize = 64;
@@ -38,10 +38,6 @@ const FILES: usize = 64;
 /// Tasks of files that may wait for each thread. With as many waiting nobody is idle, and a directory of
 /// millions is gone through by whoever lists it instead of growing the queue.
 const WAITING_PER_JOB: usize = 4;
-
-/// From this size on a file is worth a thread of its own: the files behind it are passed on before it is read,
-/// and rows that are ready do not wait for it.
-const BIG: u64 = 1 << 20;
 
 /// What one call to the kernel lists at most: some thousand names.
 const LISTING: usize = 32 * 1024;
@@ -55,16 +51,15 @@ pub(crate) struct Descent<'w> {
     door: &'w dyn Rows,
     recorded: &'w dyn Recorded,
     gauges: &'w Gauges,
-    stop: &'w AtomicBool,
+    ending: &'w Ending<'w>,
     reader: Reader<'w>,
-    hard_links: HardLinks,
+    hard_links: HardLinks<File>,
+    hoard: Hoard,
+    /// One for each of the pool's threads, which alone takes its lock.
+    workers: Vec<Mutex<Worker<'w>>>,
     desk: Desk,
     /// Tasks of files that nobody has begun.
     n_waiting: AtomicUsize,
-    /// Nobody wants more rows.
-    closed: AtomicBool,
-    /// Something was left undone.
-    cut_short: AtomicBool,
     n_excluded: AtomicU64,
     /// Directories that were descended, under each root; kept only when links are followed.
     entered: Mutex<HashSet<(u32, Id)>>,
@@ -84,20 +79,24 @@ impl<'w> Descent<'w> {
         door: &'w dyn Rows,
         recorded: &'w dyn Recorded,
         gauges: &'w Gauges,
-        stop: &'w AtomicBool,
+        ending: &'w Ending<'w>,
     ) -> Descent<'w> {
+        let worker = || {
+            let out = Outbox::new(door, gauges, &ending.closed);
+            Mutex::new(Worker::new(order, gauges, ending, out))
+        };
         Descent {
             order,
             door,
             recorded,
             gauges,
-            stop,
+            ending,
             reader: Reader::new(&order.kinds, &order.own),
             hard_links: HardLinks::default(),
+            hoard: Hoard::default(),
+            workers: (0..order.jobs.get()).map(|_| worker()).collect(),
             desk: Desk::new(),
             n_waiting: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
-            cut_short: AtomicBool::new(false),
             n_excluded: AtomicU64::new(0),
             entered: Mutex::default(),
             links: Mutex::default(),
@@ -138,21 +137,15 @@ impl<'w> Descent<'w> {
 
     /// How it went, once every task has ended.
     pub(crate) fn end(self) -> Walked {
-        let finished = !self.cut_short.into_inner() && !self.closed.into_inner();
-        Walked { finished, excluded: self.n_excluded.into_inner() }
+        Walked { finished: self.ending.is_whole(), excluded: self.n_excluded.into_inner() }
     }
 
     fn outbox(&self) -> Outbox<'_> {
-        Outbox::new(self.door, self.gauges, &self.closed)
+        Outbox::new(self.door, self.gauges, &self.ending.closed)
     }
 
-    /// Whether to drop the work at hand. Saying yes is remembered: something is then left undone.
     fn is_over(&self) -> bool {
-        let over = self.closed.load(Relaxed) || self.stop.load(Relaxed);
-        if over {
-            self.cut_short.store(true, Relaxed);
-        }
-        over
+        self.ending.is_over()
     }
 
     fn exclude(&self) {
@@ -191,7 +184,8 @@ impl<'w> Descent<'w> {
                 self.skip(nth, path, Skip::because(SkipKind::PseudoFileSystem, fs), out);
             } else {
                 let target = Target { dir: above, name: rest, links: Links::Follow, is_mounted: false };
-                self.content(nth, path, name, target, &meta, out);
+                let file = File { root: nth, path: path.to_vec(), home: Home::Root, meta };
+                self.content(file, name, target, out);
             }
             Ok(())
         });
@@ -422,15 +416,18 @@ impl<'w> Descent<'w> {
                     }
                 }
                 Ok((meta, links)) => {
-                    if meta.size >= BIG && names.len > 0 {
+                    // It is read here and now, so others may go on with the files behind it.
+                    if meta.size >= LARGE && meta.n_links > 1 && names.len > 0 {
                         self.spawn_files(scope, dir, fd, names.take());
                     }
                     let is_mounted = meta.id.dev != dir.id.dev;
-                    let target = Target { dir: fd.as_fd(), name: &name, links, is_mounted };
                     if self.order.own.has_name(dir.id, &name) && meta.kind == FileType::RegularFile {
                         self.skip(dir.root, &path, Skip::new(SkipKind::OwnFile), out);
                     } else {
-                        self.content(dir.root, &path, &name, target, &meta, out);
+                        let home = Home::In { dir: Arc::clone(dir), name: name.clone(), links, is_mounted };
+                        let file = File { root: dir.root, path: path.clone(), home, meta };
+                        let target = Target { dir: fd.as_fd(), name: &name, links, is_mounted };
+                        self.content(file, &name, target, out);
                     }
                 }
             }
@@ -459,52 +456,162 @@ impl<'w> Descent<'w> {
         included
     }
 
-    /// The row of anything that is not a directory.
-    fn content(
-        &self,
-        root: u32,
-        path: &[u8],
-        name: &[u8],
-        target: Target<'_>,
-        meta: &Meta,
-        out: &mut Outbox<'_>,
-    ) {
-        if !self.is_included(path, name) {
+    /// Anything that is not a directory: its row, or its way to one.
+    fn content(&self, file: File, name: &[u8], target: Target<'_>, out: &mut Outbox<'_>) {
+        if !self.is_included(&file.path, name) {
             return;
         }
-        let place = Place::Path(path.to_vec());
-        if let Some(skip) = nothing_to_read(meta.kind) {
-            return out.put(root, place, Seen::Skipped(skip));
+        let skip = if let Some(skip) = nothing_to_read(file.meta.kind) {
+            Some(skip)
+        } else if self.order.own.has(file.meta.id) {
+            Some(Skip::new(SkipKind::OwnFile))
+        } else {
+            None
+        };
+        if let Some(skip) = skip {
+            return out.put(file.root, Place::Path(file.path), Seen::Skipped(skip));
         }
-        if self.order.own.has(meta.id) {
-            return out.put(root, place, Seen::Skipped(Skip::new(SkipKind::OwnFile)));
-        }
-        if !self.is_wanted(meta) {
+        if !self.is_wanted(&file.meta) {
             return self.exclude();
         }
         self.gauges.files_seen.fetch_add(1, Relaxed);
-        if meta.size >= BIG {
-            out.flush();
-        }
-        let read = || {
-            self.reader.read(target, meta, &mut |n_bytes| {
-                self.gauges.bytes_hashed.fetch_add(n_bytes, Relaxed);
-                if self.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-        };
-        let reading = if meta.n_links > 1 { self.hard_links.read(meta, read) } else { read() };
-        match reading {
-            Ok(Reading { size, digests, content, meta }) => {
-                let suspicion = suspicion_of(self.order, root, path, content, meta.modified.stamp());
-                out.put(
-                    root,
-                    place,
-                    Seen::Read { size, digests, asked: self.order.kinds.first(), suspicion },
-                );
+        let first = if file.meta.n_links > 1 {
+            let meta = file.meta;
+            match self.hard_links.claim(&meta, file) {
+                Claim::First(file) => Some(file),
+                claim => return self.claimed(&mut self.worker(), claim),
             }
-            Err(Trouble::Skip(skip)) => out.put(root, place, Seen::Skipped(skip)),
-            Err(Trouble::Stopped) => {}
+        } else {
+            self.hoard.keep(file)
+        };
+        if let Some(file) = first {
+            let open = self.reader.begin(target, &file.meta);
+            self.begun(&mut self.worker(), file, open);
         }
+    }
+
+    /// Reads the large files that were kept, on all threads, and hashes what is still in the lanes.
+    pub(crate) fn large(&self, pool: &ThreadPool) {
+        let (hands, rest) = self.hoard.deal(self.workers.len());
+        let n_files: usize = hands.iter().map(|hand| hand.lock().expect("nobody has it yet").len()).sum();
+        let next = |nth: usize| {
+            let of_mine = hands[nth].lock().expect("no panic while it is held").pop_front();
+            of_mine.or_else(|| rest.lock().expect("no panic while it is held").pop_front())
+        };
+        pool.broadcast(|thread| {
+            let mut worker = self.worker();
+            worker.out.flush();
+            while let Some(file) = next(thread.index()) {
+                if self.is_over() {
+                    break;
+                }
+                // Fewer files than threads: their lanes would stay empty, and a file's digests can be shared out.
+                if n_files < self.workers.len()
+                    && let Some(attempt) = self.shared(&file)
+                {
+                    self.settle(&mut worker, file, attempt);
+                } else {
+                    let open = self.at(&file, |target| self.reader.begin(target, &file.meta));
+                    self.begun(&mut worker, file, open);
+                }
+            }
+            worker.finish();
+            self.settle_ended(&mut worker);
+            worker.out.flush();
+        });
+    }
+
+    fn shared(&self, file: &File) -> Option<Result<Attempt, Trouble>> {
+        let on_block = &mut |n_bytes| self.ending.on_block(self.gauges, n_bytes);
+        let attempt = self.at(file, |target| Ok(self.reader.attempt_shared(target, &file.meta, on_block)));
+        attempt.unwrap_or_else(|trouble| Some(Err(trouble)))
+    }
+
+    /// The thread's own.
+    fn worker(&self) -> MutexGuard<'_, Worker<'w>> {
+        let nth = rayon::current_thread_index().expect("rows are made by the pool's threads");
+        self.workers[nth].lock().expect("no panic while it is held")
+    }
+
+    /// A file was opened, or was not.
+    fn begun(&self, worker: &mut Worker<'w>, file: File, open: Result<Option<Open>, Trouble>) {
+        match open {
+            Ok(Some(open)) => worker.push(file, open),
+            Ok(None) => self.settle(worker, file, Ok(Attempt::Changed)),
+            Err(trouble) => self.settle(worker, file, Err(trouble)),
+        }
+        self.settle_ended(worker);
+    }
+
+    fn settle_ended(&self, worker: &mut Worker<'w>) {
+        while let Some((file, attempt)) = worker.ended() {
+            self.settle(worker, file, attempt);
+        }
+    }
+
+    /// A first attempt has ended: the file's row, those of its other names that waited for it, or a second attempt.
+    fn settle(&self, worker: &mut Worker<'w>, file: File, attempt: Result<Attempt, Trouble>) {
+        let reading = match attempt {
+            Ok(Attempt::Steady(reading)) => Ok(reading),
+            Ok(first) => self.alone(&file, Some(first)),
+            Err(trouble) => Err(trouble),
+        };
+        if file.meta.n_links > 1 {
+            for claim in self.hard_links.settle(&file.meta, &reading, |other| other.meta) {
+                self.claimed(worker, claim);
+            }
+        }
+        self.row(worker, file, reading);
+    }
+
+    /// What a further name of a file learned.
+    fn claimed(&self, worker: &mut Worker<'w>, claim: Claim<File>) {
+        match claim {
+            Claim::Known(file, reading) => self.row(worker, file, reading.map_err(Trouble::Skip)),
+            Claim::First(file) | Claim::Alone(file) => {
+                let reading = self.alone(&file, None);
+                self.row(worker, file, reading);
+            }
+            Claim::Waits => {}
+        }
+    }
+
+    /// Reads a file outside of the lanes: a rare one that would not hold still, or a name of its own mind.
+    fn alone(&self, file: &File, first: Option<Attempt>) -> Result<Reading, Trouble> {
+        self.at(file, |target| {
+            let on_block = &mut |n_bytes| self.ending.on_block(self.gauges, n_bytes);
+            self.reader.read(target, &file.meta, first, on_block)
+        })
+    }
+
+    /// Goes to where the file is.
+    fn at<T>(&self, file: &File, run: impl FnOnce(Target<'_>) -> Result<T, Trouble>) -> Result<T, Trouble> {
+        match &file.home {
+            Home::In { dir, name, links, is_mounted } => {
+                let fd = dir.open(&self.desk)?;
+                run(Target { dir: fd.as_fd(), name, links: *links, is_mounted: *is_mounted })
+            }
+            Home::Root => {
+                let root = &self.order.roots[usize::try_from(file.root).expect("32 bits fit")];
+                with_root(&root.open_at, |dir, name| {
+                    Ok(run(Target { dir, name, links: Links::Follow, is_mounted: false }))
+                })
+                .unwrap_or_else(|errno| Err(refused(errno).into()))
+            }
+        }
+    }
+
+    fn row(&self, worker: &mut Worker<'w>, file: File, reading: Result<Reading, Trouble>) {
+        let seen = match reading {
+            Ok(Reading { size, digests, content, meta }) => {
+                let modified = meta.modified.stamp();
+                let suspicion = suspicion_of(self.order, file.root, &file.path, content, modified);
+                Seen::Read { size, digests, asked: worker.asked(), suspicion }
+            }
+            Err(Trouble::Skip(skip)) => Seen::Skipped(skip),
+            Err(Trouble::Stopped) => return,
+        };
+        worker.out.put(file.root, Place::Path(file.path), seen);
     }
 
     /// Whether a regular file's size and times pass the filters.

@@ -15,6 +15,7 @@
 //! no link that it was not told to follow, and loses no entry in silence: what cannot be read is a row that
 //! says why.
 
+mod crew;
 mod descent;
 mod dir;
 mod filter;
@@ -32,6 +33,7 @@ mod walk;
 
 pub use filter::{BadGlob, Globs};
 pub use hash::{Hasher, digests_of};
+pub use hashsweep_lanes::{Engine, EngineError};
 pub use own::OwnFiles;
 pub use rows::{Fresh, Gauges, Recorded, Rows};
 pub use walk::{MissingRoot, Root, Walk, WalkError, Walked, check_roots, walk};

@@ -1,12 +1,12 @@
 //! One regular file becomes its digests, or a reason why not.
 //!
-//! The file is stat-ed before it is opened, after, and once more when it was read to its end; a content is only
-//! believed when nothing moved in between. Plain reads into a buffer that the thread keeps: mapping was measured
+//! The file is stat-ed before it is opened and when it was read to its end; a content is only believed when nothing
+//! moved in between. Plain reads into a buffer that the thread keeps: mapping was measured
 //! to save nothing, and a file cut short under a mapping kills the process.
 //!
 //! Knows nothing of rows, of the walk or of other names of the same file.
 
-use crate::hash::Hasher;
+use crate::hash::{Hasher, Shared};
 use crate::meta::{Id, Links, Meta, refused, words};
 use crate::own::OwnFiles;
 use crate::pseudo;
@@ -31,6 +31,9 @@ const ATTEMPTS: usize = 2;
 /// comes near this size. Guess, unmeasured.
 const UNSIZED_LIMIT: u64 = 64 << 20;
 
+/// From this size on a file waits until the walk is through, so that the longest are begun together.
+pub(crate) const LARGE: u64 = 1 << 20;
+
 thread_local! {
     static SPACE: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
 }
@@ -40,7 +43,7 @@ thread_local! {
 pub(crate) struct Reading {
     pub(crate) size: u64,
     pub(crate) digests: Digests,
-    /// What the first bytes say it is.
+    /// What its first block says that it is.
     pub(crate) content: Content,
     /// The file as it was during the reading.
     pub(crate) meta: Meta,
@@ -79,11 +82,89 @@ pub(crate) struct Reader<'w> {
 }
 
 /// How one attempt ended.
-enum Attempt {
+pub(crate) enum Attempt {
     Steady(Reading),
     /// It says that it is empty, and it was not.
     Unsized(Reading),
     Changed,
+}
+
+/// A file that is being read, from its opening to its last byte. When that is in it is closed: whoever hashes the
+/// bytes later holds no descriptor.
+pub(crate) struct Open {
+    fd: OwnedFd,
+    before: Meta,
+    n_read: u64,
+    /// Known from the first block on.
+    content: Option<Content>,
+    /// More than this is not read: a file that grows as fast as it is read ends all the same.
+    limit: u64,
+}
+
+/// What came next of an open file.
+pub(crate) enum Next {
+    More(Open, usize),
+    Last(Ended, usize),
+}
+
+/// A file after its last byte.
+pub(crate) struct Ended {
+    before: Meta,
+    after: Meta,
+    n_read: u64,
+    content: Content,
+    /// Whether reading stopped because there was more than could be right.
+    is_too_long: bool,
+}
+
+impl Open {
+    /// Reads on into `space`, whose length says how much may be read at once. Bytes from the file's very beginning
+    /// arrive at the first call. `on_block` hears of every block's length and may break off.
+    pub(crate) fn next(
+        mut self,
+        space: &mut [u8],
+        on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Next, Trouble> {
+        let n = retry_on_intr(|| read(&self.fd, &mut space[..])).map_err(broken)?;
+        let content = *self.content.get_or_insert_with(|| Content::of_head(&space[..n]));
+        self.n_read += n as u64;
+        if n > 0 && on_block(n as u64).is_break() {
+            return Err(Trouble::Stopped);
+        }
+        let is_too_long = self.n_read > self.limit;
+        // A regular file that has given all it said it holds, and less than it was asked for, is at its end. If it
+        // has grown since, its size and its times say so.
+        let is_at_end = n == 0 || n < space.len() && self.n_read == self.before.size;
+        if !is_at_end && !is_too_long {
+            return Ok(Next::More(self, n));
+        }
+        let after = Meta::of(&self.fd).map_err(broken)?;
+        Ok(Next::Last(Ended { before: self.before, after, n_read: self.n_read, content, is_too_long }, n))
+    }
+}
+
+impl Ended {
+    /// What to think of the content, whose digests are these.
+    pub(crate) fn attempt(self, digests: Digests) -> Result<Attempt, Trouble> {
+        let Ended { before, after, n_read, content, is_too_long } = self;
+        if is_too_long {
+            return if before.size == 0 && after.size == 0 {
+                Err(Skip::because(SkipKind::Limit, "says it is empty and yields more than 64 MiB").into())
+            } else {
+                Ok(Attempt::Changed)
+            };
+        }
+        let reading = Reading { size: n_read, digests, content, meta: after };
+        Ok(if !after.is_unchanged_from(&before) {
+            Attempt::Changed
+        } else if n_read == before.size {
+            Attempt::Steady(reading)
+        } else if before.size == 0 {
+            Attempt::Unsized(reading)
+        } else {
+            Attempt::Changed
+        })
+    }
 }
 
 impl<'w> Reader<'w> {
@@ -91,26 +172,34 @@ impl<'w> Reader<'w> {
         Reader { kinds, own, no_atime: NoAtime::default() }
     }
 
-    /// Reads the file that `found` describes. `on_block` hears of every block's length and may break off.
+    /// Reads the file that `found` describes, here and now. `on_block` hears of every block's length and may break
+    /// off. `first` is how a first attempt ended that was made elsewhere.
     pub(crate) fn read(
         &self,
         target: Target<'_>,
         found: &Meta,
+        first: Option<Attempt>,
         on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Reading, Trouble> {
-        let mut meta = *found;
         let mut earlier: Option<Reading> = None;
+        let mut done = first;
+        let mut meta = *found;
         for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                meta = Meta::at(target.dir, target.name, target.links).map_err(refused)?;
-                if meta.kind != FileType::RegularFile {
-                    break;
+            let outcome = if let Some(done) = done.take() {
+                done
+            } else {
+                if attempt > 0 {
+                    meta = Meta::at(target.dir, target.name, target.links).map_err(refused)?;
+                    if meta.kind != FileType::RegularFile {
+                        break;
+                    }
+                    if self.own.has(meta.id) {
+                        return Err(Skip::new(SkipKind::OwnFile).into());
+                    }
                 }
-                if self.own.has(meta.id) {
-                    return Err(Skip::new(SkipKind::OwnFile).into());
-                }
-            }
-            match self.attempt(target, &meta, on_block)? {
+                self.attempt(target, &meta, on_block)?
+            };
+            match outcome {
                 Attempt::Steady(reading) => return Ok(reading),
                 // There is no size to hold it against, so two readings vouch for one another.
                 Attempt::Unsized(reading) => match earlier {
@@ -129,15 +218,74 @@ impl<'w> Reader<'w> {
         found: &Meta,
         on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Attempt, Trouble> {
+        let Some(mut open) = self.begin(target, found)? else { return Ok(Attempt::Changed) };
+        let mut hasher = Hasher::new(self.kinds);
+        SPACE.with_borrow_mut(|space| {
+            loop {
+                match open.next(space, on_block)? {
+                    Next::More(rest, n) => {
+                        hasher.update(&space[..n]);
+                        open = rest;
+                    }
+                    Next::Last(ended, n) => {
+                        hasher.update(&space[..n]);
+                        return ended.attempt(hasher.finish());
+                    }
+                }
+            }
+        })
+    }
+
+    /// The same in one attempt, with the work shared out over two threads; `None` where it cannot be.
+    pub(crate) fn attempt_shared(
+        &self,
+        target: Target<'_>,
+        found: &Meta,
+        on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Option<Result<Attempt, Trouble>> {
+        let mut shared = Shared::new(self.kinds)?;
+        let mut read = || {
+            let Some(mut open) = self.begin(target, found)? else { return Ok(None) };
+            SPACE.with_borrow_mut(|space| {
+                loop {
+                    match open.next(space, on_block)? {
+                        Next::More(rest, n) => {
+                            shared.update(&space[..n]);
+                            open = rest;
+                        }
+                        Next::Last(ended, n) => {
+                            shared.update(&space[..n]);
+                            return Ok(Some(ended));
+                        }
+                    }
+                }
+            })
+        };
+        Some(match read() {
+            Ok(Some(ended)) => ended.attempt(shared.finish()),
+            Ok(None) => Ok(Attempt::Changed),
+            Err(trouble) => Err(trouble),
+        })
+    }
+
+    /// Opens the file that `found` describes; `None` if something else is there by now.
+    ///
+    /// What it was before it was read is what `found` says, so that a small file is stat-ed twice and not three
+    /// times: it must be unchanged from its discovery to its last byte. That is asked again of a large one, which
+    /// may have waited for its turn, and of files of the kernel.
+    pub(crate) fn begin(&self, target: Target<'_>, found: &Meta) -> Result<Option<Open>, Trouble> {
         let fd = match self.open(target, found) {
             Ok(fd) => fd,
             // It has become a link since it was found.
-            Err(Errno::LOOP) if target.links == Links::Never => return Ok(Attempt::Changed),
+            Err(Errno::LOOP) if target.links == Links::Never => return Ok(None),
             Err(errno) => return Err(refused(errno).into()),
         };
-        let before = Meta::of(&fd).map_err(broken)?;
-        if before.id != found.id || before.kind != FileType::RegularFile {
-            return Ok(Attempt::Changed);
+        let mut before = *found;
+        if found.size == 0 || found.size >= LARGE {
+            before = Meta::of(&fd).map_err(broken)?;
+            if before.id != found.id || before.kind != FileType::RegularFile {
+                return Ok(None);
+            }
         }
         if target.is_mounted
             && let Some(name) = pseudo::name_of(&fd)
@@ -145,55 +293,7 @@ impl<'w> Reader<'w> {
             return Err(Skip::because(SkipKind::PseudoFileSystem, name).into());
         }
         let limit = if before.size == 0 { UNSIZED_LIMIT } else { before.size };
-        let content = self.content(&fd, limit, on_block)?;
-        let after = Meta::of(&fd).map_err(broken)?;
-        let Some((size, digests, content)) = content else {
-            return if before.size == 0 && after.size == 0 {
-                Err(Skip::because(SkipKind::Limit, "says it is empty and yields more than 64 MiB").into())
-            } else {
-                Ok(Attempt::Changed)
-            };
-        };
-        let reading = Reading { size, digests, content, meta: after };
-        Ok(if !after.is_unchanged_from(&before) {
-            Attempt::Changed
-        } else if size == before.size {
-            Attempt::Steady(reading)
-        } else if before.size == 0 {
-            Attempt::Unsized(reading)
-        } else {
-            Attempt::Changed
-        })
-    }
-
-    /// Reads to the end; `None` as soon as there is more than `limit`, so that a file that grows as fast as it is
-    /// read ends all the same.
-    fn content(
-        &self,
-        fd: &OwnedFd,
-        limit: u64,
-        on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<Option<(u64, Digests, Content)>, Trouble> {
-        let mut hasher = Hasher::new(self.kinds);
-        let mut size = 0;
-        let mut content = None;
-        SPACE.with_borrow_mut(|space| {
-            loop {
-                let n = retry_on_intr(|| read(fd, &mut space[..])).map_err(broken)?;
-                let content = *content.get_or_insert_with(|| Content::of_head(&space[..n]));
-                if n == 0 {
-                    return Ok(Some((size, hasher.finish(), content)));
-                }
-                size += n as u64;
-                if size > limit {
-                    return Ok(None);
-                }
-                hasher.update(&space[..n]);
-                if on_block(n as u64).is_break() {
-                    return Err(Trouble::Stopped);
-                }
-            }
-        })
+        Ok(Some(Open { fd, before, n_read: 0, content: None, limit }))
     }
 
     fn open(&self, target: Target<'_>, found: &Meta) -> Result<OwnedFd, Errno> {
@@ -258,7 +358,7 @@ mod tests {
         let target = Target { dir: CWD.as_fd(), name, links: Links::Never, is_mounted: false };
         let meta = Meta::at(CWD, name, Links::Never).unwrap();
         let mut n_blocks = 0;
-        reader.read(target, &meta, &mut |_| {
+        reader.read(target, &meta, None, &mut |_| {
             n_blocks += 1;
             meddle(n_blocks);
             ControlFlow::Continue(())
@@ -373,7 +473,8 @@ mod tests {
             links: Links::Never,
             is_mounted: false,
         };
-        let read = |meta| Reader::new(&kinds, &own).read(target, meta, &mut |_| ControlFlow::Continue(()));
+        let read =
+            |meta| Reader::new(&kinds, &own).read(target, meta, None, &mut |_| ControlFlow::Continue(()));
         assert_eq!(skip_of(read(&meta)), "changed while reading");
         fs::remove_file(&path).unwrap();
         assert_eq!(skip_of(read(&meta)), "vanished");
@@ -393,7 +494,8 @@ mod tests {
             links: Links::Never,
             is_mounted: false,
         };
-        let reading = Reader::new(&kinds, &own).read(target, &found, &mut |_| ControlFlow::Continue(()));
+        let reading =
+            Reader::new(&kinds, &own).read(target, &found, None, &mut |_| ControlFlow::Continue(()));
         assert_eq!(skip_of(reading), "own file");
     }
 
@@ -410,7 +512,7 @@ mod tests {
         };
         let meta = Meta::at(CWD, &*path, Links::Never).unwrap();
         let mut n_blocks = 0;
-        let reading = Reader::new(&kinds, &own).read(target, &meta, &mut |_| {
+        let reading = Reader::new(&kinds, &own).read(target, &meta, None, &mut |_| {
             n_blocks += 1;
             ControlFlow::Break(())
         });

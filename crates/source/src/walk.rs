@@ -2,11 +2,13 @@
 //!
 //! How a directory is gone through is `descent`'s business.
 
+use crate::crew::Ending;
 use crate::descent::Descent;
 use crate::dir::{open_root, with_root};
 use crate::meta::{Links, Meta};
 use crate::pseudo;
 use crate::{Gauges, Globs, OwnFiles, Recorded, Rows};
+use hashsweep_lanes::Engine;
 use hashsweep_model::{Kinds, Stamp};
 use rayon::ThreadPoolBuilder;
 use rustix::fs::{FileType, Mode, OFlags, openat};
@@ -47,6 +49,8 @@ pub struct Walk {
     pub own: OwnFiles,
     /// Threads that read and hash.
     pub jobs: NonZeroUsize,
+    /// What they hash with. One that the processor can run: see [`Engine::checked`].
+    pub engine: Engine,
     /// What to do about a root that cannot be used.
     pub missing_root: MissingRoot,
     /// When the sweep began, in whichever run: a file's change is recent or not as seen from here.
@@ -130,7 +134,8 @@ pub fn walk(
         .thread_name(|i| format!("reader {i}"))
         .build()
         .map_err(|error| WalkError::NoThreads(error.to_string()))?;
-    let descent = Descent::new(order, rows, recorded, gauges, stop);
+    let ending = Ending::new(stop);
+    let descent = Descent::new(order, rows, recorded, gauges, &ending);
     pool.scope(|scope| descent.roots(scope));
     // Links to directories wait until every directory was reached by its real path, so that which path its files
     // are shown under does not depend on luck. Links found behind links make further rounds; each round enters
@@ -138,6 +143,7 @@ pub fn walk(
     while let Some(links) = descent.next_links() {
         pool.scope(|scope| descent.follow(scope, links));
     }
+    descent.large(&pool);
     Ok(descent.end())
 }
 

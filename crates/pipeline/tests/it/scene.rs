@@ -139,6 +139,7 @@ impl Scene {
             exclude: Globs::none(),
             own: OwnFiles::default(),
             jobs: NonZeroUsize::new(2).unwrap(),
+            engine: hashsweep_source::Engine::best(),
             missing_root: MissingRoot::Fail,
             sweep_started: Stamp(0),
         })

@@ -36,6 +36,7 @@ pub(crate) fn order(roots: &[&Path]) -> Walk {
         exclude: Globs::none(),
         own: OwnFiles::default(),
         jobs: NonZeroUsize::new(4).unwrap(),
+        engine: hashsweep_source::Engine::best(),
         missing_root: MissingRoot::Fail,
         sweep_started: Stamp(0),
     }

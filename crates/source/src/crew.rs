@@ -1,0 +1,206 @@
+//! The threads that read and hash: the lanes each of them keeps, and the files that are under way in them.
+//!
+//! A small file is read whole when it is found, into the lane's own buffer, and closed; its row comes when other
+//! files have filled the lanes. A large one waits until the walk is through; then all threads begin with the
+//! largest, so that no lane runs dry while another has gigabytes to go.
+//!
+//! ```text
+//!  found ─► links: the first name? ─┬─ small ──────────► a lane of this thread ─┐
+//!                                   └─ large ─► hoard ─► (walk done) a lane ────┼─► changed? once more, alone
+//!                                                                               └─► row
+//! ```
+
+use crate::dir::Dir;
+use crate::hash::digests;
+use crate::meta::{Links, Meta};
+use crate::read::{Attempt, Ended, LARGE, Next, Open, Trouble};
+use crate::rows::Outbox;
+use crate::{Gauges, Walk};
+use hashsweep_lanes::{Lanes, Message, Piece, Sums};
+use hashsweep_model::HashKind;
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+/// Large files that may wait for the end of the walk; about 300 bytes each. With as many waiting the next ones are
+/// read where they are found, among the small ones.
+const HOARD: usize = 4096;
+
+/// A file on its way to its row.
+pub(crate) struct File {
+    /// Which of the sweep's roots it lies under.
+    pub(crate) root: u32,
+    /// As its row shows it.
+    pub(crate) path: Vec<u8>,
+    pub(crate) home: Home,
+    /// As it was found.
+    pub(crate) meta: Meta,
+}
+
+/// Where to find a file again.
+pub(crate) enum Home {
+    /// A root of its own.
+    Root,
+    /// An entry of a directory.
+    In { dir: Arc<Dir>, name: Box<[u8]>, links: Links, is_mounted: bool },
+}
+
+/// When to drop the work at hand.
+pub(crate) struct Ending<'w> {
+    stop: &'w AtomicBool,
+    /// Nobody wants more rows.
+    pub(crate) closed: AtomicBool,
+    /// Something was left undone.
+    cut_short: AtomicBool,
+}
+
+impl<'w> Ending<'w> {
+    pub(crate) fn new(stop: &'w AtomicBool) -> Ending<'w> {
+        Ending { stop, closed: AtomicBool::new(false), cut_short: AtomicBool::new(false) }
+    }
+
+    /// Whether to drop the work at hand. Saying yes is remembered: something is then left undone.
+    pub(crate) fn is_over(&self) -> bool {
+        let over = self.closed.load(Relaxed) || self.stop.load(Relaxed);
+        if over {
+            self.cut_short.store(true, Relaxed);
+        }
+        over
+    }
+
+    /// Whether everything was done.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.cut_short.load(Relaxed) && !self.closed.load(Relaxed)
+    }
+
+    /// Hears of every block that was read, and breaks the reading off when it is over.
+    pub(crate) fn on_block(&self, gauges: &Gauges, n_bytes: u64) -> ControlFlow<()> {
+        gauges.bytes_hashed.fetch_add(n_bytes, Relaxed);
+        if self.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// A file in a lane.
+pub(crate) struct Job<'w> {
+    file: File,
+    reading: InLane,
+    gauges: &'w Gauges,
+    ending: &'w Ending<'w>,
+}
+
+enum InLane {
+    Open(Open),
+    Ended(Ended),
+    Trouble(Trouble),
+}
+
+impl Message for Job<'_> {
+    fn read(&mut self, space: &mut [u8]) -> Piece {
+        let (gauges, ending) = (self.gauges, self.ending);
+        let InLane::Open(open) = std::mem::replace(&mut self.reading, InLane::Trouble(Trouble::Stopped))
+        else {
+            return Piece::Broken;
+        };
+        let (reading, piece) = match open.next(space, &mut |n_bytes| ending.on_block(gauges, n_bytes)) {
+            Ok(Next::More(open, n)) => (InLane::Open(open), Piece::More(n)),
+            Ok(Next::Last(ended, n)) => (InLane::Ended(ended), Piece::Last(n)),
+            Err(trouble) => (InLane::Trouble(trouble), Piece::Broken),
+        };
+        self.reading = reading;
+        piece
+    }
+}
+
+/// One thread's lanes, and the rows that come out of them.
+pub(crate) struct Worker<'w> {
+    order: &'w Walk,
+    gauges: &'w Gauges,
+    ending: &'w Ending<'w>,
+    lanes: Lanes<Job<'w>>,
+    /// Came out of the lanes and have no row yet.
+    ended: Vec<(File, Result<Attempt, Trouble>)>,
+    pub(crate) out: Outbox<'w>,
+}
+
+impl<'w> Worker<'w> {
+    pub(crate) fn new(
+        order: &'w Walk,
+        gauges: &'w Gauges,
+        ending: &'w Ending<'w>,
+        out: Outbox<'w>,
+    ) -> Worker<'w> {
+        let lanes = Lanes::new(order.engine, crate::hash::wanted(&order.kinds));
+        Worker { order, gauges, ending, lanes, ended: Vec::new(), out }
+    }
+
+    /// Puts an open file into a lane. Other files end by that: see [`Worker::ended`].
+    pub(crate) fn push(&mut self, file: File, open: Open) {
+        let Worker { order, gauges, ending, lanes, ended, .. } = self;
+        let job = Job { file, reading: InLane::Open(open), gauges, ending };
+        lanes.push(job, &mut |job, sums| ended.push(attempted(order, job, sums)));
+    }
+
+    /// Hashes everything to its end, or drops it when it is over.
+    pub(crate) fn finish(&mut self) {
+        let Worker { order, ending, lanes, ended, .. } = self;
+        if !lanes.is_empty() && ending.is_over() {
+            lanes.clear();
+        }
+        lanes.finish(&mut |job, sums| ended.push(attempted(order, job, sums)));
+    }
+
+    /// The kind that the rows say is asked.
+    pub(crate) fn asked(&self) -> HashKind {
+        self.order.kinds.first()
+    }
+
+    /// A file that came out of the lanes, with what came of it.
+    pub(crate) fn ended(&mut self) -> Option<(File, Result<Attempt, Trouble>)> {
+        self.ended.pop()
+    }
+}
+
+fn attempted(order: &Walk, job: Job<'_>, sums: Option<&Sums>) -> (File, Result<Attempt, Trouble>) {
+    let attempt = match (job.reading, sums) {
+        (InLane::Ended(ended), Some(sums)) => ended.attempt(digests(&order.kinds, sums)),
+        (InLane::Trouble(trouble), _) => Err(trouble),
+        (InLane::Ended(_) | InLane::Open(_), _) => {
+            unreachable!("a lane ends a message that was read to its end")
+        }
+    };
+    (job.file, attempt)
+}
+
+/// Large files that wait for the end of the walk.
+#[derive(Default)]
+pub(crate) struct Hoard(Mutex<Vec<File>>);
+
+impl Hoard {
+    /// Keeps the file for later, or gives it back.
+    pub(crate) fn keep(&self, file: File) -> Option<File> {
+        if file.meta.size < LARGE {
+            return Some(file);
+        }
+        let mut files = self.0.lock().expect("no panic while it is held");
+        if files.len() >= HOARD {
+            return Some(file);
+        }
+        files.push(file);
+        None
+    }
+
+    /// Deals the files out: to each of `n_hands` threads its share of the largest, as many as it has lanes for;
+    /// the others, largest first, go to whoever has a lane free.
+    pub(crate) fn deal(&self, n_hands: usize) -> (Vec<Mutex<VecDeque<File>>>, Mutex<VecDeque<File>>) {
+        const LANES: usize = 16;
+        let mut files = std::mem::take(&mut *self.0.lock().expect("no panic while it is held"));
+        files.sort_by_key(|file| std::cmp::Reverse(file.meta.size));
+        let mut hands: Vec<VecDeque<File>> = (0..n_hands).map(|_| VecDeque::new()).collect();
+        let mut rest = VecDeque::new();
+        for (nth, file) in files.into_iter().enumerate() {
+            if nth < n_hands * LANES { hands[nth % n_hands].push_back(file) } else { rest.push_back(file) }
+        }
+        (hands.into_iter().map(Mutex::new).collect(), Mutex::new(rest))
+    }
+}
