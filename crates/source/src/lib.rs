@@ -28,6 +28,7 @@ mod own;
 mod pseudo;
 mod read;
 mod rows;
+mod throttle;
 mod walk;
 
 pub use filter::{BadGlob, Globs};
