@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hashsweep_model::{HashKind, Kinds};
 use hashsweep_pipeline::Rate;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -249,6 +249,12 @@ pub(crate) struct Walking {
     /// Hashing threads [default: one a core]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// Stay out of others' way: lowest priority, and leave nothing of what was read in the page cache
+    #[arg(long)]
+    pub(crate) nice: bool,
+    /// Read at most so much a second (200MB/s; suffixes as for --min-size)
+    #[arg(long, value_name = "RATE", value_parser = read_rate)]
+    pub(crate) max_read: Option<NonZeroU64>,
     /// Hash with this engine (avx512, avx2, single) instead of the best one; for tests and bug reports
     #[arg(long, value_name = "NAME", hide = true)]
     pub(crate) engine: Option<hashsweep_source::Engine>,
@@ -561,6 +567,12 @@ fn size(text: &str) -> Result<u64, String> {
     n.checked_mul(unit).ok_or_else(|| format!("'{text}' is too large"))
 }
 
+/// `200MB/s`.
+fn read_rate(text: &str) -> Result<NonZeroU64, String> {
+    let no_rate = || format!("'{text}' is no rate (write 200MB/s)");
+    NonZeroU64::new(size(text.strip_suffix("/s").ok_or_else(no_rate)?)?).ok_or_else(no_rate)
+}
+
 /// `60s`, `10m`, `7d`, `1h 30m`.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let no_time = || format!("'{text}' is no time (write 60s, 10m, 24h, 7d)");
@@ -585,6 +597,8 @@ mod tests {
         assert_eq!(size("2GB"), Ok(2_000_000_000));
         assert_eq!(size("4096"), Ok(4096));
         assert!(size("10X").is_err() && size("M").is_err() && size("99999999T").is_err());
+        assert_eq!(read_rate("200MB/s").map(NonZeroU64::get), Ok(200_000_000));
+        assert!(read_rate("200MB").is_err() && read_rate("0/s").is_err() && read_rate("x/s").is_err());
         assert_eq!(time("10m"), Ok(Duration::from_secs(600)));
         assert_eq!(time("7d"), Ok(Duration::from_secs(7 * 86400)));
         assert!(time("soon").is_err() && time("0s").is_err() && time("-1s").is_err());

@@ -15,7 +15,7 @@ use hashsweep_spectra::{
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::io::Read;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,6 +54,10 @@ pub(crate) struct Filters {
     newer: Option<Stamp>,
     skip_missing_roots: bool,
     jobs: Option<NonZeroUsize>,
+    #[serde(default)]
+    nice: bool,
+    #[serde(default)]
+    max_read: Option<NonZeroU64>,
     /// This run's affair, not the sweep's: a resume may happen on another machine.
     #[serde(skip)]
     engine: Option<Engine>,
@@ -77,6 +81,8 @@ impl Filters {
             newer: walking.newer.as_deref().map(moment).transpose()?,
             skip_missing_roots: walking.missing_root == args::MissingRoot::Skip,
             jobs: walking.jobs,
+            nice: walking.nice,
+            max_read: walking.max_read,
             engine: walking.engine,
         })
     }
@@ -103,6 +109,8 @@ impl Filters {
             own,
             jobs: self.jobs.unwrap_or(cores),
             engine: engine(self.engine)?,
+            nice: self.nice,
+            max_read: self.max_read,
             missing_root: if self.skip_missing_roots { MissingRoot::Skip } else { MissingRoot::Fail },
             sweep_started,
         })

@@ -15,10 +15,12 @@ use crate::hash::digests;
 use crate::meta::{Links, Meta};
 use crate::read::{Attempt, Ended, LARGE, Next, Open, Trouble};
 use crate::rows::Outbox;
+use crate::throttle::Throttle;
 use crate::{Gauges, Walk};
 use hashsweep_lanes::{Lanes, Message, Piece, Sums};
 use hashsweep_model::HashKind;
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -46,18 +48,24 @@ pub(crate) enum Home {
     In { dir: Arc<Dir>, name: Box<[u8]>, links: Links, is_mounted: bool },
 }
 
-/// When to drop the work at hand.
+/// When to drop the work at hand, and how fast to go on until then.
 pub(crate) struct Ending<'w> {
     stop: &'w AtomicBool,
     /// Nobody wants more rows.
     pub(crate) closed: AtomicBool,
     /// Something was left undone.
     cut_short: AtomicBool,
+    throttle: Option<Throttle>,
 }
 
 impl<'w> Ending<'w> {
-    pub(crate) fn new(stop: &'w AtomicBool) -> Ending<'w> {
-        Ending { stop, closed: AtomicBool::new(false), cut_short: AtomicBool::new(false) }
+    pub(crate) fn new(stop: &'w AtomicBool, max_read: Option<NonZeroU64>) -> Ending<'w> {
+        Ending {
+            stop,
+            closed: AtomicBool::new(false),
+            cut_short: AtomicBool::new(false),
+            throttle: max_read.map(Throttle::new),
+        }
     }
 
     /// Whether to drop the work at hand. Saying yes is remembered: something is then left undone.
@@ -74,9 +82,13 @@ impl<'w> Ending<'w> {
         !self.cut_short.load(Relaxed) && !self.closed.load(Relaxed)
     }
 
-    /// Hears of every block that was read, and breaks the reading off when it is over.
+    /// Hears of every block that was read, lets it take the time that it may take, and breaks the reading off when
+    /// it is over.
     pub(crate) fn on_block(&self, gauges: &Gauges, n_bytes: u64) -> ControlFlow<()> {
         gauges.bytes_hashed.fetch_add(n_bytes, Relaxed);
+        if let Some(throttle) = &self.throttle {
+            throttle.pass(n_bytes, || self.is_over());
+        }
         if self.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -81,6 +81,7 @@ impl<'w> Descent<'w> {
         gauges: &'w Gauges,
         ending: &'w Ending<'w>,
     ) -> Descent<'w> {
+        let reader = Reader::new(&order.kinds, &order.own);
         let worker = || {
             let out = Outbox::new(door, gauges, &ending.closed);
             Mutex::new(Worker::new(order, gauges, ending, out))
@@ -91,7 +92,7 @@ impl<'w> Descent<'w> {
             recorded,
             gauges,
             ending,
-            reader: Reader::new(&order.kinds, &order.own),
+            reader: if order.nice { reader.forgetful() } else { reader },
             hard_links: HardLinks::default(),
             hoard: Hoard::default(),
             workers: (0..order.jobs.get()).map(|_| worker()).collect(),

@@ -29,6 +29,7 @@ mod pseudo;
 mod read;
 mod rows;
 mod suspicion;
+mod throttle;
 mod walk;
 
 pub use filter::{BadGlob, Globs};

@@ -12,10 +12,11 @@ use crate::own::OwnFiles;
 use crate::pseudo;
 use hashsweep_model::{Content, Digests, Kinds, Skip, SkipKind};
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, openat};
+use rustix::fs::{Advice, FileType, Mode, OFlags, fadvise, openat};
 use rustix::io::{Errno, read, retry_on_intr};
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -33,6 +34,9 @@ const UNSIZED_LIMIT: u64 = 64 << 20;
 
 /// From this size on a file waits until the walk is through, so that the longest are begun together.
 pub(crate) const LARGE: u64 = 1 << 20;
+
+/// Behind the reading of a large file the cache is emptied in steps of this size.
+const FORGOTTEN_AT_ONCE: u64 = 8 << 20;
 
 thread_local! {
     static SPACE: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
@@ -78,6 +82,8 @@ pub(crate) struct Target<'a> {
 pub(crate) struct Reader<'w> {
     kinds: &'w Kinds,
     own: &'w OwnFiles,
+    /// Whether what was read is dropped from the page cache.
+    forgets: bool,
     no_atime: NoAtime,
 }
 
@@ -99,6 +105,8 @@ pub(crate) struct Open {
     content: Option<Content>,
     /// More than this is not read: a file that grows as fast as it is read ends all the same.
     limit: u64,
+    /// Where the pages begin that are still to be dropped from the cache, if any are.
+    forgotten_to: Option<u64>,
 }
 
 /// What came next of an open file.
@@ -135,6 +143,13 @@ impl Open {
         // A regular file that has given all it said it holds, and less than it was asked for, is at its end. If it
         // has grown since, its size and its times say so.
         let is_at_end = n == 0 || n < space.len() && self.n_read == self.before.size;
+        if let Some(from) = self.forgotten_to
+            && (is_at_end || self.n_read - from >= FORGOTTEN_AT_ONCE)
+        {
+            // Advice: a file system that takes none is none the worse.
+            let _ = fadvise(&self.fd, from, NonZeroU64::new(self.n_read - from), Advice::DontNeed);
+            self.forgotten_to = Some(self.n_read);
+        }
         if !is_at_end && !is_too_long {
             return Ok(Next::More(self, n));
         }
@@ -169,7 +184,12 @@ impl Ended {
 
 impl<'w> Reader<'w> {
     pub(crate) fn new(kinds: &'w Kinds, own: &'w OwnFiles) -> Reader<'w> {
-        Reader { kinds, own, no_atime: NoAtime::default() }
+        Reader { kinds, own, forgets: false, no_atime: NoAtime::default() }
+    }
+
+    /// The same, which leaves nothing of what it reads in the page cache.
+    pub(crate) fn forgetful(self) -> Reader<'w> {
+        Reader { forgets: true, ..self }
     }
 
     /// Reads the file that `found` describes, here and now. `on_block` hears of every block's length and may break
@@ -293,7 +313,8 @@ impl<'w> Reader<'w> {
             return Err(Skip::because(SkipKind::PseudoFileSystem, name).into());
         }
         let limit = if before.size == 0 { UNSIZED_LIMIT } else { before.size };
-        Ok(Some(Open { fd, before, n_read: 0, content: None, limit }))
+        let forgotten_to = self.forgets.then_some(0);
+        Ok(Some(Open { fd, before, n_read: 0, content: None, limit, forgotten_to }))
     }
 
     fn open(&self, target: Target<'_>, found: &Meta) -> Result<OwnedFd, Errno> {

@@ -13,13 +13,16 @@ use hashsweep_model::{Kinds, Stamp};
 use rayon::ThreadPoolBuilder;
 use rustix::fs::{FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
+use rustix::process::setpriority_process;
 use std::ffi::OsStr;
 use std::io;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use thiserror::Error;
+
+const LOWEST_PRIORITY: i32 = 19;
 
 /// What to walk, and how.
 #[derive(Clone, Debug)]
@@ -51,6 +54,11 @@ pub struct Walk {
     pub jobs: NonZeroUsize,
     /// What they hash with. One that the processor can run: see [`Engine::checked`].
     pub engine: Engine,
+    /// Whether to stay out of others' way: the threads take the lowest priority, which for most I/O schedulers is
+    /// theirs too, and what was read is dropped from the page cache.
+    pub nice: bool,
+    /// At most so many bytes are read a second.
+    pub max_read: Option<NonZeroU64>,
     /// What to do about a root that cannot be used.
     pub missing_root: MissingRoot,
     /// When the sweep began, in whichever run: a file's change is recent or not as seen from here.
@@ -129,12 +137,19 @@ pub fn walk(
     stop: &AtomicBool,
 ) -> Result<Walked, WalkError> {
     check_roots(order)?;
+    let nice = order.nice;
     let pool = ThreadPoolBuilder::new()
         .num_threads(order.jobs.get())
         .thread_name(|i| format!("reader {i}"))
+        .start_handler(move |_| {
+            // On Linux this is the thread's own. Where it is refused the walk is merely less polite.
+            if nice {
+                let _ = setpriority_process(None, LOWEST_PRIORITY);
+            }
+        })
         .build()
         .map_err(|error| WalkError::NoThreads(error.to_string()))?;
-    let ending = Ending::new(stop);
+    let ending = Ending::new(stop, order.max_read);
     let descent = Descent::new(order, rows, recorded, gauges, &ending);
     pool.scope(|scope| descent.roots(scope));
     // Links to directories wait until every directory was reached by its real path, so that which path its files

@@ -74,3 +74,36 @@ fn hash_says_what_it_could_not_read_and_asks_nobody() {
     lab.run(["hash", "tree", "nowhere", "--missing-root", "skip"]).exits(3).says("nowhere: missing root");
     assert!(!lab.path("state").exists(), "hash made a case");
 }
+
+#[test]
+fn an_engine_can_be_forced_and_a_wrong_one_is_refused() {
+    let lab = Lab::new();
+    tree(&lab);
+    let with = |engine: &str| -> Run {
+        let mut command = lab.command();
+        command.env("HASHSWEEP_ENGINE", engine).args([
+            "hash",
+            "tree",
+            "--hash",
+            "md5,sha1,sha256",
+            "-j",
+            "1",
+        ]);
+        command.output().unwrap().into()
+    };
+    let expected = with("single").exits(0);
+    for engine in hashsweep_source::Engine::available() {
+        let run = with(engine.name()).exits(0);
+        let sorted = |run: &Run| {
+            let mut lines: Vec<String> =
+                String::from_utf8_lossy(&run.stdout).lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(&run), sorted(&expected), "{engine}");
+    }
+    with("sse9").exits(2).says("no hashing engine is called");
+    lab.run(["hash", "tree", "--engine", "sse9"]).exits(2).says("no hashing engine is called");
+    lab.run(["hash", "tree", "--nice", "--max-read", "200MB/s"]).exits(0);
+    lab.run(["hash", "tree", "--max-read", "200"]).exits(2).says("write 200MB/s");
+}

@@ -140,6 +140,8 @@ impl Scene {
             own: OwnFiles::default(),
             jobs: NonZeroUsize::new(2).unwrap(),
             engine: hashsweep_source::Engine::best(),
+            nice: false,
+            max_read: None,
             missing_root: MissingRoot::Fail,
             sweep_started: Stamp(0),
         })
