@@ -1,8 +1,9 @@
 //! Exit codes: what a script learns without reading anything (docs/exit-codes.md).
 
-use crate::args::{FailOn, Gap};
+use crate::args::{FailOn, FailOnDifference, Gap};
 use crate::settings::Ending;
 use hashsweep_model::{Outcome, Skip, SkipKind, Tally, Verdict};
+use hashsweep_report::Counts;
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -44,6 +45,24 @@ impl Exit {
         } else {
             Exit::Clean
         }
+    }
+}
+
+impl Exit {
+    /// What the differences between two sweeps mean for a script.
+    pub(crate) fn of_differences(counts: &Counts, is_whole: bool, fail_on: FailOnDifference) -> Exit {
+        if !is_whole || !counts.is_balanced() {
+            return Exit::Incomplete;
+        }
+        let mildest = match fail_on {
+            FailOnDifference::Malicious => Verdict::Malicious,
+            FailOnDifference::Suspicious => Verdict::Suspicious,
+            FailOnDifference::Unknown => Verdict::Unknown,
+            FailOnDifference::Any if counts.n_differences() > 0 => return Exit::Findings,
+            FailOnDifference::Any | FailOnDifference::Never => return Exit::Clean,
+        };
+        let fails = |verdict: &Verdict| *verdict >= mildest && counts.new_with(*verdict) > 0;
+        if Verdict::WORST_FIRST.iter().any(fails) { Exit::Findings } else { Exit::Clean }
     }
 }
 
