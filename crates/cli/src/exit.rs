@@ -110,6 +110,7 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hashsweep_report::Change;
 
     fn ending(fail_on: FailOn, incomplete_ok: &[Gap]) -> Ending {
         Ending { fail_on, incomplete_ok: incomplete_ok.to_vec() }
@@ -153,6 +154,33 @@ mod tests {
         check(&unreadable, FailOn::Suspicious, &[], Exit::Incomplete);
         check(&tally(Outcome::Skipped, None, Some("fifo")), FailOn::Suspicious, &[], Exit::Clean);
         check(&tally(Outcome::Invalid, None, None), FailOn::Suspicious, &[], Exit::Clean);
+    }
+
+    #[test]
+    fn differences_fail_by_what_is_new_and_by_what_could_not_be_told() {
+        let counts = |change, verdict| {
+            let places = if change == Change::Moved { 2 } else { 1 };
+            Counts { changes: [((change, verdict), 1)].into(), places, ..Counts::default() }
+        };
+        let check = |counts: &Counts, fail_on, expected| {
+            assert_eq!(Exit::of_differences(counts, true, fail_on), expected, "{counts:?} {fail_on:?}");
+            assert_eq!(Exit::of_differences(counts, false, fail_on), Exit::Incomplete);
+        };
+        for change in [Change::New, Change::Changed, Change::Flipped, Change::Judged, Change::Moved] {
+            let bad = counts(change, Some(Verdict::Suspicious));
+            check(&bad, FailOnDifference::Suspicious, Exit::Findings);
+            check(&bad, FailOnDifference::Malicious, Exit::Clean);
+            check(&bad, FailOnDifference::Unknown, Exit::Findings);
+            check(&counts(change, Some(Verdict::Known)), FailOnDifference::Unknown, Exit::Clean);
+            check(&counts(change, None), FailOnDifference::Any, Exit::Findings);
+            check(&bad, FailOnDifference::Never, Exit::Clean);
+        }
+        check(&counts(Change::Gone, None), FailOnDifference::Unknown, Exit::Clean);
+        check(&counts(Change::Gone, None), FailOnDifference::Any, Exit::Findings);
+        check(&Counts::default(), FailOnDifference::Any, Exit::Clean);
+        // A path that has no class is a fault of ours, and nothing to rely on.
+        let lost = Counts { places: 1, ..Counts::default() };
+        assert_eq!(Exit::of_differences(&lost, true, FailOnDifference::Never), Exit::Incomplete);
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn told(old: Side, new: Side, before: Vec<Row>, now: Vec<Row>) -> Vec<String> {
         let Place::Path(path) = &difference.row.place else { panic!("no list here") };
         let mut line = format!("{} {}", difference.change.name(), String::from_utf8_lossy(path));
         if let Some(from) = &difference.from {
-            line += &format!(" ← {}", String::from_utf8_lossy(from));
+            line = format!("{line} ← {}", String::from_utf8_lossy(from));
         }
         match &*difference.note.text() {
             "" => line,
