@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Resume(Box<Resume>),
     /// Write any format again from the case, without a request
     Report(Report),
+    /// Hold two sweeps against one another: what is new, gone, changed, moved, or judged otherwise
+    Diff(Diff),
     /// Show what asking has cost
     Quota(Quota),
     /// Fetch the whole reports of what was found (TCA-0104; each costs quota of its own)
@@ -155,6 +157,45 @@ pub(crate) struct Report {
     /// Write the summary as one JSON object to stdout, and no rows
     #[arg(long, conflicts_with_all = ["output", "format", "emit"])]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The sweep to hold against [default: the last two over the same roots are compared]
+    #[arg(value_name = "OLD", requires = "new")]
+    pub(crate) old: Option<i64>,
+    /// The sweep to ask about; with numbers, roots may differ
+    #[arg(value_name = "NEW")]
+    pub(crate) new: Option<i64>,
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    /// The case of the built-in simulator, unless --case names one
+    #[arg(long)]
+    pub(crate) sim: bool,
+    /// Write the differences there (repeatable; - is stdout); the ending names the format
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) output: Vec<PathBuf>,
+    /// Write this format whatever the ending says
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub(crate) format: Option<Format>,
+    /// Refuse to replace an output that is there
+    #[arg(long, help_heading = "Output")]
+    pub(crate) no_clobber: bool,
+    /// Write the counts as one JSON object to stdout, and no rows
+    #[arg(long, conflicts_with_all = ["output", "format"], help_heading = "Output")]
+    pub(crate) json: bool,
+    /// What makes the exit code 1: something new with this verdict or a worse one, or any difference
+    #[arg(long, value_name = "WHAT", default_value = "suspicious", help_heading = "Exit code")]
+    pub(crate) fail_on: FailOnDifference,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOnDifference {
+    Malicious,
+    Suspicious,
+    Unknown,
+    Any,
+    Never,
 }
 
 #[derive(Debug, Args)]

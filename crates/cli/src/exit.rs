@@ -1,8 +1,9 @@
 //! Exit codes: what a script learns without reading anything (docs/exit-codes.md).
 
-use crate::args::{FailOn, Gap};
+use crate::args::{FailOn, FailOnDifference, Gap};
 use crate::settings::Ending;
 use hashsweep_model::{Outcome, Skip, SkipKind, Tally, Verdict};
+use hashsweep_report::Counts;
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -44,6 +45,24 @@ impl Exit {
         } else {
             Exit::Clean
         }
+    }
+}
+
+impl Exit {
+    /// What the differences between two sweeps mean for a script.
+    pub(crate) fn of_differences(counts: &Counts, is_whole: bool, fail_on: FailOnDifference) -> Exit {
+        if !is_whole || !counts.is_balanced() {
+            return Exit::Incomplete;
+        }
+        let mildest = match fail_on {
+            FailOnDifference::Malicious => Verdict::Malicious,
+            FailOnDifference::Suspicious => Verdict::Suspicious,
+            FailOnDifference::Unknown => Verdict::Unknown,
+            FailOnDifference::Any if counts.n_differences() > 0 => return Exit::Findings,
+            FailOnDifference::Any | FailOnDifference::Never => return Exit::Clean,
+        };
+        let fails = |verdict: &Verdict| *verdict >= mildest && counts.new_with(*verdict) > 0;
+        if Verdict::WORST_FIRST.iter().any(fails) { Exit::Findings } else { Exit::Clean }
     }
 }
 
@@ -91,6 +110,7 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hashsweep_report::Change;
 
     fn ending(fail_on: FailOn, incomplete_ok: &[Gap]) -> Ending {
         Ending { fail_on, incomplete_ok: incomplete_ok.to_vec() }
@@ -134,6 +154,33 @@ mod tests {
         check(&unreadable, FailOn::Suspicious, &[], Exit::Incomplete);
         check(&tally(Outcome::Skipped, None, Some("fifo")), FailOn::Suspicious, &[], Exit::Clean);
         check(&tally(Outcome::Invalid, None, None), FailOn::Suspicious, &[], Exit::Clean);
+    }
+
+    #[test]
+    fn differences_fail_by_what_is_new_and_by_what_could_not_be_told() {
+        let counts = |change, verdict| {
+            let places = if change == Change::Moved { 2 } else { 1 };
+            Counts { changes: [((change, verdict), 1)].into(), places, ..Counts::default() }
+        };
+        let check = |counts: &Counts, fail_on, expected| {
+            assert_eq!(Exit::of_differences(counts, true, fail_on), expected, "{counts:?} {fail_on:?}");
+            assert_eq!(Exit::of_differences(counts, false, fail_on), Exit::Incomplete);
+        };
+        for change in [Change::New, Change::Changed, Change::Flipped, Change::Judged, Change::Moved] {
+            let bad = counts(change, Some(Verdict::Suspicious));
+            check(&bad, FailOnDifference::Suspicious, Exit::Findings);
+            check(&bad, FailOnDifference::Malicious, Exit::Clean);
+            check(&bad, FailOnDifference::Unknown, Exit::Findings);
+            check(&counts(change, Some(Verdict::Known)), FailOnDifference::Unknown, Exit::Clean);
+            check(&counts(change, None), FailOnDifference::Any, Exit::Findings);
+            check(&bad, FailOnDifference::Never, Exit::Clean);
+        }
+        check(&counts(Change::Gone, None), FailOnDifference::Unknown, Exit::Clean);
+        check(&counts(Change::Gone, None), FailOnDifference::Any, Exit::Findings);
+        check(&Counts::default(), FailOnDifference::Any, Exit::Clean);
+        // A path that has no class is a fault of ours, and nothing to rely on.
+        let lost = Counts { places: 1, ..Counts::default() };
+        assert_eq!(Exit::of_differences(&lost, true, FailOnDifference::Never), Exit::Incomplete);
     }
 
     #[test]

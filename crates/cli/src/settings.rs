@@ -87,6 +87,19 @@ impl Filters {
         })
     }
 
+    /// Whether a path is left out by both or by neither, as long as the file stays what it is. The moment of
+    /// `--newer` goes on from night to night.
+    pub(crate) fn same_as(&self, other: &Filters) -> bool {
+        let by_path = |of: &Filters| (of.one_file_system, of.follow, of.max_depth, of.newer.is_some());
+        (&self.include, &self.exclude, by_path(self), self.min_size, self.max_size)
+            == (&other.include, &other.exclude, by_path(other), other.min_size, other.max_size)
+    }
+
+    /// Whether it depends on the file, and not on its path alone, what is left out.
+    pub(crate) fn go_by_file(&self) -> bool {
+        self.min_size.is_some() || self.max_size.is_some() || self.newer.is_some()
+    }
+
     pub(crate) fn walk(
         &self,
         roots: Vec<Root>,

@@ -121,7 +121,7 @@ pub(crate) fn push_content(line: &mut Vec<u8>, path: &[u8], size: Option<u64>, d
     }
 }
 
-fn push_cell(line: &mut Vec<u8>, delimiter: u8, cell: Cell<'_>) {
+pub(crate) fn push_cell(line: &mut Vec<u8>, delimiter: u8, cell: Cell<'_>) {
     let plain = "a Vec takes every byte";
     match cell {
         Cell::Absent => {}
@@ -135,7 +135,7 @@ fn push_cell(line: &mut Vec<u8>, delimiter: u8, cell: Cell<'_>) {
 }
 
 /// Quotes only what would be misread without (RFC 4180).
-fn push_quoted(line: &mut Vec<u8>, delimiter: u8, text: &[u8]) {
+pub(crate) fn push_quoted(line: &mut Vec<u8>, delimiter: u8, text: &[u8]) {
     let is_special = |&byte: &u8| byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
     if !text.iter().any(is_special) {
         line.extend_from_slice(text);

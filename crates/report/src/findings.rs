@@ -6,11 +6,11 @@
 
 use crate::columns::ListNames;
 use crate::figures::thousands;
+use crate::grid::{Cells, Grid};
 use crate::{Emit, SIMULATED, safe};
 use hashsweep_model::{Row, Source, Verdict};
 use std::cmp::Reverse;
 use std::io::{self, Write};
-use unicode_width::UnicodeWidthChar;
 
 /// How the table is to look.
 #[derive(Clone, Copy, Debug)]
@@ -40,16 +40,11 @@ pub struct Findings {
 /// One row, as texts. Sorted by its key.
 struct Line {
     key: (Reverse<Option<Verdict>>, Reverse<Option<i64>>, Vec<u8>),
-    cells: [String; N_COLUMNS],
+    cells: Cells,
 }
 
-const N_COLUMNS: usize = 5;
-const HEADER: [&str; N_COLUMNS] = ["VERDICT", "THREAT", "LEVEL", "ENGINES", "PATH"];
-const GAP: &str = "  ";
-/// Threat names beyond this give way to the path on a screen too narrow for both. A guess, unmeasured.
-const THREAT_WIDTH: usize = 40;
-/// What a narrow screen leaves to a threat name and to a path: less says nothing.
-const MIN_WIDTH: usize = 12;
+const GRID: Grid =
+    Grid { header: ["VERDICT", "THREAT", "LEVEL", "ENGINES", "PATH"], painted: 0, giving_way: 1 };
 /// Lines kept beyond those shown before the rest is dropped, so that dropping is rare. A guess, unmeasured.
 const SLACK: usize = 4096;
 
@@ -94,12 +89,11 @@ impl Findings {
             return writeln!(out, "{}", nothing(self.layout.emit));
         }
         writeln!(out, "{}", self.title())?;
-        let widths = widths(&self.lines, self.layout.width);
-        let header = HEADER.map(str::to_owned);
-        writeln!(out, "{}", paint.bold(&laid_out(&header, &widths, |verdict| verdict)))?;
+        let widths = GRID.widths(self.lines.iter().map(|line| &line.cells), self.layout.width);
+        writeln!(out, "{}", paint.bold(&GRID.header_line(&widths)))?;
         for line in &self.lines {
             let Reverse(verdict) = line.key.0;
-            writeln!(out, "{}", laid_out(&line.cells, &widths, |text| paint.verdict(verdict, &text)))?;
+            writeln!(out, "{}", GRID.line(&line.cells, &widths, |text| paint.verdict(verdict, &text)))?;
         }
         let n_more = self.n_rows - self.lines.len() as u64;
         if n_more > 0 {
@@ -168,79 +162,6 @@ fn line(row: &Row, names: &ListNames) -> Line {
     }
 }
 
-/// The width of each column but the last needs its padding; the last needs its limit.
-fn widths(lines: &[Line], screen: Option<usize>) -> [usize; N_COLUMNS] {
-    let mut widths = HEADER.map(width);
-    for line in lines {
-        for (widest, cell) in widths.iter_mut().zip(&line.cells) {
-            *widest = (*widest).max(width(cell));
-        }
-    }
-    let Some(screen) = screen else { return widths };
-    let [verdict, threat, level, engines, path] = widths;
-    let others = verdict + level + engines + GAP.len() * (N_COLUMNS - 1);
-    let room = screen.saturating_sub(others);
-    if threat + path > room {
-        // The path identifies, so the threat name gives way first; two fifths leave it 20 columns of 80.
-        let wanted = threat.min(THREAT_WIDTH);
-        let threat = wanted.min((room * 2 / 5).max(MIN_WIDTH)).max(wanted.min(room.saturating_sub(path)));
-        widths[1] = threat;
-        widths[4] = room.saturating_sub(threat).max(MIN_WIDTH).min(path);
-    }
-    widths
-}
-
-/// One line of the table. Only the first cell is painted, after it was measured.
-fn laid_out(
-    cells: &[String; N_COLUMNS],
-    widths: &[usize; N_COLUMNS],
-    paint: impl Fn(String) -> String,
-) -> String {
-    let mut text = String::new();
-    for (i, (cell, &limit)) in cells.iter().zip(widths).enumerate() {
-        let cell = cut(cell, limit);
-        let padding = " ".repeat(limit - width(&cell));
-        if i == 0 {
-            text.push_str(&paint(cell));
-        } else {
-            text.push_str(GAP);
-            text.push_str(&cell);
-        }
-        if i + 1 < N_COLUMNS {
-            text.push_str(&padding);
-        }
-    }
-    text
-}
-
-/// Takes the middle out of a text that is too wide. Two thirds of what stays is its end: that is where a file's
-/// name is.
-fn cut(text: &str, limit: usize) -> String {
-    if width(text) <= limit {
-        return text.to_owned();
-    }
-    let room = limit.saturating_sub(1);
-    let head = fitting(text.chars(), room / 3);
-    let tail = fitting(text.chars().rev(), room - width(&head));
-    let tail: String = tail.chars().rev().collect();
-    format!("{head}…{tail}")
-}
-
-fn fitting(chars: impl Iterator<Item = char>, limit: usize) -> String {
-    let mut used = 0;
-    chars
-        .take_while(|c| {
-            used += c.width().unwrap_or(0);
-            used <= limit
-        })
-        .collect()
-}
-
-/// Columns on a screen, character by character as terminals count.
-fn width(text: &str) -> usize {
-    text.chars().map(|c| c.width().unwrap_or(0)).sum()
-}
-
 /// ANSI colours, or nothing. What is painted says the same in words.
 pub(crate) struct Paint(pub(crate) bool);
 
@@ -272,26 +193,5 @@ impl Paint {
 
     fn with(&self, code: &str, text: &str) -> String {
         if self.0 { format!("\x1B[{code}m{text}\x1B[0m") } else { text.to_owned() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn the_end_of_a_long_path_stays() {
-        assert_eq!(cut("/home/user/very/long/way/down/evil.exe", 20), "/home/…down/evil.exe");
-        assert_eq!(cut("short", 5), "short");
-        assert_eq!(cut("日本語日本語", 7), "日…本語");
-        assert_eq!(cut("abc", 1), "…");
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_cut_fits(text in "\\PC{0,40}", limit in 1usize..30) {
-            prop_assert!(width(&cut(&text, limit)) <= limit);
-        }
     }
 }

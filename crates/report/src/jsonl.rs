@@ -157,9 +157,9 @@ impl Keys {
 }
 
 /// An object being written.
-struct Object<'a>(serde_json::ser::Compound<'a, &'a mut Vec<u8>, Careful>);
+pub(crate) struct Object<'a>(serde_json::ser::Compound<'a, &'a mut Vec<u8>, Careful>);
 
-fn push_object(
+pub(crate) fn push_object(
     line: &mut Vec<u8>,
     fill: impl FnOnce(&mut Object<'_>) -> serde_json::Result<()>,
 ) -> io::Result<()> {
@@ -177,7 +177,7 @@ impl Object<'_> {
         self.cells(CONTENT[1..].iter().copied(), content(size, digests))
     }
 
-    fn bytes(&mut self, key: &str, raw_key: &str, bytes: &[u8]) -> serde_json::Result<()> {
+    pub(crate) fn bytes(&mut self, key: &str, raw_key: &str, bytes: &[u8]) -> serde_json::Result<()> {
         if let Ok(text) = std::str::from_utf8(bytes) {
             return self.0.serialize_entry(key, text);
         }
@@ -185,7 +185,7 @@ impl Object<'_> {
         self.0.serialize_entry(raw_key, &percent_encode(bytes, RAW).to_string())
     }
 
-    fn cells<'b>(
+    pub(crate) fn cells<'b>(
         &mut self,
         keys: impl IntoIterator<Item = &'b str>,
         cells: impl IntoIterator<Item = Cell<'b>>,

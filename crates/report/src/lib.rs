@@ -10,6 +10,7 @@
 //!            └─► Findings                   the table on a screen
 //!  digests ────► Manifest                   what `hashsweep hash` prints
 //!  Tally ──────► Summary                    the bottom line and the books
+//!  Row + Row ──► compare ─► Difference…     what happened between two sweeps
 //! ```
 //!
 //! File names and the service's texts are hostile. Every one of them passes through [`safe`] on its way out;
@@ -17,9 +18,11 @@
 
 mod columns;
 mod csv;
+mod difference;
 mod emit;
 mod figures;
 mod findings;
+mod grid;
 mod jsonl;
 mod list;
 mod manifest;
@@ -28,6 +31,10 @@ mod summary;
 
 pub use columns::ListNames;
 pub use csv::{CsvReport, ListCsv};
+pub use difference::{
+    Change, Compared, Counts, Difference, DifferenceCsv, DifferenceJsonl, DifferenceSummary, Differences,
+    LeftOut, Note, Side, TableLayout, Unseen, Which, compare,
+};
 pub use emit::Emit;
 pub use findings::{Findings, Layout};
 pub use jsonl::{JsonlReport, ListJsonl};

@@ -1,6 +1,7 @@
 //! One file a command. Each turns its arguments into settings and hands them to a room that does the work.
 
 mod details;
+mod diff;
 mod hash;
 mod list;
 mod plan;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Hash(hash) => hash::run(&hash, &terminal),
         Command::Resume(resume) => resume::run(*resume, &terminal),
         Command::Report(report) => report::run(report, &terminal),
+        Command::Diff(diff) => diff::run(diff, &terminal),
         Command::Quota(quota) => quota::run(&quota),
         Command::Details(details) => details::run(&details, &terminal),
         Command::Sim(sim) => sim::run(&sim),

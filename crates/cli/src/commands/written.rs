@@ -14,7 +14,7 @@ use hashsweep_source::list::{self, ListOrder, RawRows};
 use std::io::{BufWriter, Write};
 
 /// Lines of the table: more would scroll away what matters.
-const MAX_TABLE_ROWS: usize = 50;
+pub(crate) const MAX_TABLE_ROWS: usize = 50;
 
 /// Writes every report of a sweep, and the table of findings where there is a terminal for it. A list's reports
 /// are the list itself with our columns.
@@ -268,7 +268,8 @@ fn split_line(line: &[u8]) -> (&[u8], &[u8]) {
     line.split_at(end)
 }
 
-fn names(sweep: &Sweep) -> ListNames {
+/// What rows of lists are called.
+pub(crate) fn names(sweep: &Sweep) -> ListNames {
     let name = |root: &StoredRoot| match root.given.as_slice() {
         b"-" => super::spool::STDIN.to_vec(),
         given => given.to_vec(),

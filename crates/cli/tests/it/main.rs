@@ -5,6 +5,7 @@
 
 mod asking;
 mod demo;
+mod differences;
 mod kills;
 mod lab;
 mod lists;

@@ -6,7 +6,7 @@ use std::process::Command;
 #[test]
 fn help() {
     let lab = Lab::new();
-    for command in ["", "scan", "list", "hash", "resume", "report", "quota", "details", "sim"] {
+    for command in ["", "scan", "list", "hash", "resume", "report", "diff", "quota", "details", "sim"] {
         let args = command.split(' ').filter(|word| !word.is_empty()).chain(["--help"]);
         let run = lab.run(args).exits(0);
         let name = if command.is_empty() { "help".to_owned() } else { format!("help_{command}") };

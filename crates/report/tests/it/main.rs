@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of it is tests; the lint sees only the annotated functions")]
 
+mod difference;
 mod findings;
 mod hostile;
 mod list;
