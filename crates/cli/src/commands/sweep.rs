@@ -72,10 +72,13 @@ impl Ready {
             close(&mut case, run, Exit::CouldNotRun)?;
             bail!("{}\n  what was read is kept; to go on: {}", words_of(halt), resume_command(&case, sweep)?);
         }
-        let tally = case.tally(sweep)?;
+        // Both read the whole sweep, each on a connection of its own.
+        let path = case.path().to_owned();
+        let counting = std::thread::spawn(move || Case::open_to_read(&path)?.tally(sweep));
+        let written = written::write_all(&case, sweep, &outputs, open, terminal, simulated);
+        let tally = counting.join().expect("counting does not panic")?;
         let exit = Exit::of(&tally, &ending);
         close(&mut case, run, exit)?;
-        let written = written::write_all(&case, sweep, &outputs, open, terminal, simulated);
         if tally.is_complete() && written.is_ok() {
             super::spool::drop_spools(case.path(), &case.sweep(Some(sweep))?.roots);
         }
