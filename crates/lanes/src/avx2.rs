@@ -6,7 +6,7 @@
 
 use crate::kernel::{self, Stretch};
 use crate::state::{LANES, States};
-use crate::words::Words;
+use crate::words::{SideBySide, Words};
 use std::arch::asm;
 use std::arch::x86_64::{
     __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_andnot_si256,
@@ -112,39 +112,11 @@ fn beside(blocks: &[&[u8; 64]; LANES], lane: usize, quarter: usize) -> __m256i {
 
 impl Words for Pair {
     type Proof = Avx2;
-    const FUSES: bool = false;
 
     #[inline(always)]
     fn splat(_: Avx2, word: u32) -> Pair {
         let both = avx2!(_mm256_set1_epi32(word.cast_signed()));
         Pair(both, both)
-    }
-
-    #[inline(always)]
-    fn get(_: Avx2, words: &[u32; LANES]) -> Pair {
-        let [low, high] = words.as_chunks::<8>().0 else { unreachable!("sixteen lanes are twice eight") };
-        // SAFETY: the feature was detected, and each reference is good for the 32 bytes that are read.
-        unsafe { Pair(_mm256_loadu_si256(low.as_ptr().cast()), _mm256_loadu_si256(high.as_ptr().cast())) }
-    }
-
-    #[inline(always)]
-    fn put(self, words: &mut [u32; LANES]) {
-        let [low, high] = words.as_chunks_mut::<8>().0 else { unreachable!("sixteen lanes are twice eight") };
-        // SAFETY: the feature was detected, and each reference is good for the 32 bytes that are written.
-        unsafe {
-            _mm256_storeu_si256(low.as_mut_ptr().cast(), self.0);
-            _mm256_storeu_si256(high.as_mut_ptr().cast(), self.1);
-        }
-    }
-
-    #[inline(always)]
-    fn transposed(proof: Avx2, blocks: &[&[u8; 64]; LANES]) -> [Pair; 16] {
-        let (low, high) = (transposed_half(proof, blocks, 0), transposed_half(proof, blocks, 8));
-        let mut words = [Pair(low[0], high[0]); 16];
-        for i in 1..16 {
-            words[i] = Pair(low[i], high[i]);
-        }
-        words
     }
 
     #[inline(always)]
@@ -209,5 +181,36 @@ impl Words for Pair {
             0x0405_0607_0001_0203
         ));
         both!(_mm256_shuffle_epi8, self, Pair(order, order))
+    }
+}
+
+impl SideBySide for Pair {
+    const FUSES: bool = false;
+
+    #[inline(always)]
+    fn get(_: Avx2, words: &[u32; LANES]) -> Pair {
+        let [low, high] = words.as_chunks::<8>().0 else { unreachable!("sixteen lanes are twice eight") };
+        // SAFETY: the feature was detected, and each reference is good for the 32 bytes that are read.
+        unsafe { Pair(_mm256_loadu_si256(low.as_ptr().cast()), _mm256_loadu_si256(high.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn put(self, words: &mut [u32; LANES]) {
+        let [low, high] = words.as_chunks_mut::<8>().0 else { unreachable!("sixteen lanes are twice eight") };
+        // SAFETY: the feature was detected, and each reference is good for the 32 bytes that are written.
+        unsafe {
+            _mm256_storeu_si256(low.as_mut_ptr().cast(), self.0);
+            _mm256_storeu_si256(high.as_mut_ptr().cast(), self.1);
+        }
+    }
+
+    #[inline(always)]
+    fn transposed(proof: Avx2, blocks: &[&[u8; 64]; LANES]) -> [Pair; 16] {
+        let (low, high) = (transposed_half(proof, blocks, 0), transposed_half(proof, blocks, 8));
+        let mut words = [Pair(low[0], high[0]); 16];
+        for i in 1..16 {
+            words[i] = Pair(low[i], high[i]);
+        }
+        words
     }
 }

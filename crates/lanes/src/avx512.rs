@@ -4,7 +4,7 @@
 
 use crate::kernel::{self, Stretch};
 use crate::state::{LANES, States};
-use crate::words::Words;
+use crate::words::{SideBySide, Words};
 use std::arch::asm;
 use std::arch::x86_64::{
     __m512i, _mm_loadu_si128, _mm512_add_epi32, _mm512_castsi128_si512, _mm512_inserti32x4,
@@ -75,45 +75,10 @@ fn beside(blocks: &[&[u8; 64]; LANES], row: usize, quarter: usize) -> __m512i {
 
 impl Words for Zmm {
     type Proof = Avx512;
-    const FUSES: bool = true;
 
     #[inline(always)]
     fn splat(_: Avx512, word: u32) -> Zmm {
         avx512!(_mm512_set1_epi32(word.cast_signed()))
-    }
-
-    #[inline(always)]
-    fn get(_: Avx512, words: &[u32; LANES]) -> Zmm {
-        // SAFETY: the features were detected, and the reference is good for the 64 bytes that are read.
-        Zmm(unsafe { _mm512_loadu_si512(words.as_ptr().cast()) })
-    }
-
-    #[inline(always)]
-    fn put(self, words: &mut [u32; LANES]) {
-        // SAFETY: the features were detected, and the reference is good for the 64 bytes that are written.
-        unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), self.0) }
-    }
-
-    /// Four lanes' 16-byte pieces are loaded side by side into one register, so that only the 4 × 4 transposition
-    /// inside each quarter is left for the shuffle unit.
-    #[inline(always)]
-    fn transposed(proof: Avx512, blocks: &[&[u8; 64]; LANES]) -> [Zmm; 16] {
-        let mut words = [Zmm::splat(proof, 0); 16];
-        for quarter in 0..4 {
-            let a = beside(blocks, 0, quarter);
-            let b = beside(blocks, 1, quarter);
-            let c = beside(blocks, 2, quarter);
-            let d = beside(blocks, 3, quarter);
-            let ab_low = avx512!(_mm512_unpacklo_epi32(a, b));
-            let ab_high = avx512!(_mm512_unpackhi_epi32(a, b));
-            let cd_low = avx512!(_mm512_unpacklo_epi32(c, d));
-            let cd_high = avx512!(_mm512_unpackhi_epi32(c, d));
-            words[4 * quarter] = avx512!(_mm512_unpacklo_epi64(ab_low.0, cd_low.0));
-            words[4 * quarter + 1] = avx512!(_mm512_unpackhi_epi64(ab_low.0, cd_low.0));
-            words[4 * quarter + 2] = avx512!(_mm512_unpacklo_epi64(ab_high.0, cd_high.0));
-            words[4 * quarter + 3] = avx512!(_mm512_unpackhi_epi64(ab_high.0, cd_high.0));
-        }
-        words
     }
 
     #[inline(always)]
@@ -173,5 +138,43 @@ impl Words for Zmm {
             self.0,
             _mm512_set4_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203)
         ))
+    }
+}
+
+impl SideBySide for Zmm {
+    const FUSES: bool = true;
+
+    #[inline(always)]
+    fn get(_: Avx512, words: &[u32; LANES]) -> Zmm {
+        // SAFETY: the features were detected, and the reference is good for the 64 bytes that are read.
+        Zmm(unsafe { _mm512_loadu_si512(words.as_ptr().cast()) })
+    }
+
+    #[inline(always)]
+    fn put(self, words: &mut [u32; LANES]) {
+        // SAFETY: the features were detected, and the reference is good for the 64 bytes that are written.
+        unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), self.0) }
+    }
+
+    /// Four lanes' 16-byte pieces are loaded side by side into one register, so that only the 4 × 4 transposition
+    /// inside each quarter is left for the shuffle unit.
+    #[inline(always)]
+    fn transposed(proof: Avx512, blocks: &[&[u8; 64]; LANES]) -> [Zmm; 16] {
+        let mut words = [Zmm::splat(proof, 0); 16];
+        for quarter in 0..4 {
+            let a = beside(blocks, 0, quarter);
+            let b = beside(blocks, 1, quarter);
+            let c = beside(blocks, 2, quarter);
+            let d = beside(blocks, 3, quarter);
+            let ab_low = avx512!(_mm512_unpacklo_epi32(a, b));
+            let ab_high = avx512!(_mm512_unpackhi_epi32(a, b));
+            let cd_low = avx512!(_mm512_unpacklo_epi32(c, d));
+            let cd_high = avx512!(_mm512_unpackhi_epi32(c, d));
+            words[4 * quarter] = avx512!(_mm512_unpacklo_epi64(ab_low.0, cd_low.0));
+            words[4 * quarter + 1] = avx512!(_mm512_unpackhi_epi64(ab_low.0, cd_low.0));
+            words[4 * quarter + 2] = avx512!(_mm512_unpacklo_epi64(ab_high.0, cd_high.0));
+            words[4 * quarter + 3] = avx512!(_mm512_unpackhi_epi64(ab_high.0, cd_high.0));
+        }
+        words
     }
 }

@@ -103,6 +103,7 @@ impl Kernel {
     }
 
     /// Runs a stretch of blocks in lanes.
+    #[cfg_attr(not(any(target_arch = "x86_64", test)), allow(unused_variables, reason = "no vector engine"))]
     pub(crate) fn run(self, states: &mut States, stretch: &Stretch<'_>) {
         match self {
             #[cfg(target_arch = "x86_64")]

@@ -3,7 +3,7 @@
 use crate::rounds::{md5, md5_and_sha1, sha1, sha256};
 use crate::state::{LANES, States};
 use crate::sums::Wanted;
-use crate::words::Words;
+use crate::words::SideBySide;
 
 /// What one call of a kernel works on.
 pub(crate) struct Stretch<'a> {
@@ -22,7 +22,7 @@ const BATCH: usize = 8;
 
 /// Runs the stretch. Instantiated and inlined under the target features of one instruction set.
 #[inline(always)]
-pub(crate) fn run<V: Words>(proof: V::Proof, states: &mut States, stretch: &Stretch<'_>) {
+pub(crate) fn run<V: SideBySide>(proof: V::Proof, states: &mut States, stretch: &Stretch<'_>) {
     let Stretch { blocks, n_blocks, ends, wanted } = *stretch;
     assert!(blocks.iter().all(|lane| lane.len() >= n_blocks), "a lane is shorter than the stretch");
     let mut batch = [[V::splat(proof, 0); 16]; BATCH];
@@ -91,7 +91,7 @@ pub(crate) fn run<V: Words>(proof: V::Proof, states: &mut States, stretch: &Stre
 }
 
 #[inline(always)]
-fn load<V: Words, const N: usize>(proof: V::Proof, states: &[[u32; LANES]; N]) -> [V; N] {
+fn load<V: SideBySide, const N: usize>(proof: V::Proof, states: &[[u32; LANES]; N]) -> [V; N] {
     let mut state = [V::get(proof, &states[0]); N];
     for i in 1..N {
         state[i] = V::get(proof, &states[i]);
@@ -100,7 +100,7 @@ fn load<V: Words, const N: usize>(proof: V::Proof, states: &[[u32; LANES]; N]) -
 }
 
 #[inline(always)]
-fn store<V: Words, const N: usize>(states: &mut [[u32; LANES]; N], state: [V; N]) {
+fn store<V: SideBySide, const N: usize>(states: &mut [[u32; LANES]; N], state: [V; N]) {
     for i in 0..N {
         state[i].put(&mut states[i]);
     }

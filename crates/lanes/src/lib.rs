@@ -21,6 +21,7 @@ mod engine;
 #[cfg_attr(not(any(target_arch = "x86_64", test)), allow(dead_code, reason = "no vector engine"))]
 mod kernel;
 mod lanes;
+mod one;
 #[cfg(test)]
 mod plain;
 #[cfg_attr(not(any(target_arch = "x86_64", test)), allow(dead_code, reason = "no vector engine"))]

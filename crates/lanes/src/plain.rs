@@ -2,7 +2,7 @@
 //! engines run.
 
 use crate::state::LANES;
-use crate::words::Words;
+use crate::words::{SideBySide, Words};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Plain([u32; LANES]);
@@ -16,22 +16,9 @@ impl Plain {
 
 impl Words for Plain {
     type Proof = ();
-    const FUSES: bool = true;
 
     fn splat((): (), word: u32) -> Plain {
         Plain([word; LANES])
-    }
-
-    fn get((): (), words: &[u32; LANES]) -> Plain {
-        Plain(*words)
-    }
-
-    fn put(self, words: &mut [u32; LANES]) {
-        *words = self.0;
-    }
-
-    fn transposed((): (), blocks: &[&[u8; 64]; LANES]) -> [Plain; 16] {
-        std::array::from_fn(|i| Plain(blocks.map(|block| u32::from_le_bytes(block.as_chunks().0[i]))))
     }
 
     fn add(self, other: Plain) -> Plain {
@@ -72,5 +59,21 @@ impl Words for Plain {
 
     fn swap_bytes(self) -> Plain {
         Plain(self.0.map(u32::swap_bytes))
+    }
+}
+
+impl SideBySide for Plain {
+    const FUSES: bool = true;
+
+    fn get((): (), words: &[u32; LANES]) -> Plain {
+        Plain(*words)
+    }
+
+    fn put(self, words: &mut [u32; LANES]) {
+        *words = self.0;
+    }
+
+    fn transposed((): (), blocks: &[&[u8; 64]; LANES]) -> [Plain; 16] {
+        std::array::from_fn(|i| Plain(blocks.map(|block| u32::from_le_bytes(block.as_chunks().0[i]))))
     }
 }

@@ -121,14 +121,20 @@ fn md5_step<V: Words, const ROUND: usize, const NTH: usize>(
     i: usize,
 ) -> V {
     let [a, b, c, d] = state;
-    let (mixed, word) = match ROUND {
-        0 => (b.choose(c, d), words[i % 16]),
-        1 => (d.choose_late(b, c), words[(5 * i + 1) % 16]),
-        2 => (b.parity(c, d), words[(3 * i + 5) % 16]),
-        _ => (b.odd(c, d), words[(7 * i) % 16]),
+    let word = match ROUND {
+        0 => words[i % 16],
+        1 => words[(5 * i + 1) % 16],
+        2 => words[(3 * i + 5) % 16],
+        _ => words[(7 * i) % 16],
     };
     // What does not depend on the step before is summed first, off the chain.
-    let sum = a.add(word.add(V::splat(proof, K_MD5[i]))).as_summed().add(mixed);
+    let early = a.add(word.add(V::splat(proof, K_MD5[i]))).as_summed();
+    let sum = match ROUND {
+        0 => early.add(b.choose(c, d)),
+        1 => early.add_choice(d, b, c),
+        2 => early.add(b.parity(c, d)),
+        _ => early.add(b.odd(c, d)),
+    };
     let turned = match (ROUND, NTH) {
         (0, 0) => sum.rotate::<7, 25>(),
         (0, 1) => sum.rotate::<12, 20>(),

@@ -1,8 +1,9 @@
-//! One message at a time, by RustCrypto's compression functions, which find the processor's SHA extensions
-//! themselves.
+//! One message at a time: SHA by RustCrypto's compression functions, which find the processor's SHA extensions
+//! themselves, MD5 by our own.
 //!
 //! This is the whole engine on machines without wide vectors, and everywhere what the last few messages end on.
 
+use crate::one;
 use crate::state::State;
 use crate::sums::{Sums, Wanted};
 
@@ -24,10 +25,10 @@ pub(crate) fn run(state: &mut State, blocks: &[[u8; 64]], wanted: Wanted, turn_l
             Some((last, before)) if turn_last => {
                 let mut last = *last;
                 last[56..].reverse();
-                md5::block_api::compress(&mut state.md5, before);
-                md5::block_api::compress(&mut state.md5, &[last]);
+                one::md5(&mut state.md5, before);
+                one::md5(&mut state.md5, &[last]);
             }
-            _ => md5::block_api::compress(&mut state.md5, blocks),
+            _ => one::md5(&mut state.md5, blocks),
         }
     }
 }

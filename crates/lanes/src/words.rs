@@ -7,23 +7,13 @@
 
 use crate::state::LANES;
 
-/// One word of each of sixteen messages.
+/// One word of each message at hand.
 pub(crate) trait Words: Copy {
     /// Shows that the processor has the instructions.
     type Proof: Copy;
 
-    /// Whether there are registers enough to run two functions step beside step.
-    const FUSES: bool;
-
     /// The same word in all lanes.
     fn splat(proof: Self::Proof, word: u32) -> Self;
-    /// Lane `i` gets `words[i]`.
-    fn get(proof: Self::Proof, words: &[u32; LANES]) -> Self;
-    /// The opposite of `get`.
-    fn put(self, words: &mut [u32; LANES]);
-    /// One block of each message; word `i` of the result holds, in each lane, the little-endian word `i` of that
-    /// lane's block.
-    fn transposed(proof: Self::Proof, blocks: &[&[u8; 64]; LANES]) -> [Self; 16];
 
     /// Sum without carry out of a word.
     fn add(self, other: Self) -> Self;
@@ -45,10 +35,29 @@ pub(crate) trait Words: Copy {
     fn choose_late(self, then: Self, other: Self) -> Self {
         self.choose(then, other)
     }
+    /// The sum with `by.choose_late(then, other)`.
+    #[inline(always)]
+    fn add_choice(self, by: Self, then: Self, other: Self) -> Self {
+        self.add(by.choose_late(then, other))
+    }
     /// Bit by bit, what at least two say.
     fn majority(self, b: Self, c: Self) -> Self;
     /// `c ^ (self | !d)`: the odd one of MD5.
     fn odd(self, c: Self, d: Self) -> Self;
     /// Every word's bytes in the opposite order.
     fn swap_bytes(self) -> Self;
+}
+
+/// Words of sixteen messages, which can be brought side by side.
+pub(crate) trait SideBySide: Words {
+    /// Whether there are registers enough to run two functions step beside step.
+    const FUSES: bool;
+
+    /// Lane `i` gets `words[i]`.
+    fn get(proof: Self::Proof, words: &[u32; LANES]) -> Self;
+    /// The opposite of `get`.
+    fn put(self, words: &mut [u32; LANES]);
+    /// One block of each message; word `i` of the result holds, in each lane, the little-endian word `i` of that
+    /// lane's block.
+    fn transposed(proof: Self::Proof, blocks: &[&[u8; 64]; LANES]) -> [Self; 16];
 }
