@@ -301,10 +301,10 @@ impl Group<'_> {
         Ok(count(waiting))
     }
 
-    /// Defers whatever is still in the queue or on its way there, and says why.
-    pub fn defer_rest(&mut self, sweep: SweepId, why: &str) -> Result<u64, CaseError> {
-        // What is known already is found out when it is reopened.
-        self.enqueue(sweep, &Freshness::NOTHING)?;
+    /// Defers whatever is still in the queue or on its way there, less what an earlier answer is fresh enough for,
+    /// and says why: a run that ends early still tells what this case knows of every row that it has seen.
+    pub fn defer_rest(&mut self, sweep: SweepId, why: &str, fresh: &Freshness) -> Result<u64, CaseError> {
+        self.enqueue(sweep, fresh)?;
         let deferred = self.transaction.execute(
             "UPDATE want SET state = 'deferred', reason = ?2 WHERE sweep = ?1 AND state = 'pending'",
             params![sweep.0, why],

@@ -364,6 +364,56 @@ mod tests {
         }
     }
 
+    /// No message of a test is long enough to fill the upper half of the length that its padding ends in, so here
+    /// the blocks, the states and which messages end are made up.
+    #[test]
+    fn a_length_of_any_size_is_turned_for_md5_alone_and_only_where_a_message_ends() {
+        for kernel in kernels() {
+            let wanted = kernel.in_lanes();
+            if wanted.is_none() {
+                continue;
+            }
+            for n_blocks in [1, 7, 8, 9, 16, 17] {
+                let all: Vec<Vec<u8>> = (0..LANES).map(|nth| bytes(nth, n_blocks * 64)).collect();
+                let blocks: [&[[u8; 64]]; LANES] = std::array::from_fn(|nth| all[nth].as_chunks().0);
+                let ends = std::array::from_fn(|nth| if nth % 3 == 0 { !0 } else { 0 });
+                let mut states = States::new();
+                for nth in 0..LANES {
+                    states.set(nth, &State::NEW);
+                }
+                kernel.run(&mut states, &Stretch { blocks: &blocks, n_blocks, ends: &ends, wanted });
+                for nth in 0..LANES {
+                    let mut alone = State::NEW;
+                    single::run(&mut alone, blocks[nth], wanted, ends[nth] != 0);
+                    assert_eq!(states.of(nth).sums(), alone.sums(), "lane {nth} of {n_blocks} blocks");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_cleared_leaves_nothing_behind_in_the_lanes() {
+        for kernel in kernels() {
+            for wanted in mixes() {
+                let mut lanes = Lanes::with(kernel, wanted);
+                for nth in 0..LANES + 3 {
+                    lanes.push(whole(nth, PIECE + 100 * nth), &mut |_, _| {});
+                }
+                lanes.clear();
+                let mut n_ended = 0;
+                let mut ended = |message: Bytes, sums: Option<&Sums>| {
+                    n_ended += 1;
+                    check_sums(&message.bytes, wanted, sums.unwrap());
+                };
+                for nth in 0..LANES + 3 {
+                    lanes.push(whole(nth, 7 * nth), &mut ended);
+                }
+                lanes.finish(&mut ended);
+                assert_eq!(n_ended, LANES + 3);
+            }
+        }
+    }
+
     #[test]
     fn what_was_cleared_is_not_heard_of() {
         let mut lanes = Lanes::with(Kernel::Plain, Wanted::ALL);

@@ -171,7 +171,7 @@ pub async fn sweep<S: Service>(
         None if out_of_time => "deadline",
         None => nobody.unwrap_or("interrupted"),
     };
-    case.group(|group| group.defer_rest(sweep, why))?;
+    case.group(|group| group.defer_rest(sweep, why, &fresh))?;
     if let Some(error) = unpaced {
         return Err(error.into());
     }

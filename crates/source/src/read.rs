@@ -133,7 +133,10 @@ impl Open {
         space: &mut [u8],
         on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Next, Trouble> {
-        let n = retry_on_intr(|| read(&self.fd, &mut space[..])).map_err(broken)?;
+        let n = match retry_on_intr(|| read(&self.fd, &mut space[..])) {
+            Ok(n) => n,
+            Err(errno) => return self.broken(errno),
+        };
         let content = *self.content.get_or_insert_with(|| Content::of_head(&space[..n]));
         self.n_read += n as u64;
         if n > 0 && on_block(n as u64).is_break() {
@@ -155,6 +158,19 @@ impl Open {
         }
         let after = Meta::of(&self.fd).map_err(broken)?;
         Ok(Next::Last(Ended { before: self.before, after, n_read: self.n_read, content, is_too_long }, n))
+    }
+
+    /// Reading failed. A small file is not looked at between its discovery and its first byte, so what failed may be
+    /// a directory or a FIFO that has taken its name: that is a change, and no trouble with the file that was found.
+    fn broken(self, errno: Errno) -> Result<Next, Trouble> {
+        let Open { before, n_read, content, .. } = self;
+        match Meta::of(&self.fd) {
+            Ok(after) if after.id != before.id => {
+                let content = content.unwrap_or_else(|| Content::of_head(&[]));
+                Ok(Next::Last(Ended { before, after, n_read, content, is_too_long: false }, 0))
+            }
+            _ => Err(broken(errno).into()),
+        }
     }
 }
 
@@ -499,6 +515,28 @@ mod tests {
         assert_eq!(skip_of(read(&meta)), "changed while reading");
         fs::remove_file(&path).unwrap();
         assert_eq!(skip_of(read(&meta)), "vanished");
+    }
+
+    #[test]
+    fn a_directory_that_took_the_place_of_a_small_file_is_a_change_and_no_io_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("small");
+        fs::write(&path, "small").unwrap();
+        let found = Meta::at(CWD, &*path, Links::Never).unwrap();
+        fs::remove_file(&path).unwrap();
+        // Something else gets the file's inode number, and the directory another.
+        fs::write(dir.path().join("other"), "other").unwrap();
+        fs::create_dir(&path).unwrap();
+        let (kinds, own) = (Kinds::default(), OwnFiles::default());
+        let target = Target {
+            dir: CWD.as_fd(),
+            name: path.as_os_str().as_bytes(),
+            links: Links::Never,
+            is_mounted: false,
+        };
+        let reading =
+            Reader::new(&kinds, &own).read(target, &found, None, &mut |_| ControlFlow::Continue(()));
+        assert_eq!(skip_of(reading), "changed while reading");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rows are stored at once; their digests join the queue many at a time while enough others wait.
 
-use crate::{World, digest, file, files, sha1};
+use crate::{World, digest, everything, file, files, sha1};
 use hashsweep_case::{Case, CaseError, Claim, Fate, Freshness, Joined, Only, Order};
 use hashsweep_model::{Answer, Class, HashKind, Outcome, Stamp, Verdict};
 
@@ -79,9 +79,26 @@ fn a_kill_or_a_stop_loses_none_of_those_on_their_way() {
         .unwrap();
     assert_eq!(waiting, u64::from(ENOUGH) + 3);
     world.record(&files(ENOUGH + 3..ENOUGH + 7));
-    let deferred = world.case.group(|group| group.defer_rest(sweep, "interrupted")).unwrap();
+    let deferred =
+        world.case.group(|group| group.defer_rest(sweep, "interrupted", &Freshness::NOTHING)).unwrap();
     assert_eq!(deferred, u64::from(ENOUGH) + 7);
     world.case.tally(sweep).unwrap().check().unwrap();
+}
+
+#[test]
+fn a_run_that_ends_early_tells_what_the_case_knew_of_rows_on_their_way() {
+    let mut world = World::new();
+    world.record(&files(0..1));
+    world.answer_all(Verdict::Malicious, Stamp(100));
+    world.next_sweep();
+    world.record_fresh(&files(1..ENOUGH + 1), &everything());
+    assert_eq!(world.record_fresh(&files(0..1), &everything()), 0, "on its way");
+    let sweep = world.sweep;
+    let deferred = world.case.group(|group| group.defer_rest(sweep, "interrupted", &everything())).unwrap();
+    assert_eq!(deferred, u64::from(ENOUGH));
+    let tally = world.case.tally(sweep).unwrap();
+    tally.check().unwrap();
+    assert_eq!((tally.digests_of(Outcome::Cached), tally.verdicts[&Verdict::Malicious]), (1, 1));
 }
 
 /// What a group took up or settled is undone with it.

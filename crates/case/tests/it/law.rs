@@ -181,12 +181,12 @@ fn take(mut world: World, step: Step, in_hand: &mut Vec<Claimed>) -> World {
         }
         Step::Defer => {
             in_hand.clear();
-            world.case.group(|group| group.defer_rest(sweep, "quota")).unwrap();
+            world.case.group(|group| group.defer_rest(sweep, "quota", &Freshness::NOTHING)).unwrap();
         }
         Step::Reopen { accept_all } => {
             let fresh = if accept_all { everything() } else { Freshness::NOTHING };
             in_hand.clear();
-            world.case.group(|group| group.defer_rest(sweep, "quota")).unwrap();
+            world.case.group(|group| group.defer_rest(sweep, "quota", &Freshness::NOTHING)).unwrap();
             let waiting = world.case.group(|group| group.reopen(sweep, &fresh)).unwrap();
             assert_eq!(waiting, world.digests_of(Outcome::Deferred));
         }
