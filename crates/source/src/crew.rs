@@ -19,15 +19,28 @@ use crate::throttle::Throttle;
 use crate::{Gauges, Walk};
 use hashsweep_lanes::{Lanes, Message, Piece, Sums};
 use hashsweep_model::HashKind;
+use rustix::process::{Resource, getrlimit};
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+/// Files that a thread has under way.
+const LANES: usize = 16;
+
 /// Large files that may wait for the end of the walk; about 300 bytes each. With as many waiting the next ones are
 /// read where they are found, among the small ones.
 const HOARD: usize = 4096;
+
+/// A file of this size may still be open while it is in a lane; a smaller one is read whole as it gets there.
+const STAYS_OPEN: u64 = 32 * 1024;
+
+/// Files that each of so many threads may have open in its lanes. A quarter of the process's descriptors is for them;
+/// directories take another, and a file for which none was left would have no digests.
+fn most_open(descriptors: u64, jobs: usize) -> usize {
+    usize::try_from(descriptors / 4).map_or(usize::MAX, |all| (all / jobs).max(1))
+}
 
 /// A file on its way to its row.
 pub(crate) struct File {
@@ -130,6 +143,10 @@ pub(crate) struct Worker<'w> {
     gauges: &'w Gauges,
     ending: &'w Ending<'w>,
     lanes: Lanes<Job<'w>>,
+    /// Files that may be open in the lanes, and how many may be: all that stay open and went there since the lanes
+    /// were empty.
+    most_open: usize,
+    n_open: usize,
     /// Came out of the lanes and have no row yet.
     ended: Vec<(File, Result<Attempt, Trouble>)>,
     pub(crate) out: Outbox<'w>,
@@ -143,11 +160,19 @@ impl<'w> Worker<'w> {
         out: Outbox<'w>,
     ) -> Worker<'w> {
         let lanes = Lanes::new(order.engine, crate::hash::wanted(&order.kinds));
-        Worker { order, gauges, ending, lanes, ended: Vec::new(), out }
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most_open = most_open(descriptors, order.jobs.get());
+        Worker { order, gauges, ending, lanes, most_open, n_open: 0, ended: Vec::new(), out }
     }
 
     /// Puts an open file into a lane. Other files end by that: see [`Worker::ended`].
     pub(crate) fn push(&mut self, file: File, open: Open) {
+        if file.meta.size >= STAYS_OPEN && self.most_open < LANES {
+            if self.n_open >= self.most_open {
+                self.finish();
+            }
+            self.n_open += 1;
+        }
         let Worker { order, gauges, ending, lanes, ended, .. } = self;
         let job = Job { file, reading: InLane::Open(open), gauges, ending };
         lanes.push(job, &mut |job, sums| ended.push(attempted(order, job, sums)));
@@ -155,6 +180,7 @@ impl<'w> Worker<'w> {
 
     /// Hashes everything to its end, or drops it when it is over.
     pub(crate) fn finish(&mut self) {
+        self.n_open = 0;
         let Worker { order, ending, lanes, ended, .. } = self;
         if !lanes.is_empty() && ending.is_over() {
             lanes.clear();
@@ -205,7 +231,6 @@ impl Hoard {
     /// Deals the files out: to each of `n_hands` threads its share of the largest, as many as it has lanes for;
     /// the others, largest first, go to whoever has a lane free.
     pub(crate) fn deal(&self, n_hands: usize) -> (Vec<Mutex<VecDeque<File>>>, Mutex<VecDeque<File>>) {
-        const LANES: usize = 16;
         let mut files = std::mem::take(&mut *self.0.lock().expect("no panic while it is held"));
         files.sort_by_key(|file| std::cmp::Reverse(file.meta.size));
         let mut hands: Vec<VecDeque<File>> = (0..n_hands).map(|_| VecDeque::new()).collect();
@@ -214,5 +239,17 @@ impl Hoard {
             if nth < n_hands * LANES { hands[nth % n_hands].push_back(file) } else { rest.push_back(file) }
         }
         (hands.into_iter().map(Mutex::new).collect(), Mutex::new(rest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_threads_do_not_open_more_files_than_the_process_may() {
+        assert!(most_open(1024, 16) >= LANES, "the usual limit does not hinder the usual number of threads");
+        assert_eq!((most_open(1024, 64), most_open(30, 5), most_open(8, 64)), (4, 1, 1));
+        assert!(most_open(u64::MAX, 1) >= LANES);
     }
 }
