@@ -128,7 +128,7 @@ pub fn check_roots(order: &Walk) -> Result<(), WalkError> {
 /// Walks, reads, hashes, and offers one row for every entry that is not a directory.
 ///
 /// Rows come in no order. `stop` is looked at between files and between the blocks of a large one; what was read
-/// by then is still offered. A file whose reading was broken off has no row.
+/// by then is still offered. A file whose reading was broken off, or whose bytes were still in the lanes, has no row.
 pub fn walk(
     order: &Walk,
     rows: &dyn Rows,
