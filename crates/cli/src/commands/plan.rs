@@ -79,7 +79,8 @@ impl Plan {
         writeln!(out, "{} rows, {} distinct digests; nothing was sent", self.rows, self.to_ask + known)?;
         writeln!(out, "  answered before    {:>12}", self.cached)?;
         writeln!(out, "  decided here       {:>12}", self.local)?;
-        writeln!(out, "  to ask             {:>12}   in {} requests", self.to_ask, self.requests)?;
+        let plural = if self.requests == 1 { "" } else { "s" };
+        writeln!(out, "  to ask             {:>12}   in {} request{plural}", self.to_ask, self.requests)?;
         if !self.lines.is_empty() {
             writeln!(out, "in this order")?;
         }
