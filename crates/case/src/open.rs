@@ -24,6 +24,10 @@ pub(crate) struct Schema {
 /// A connection is used by one thread at a time; Rust sees to that, so SQLite need not lock.
 const OPEN: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
+/// How long one waits for another at the same case. A reader that comes while the case is made, or recovered, holds
+/// the one or is held up by the other for milliseconds; without patience either would fail.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// 64 MiB of pages: the upper levels of the queue's and the answers' trees at ten million digests. It also bounds
 /// what a sort holds in memory. Negative means KiB.
 const CACHE_KIB: i64 = -65536;
@@ -151,7 +155,7 @@ impl Case {
             std::fs::TryLockError::WouldBlock => CaseError::InUse(path.to_owned()),
             std::fs::TryLockError::Error(source) => CaseError::Io { path: lock_path.clone(), source },
         })?;
-        let connection = open_database(path, &CASE, Duration::ZERO)?;
+        let connection = open_database(path, &CASE, PATIENCE)?;
         // What refers to a row was given its number by us a moment ago, and looking it up again costs as much as
         // finding the row to change. `PRAGMA foreign_key_check` finds any reference that is wrong.
         connection.pragma_update(None, "foreign_keys", false)?;
@@ -174,8 +178,7 @@ impl Case {
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
             )
         })?;
-        // A writer commits in milliseconds; a reader that met it in recovery waits a little.
-        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         match version(&connection, path, &CASE)? {

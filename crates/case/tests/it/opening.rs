@@ -219,3 +219,24 @@ fn the_ordinary_sqlite3_reads_the_result_view() {
         world.by_hand().query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     assert_eq!(inside, ("answered".into(), "known".into(), 3));
 }
+
+#[test]
+fn somebody_who_looks_while_a_case_is_made_keeps_nobody_from_making_it() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("case.db");
+        let is_made = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !is_made.load(std::sync::atomic::Ordering::Relaxed) {
+                        drop(Case::open_to_read(&path));
+                    }
+                });
+            }
+            let made = Case::open(&path).map(drop);
+            is_made.store(true, std::sync::atomic::Ordering::Relaxed);
+            made.unwrap();
+        });
+    }
+}

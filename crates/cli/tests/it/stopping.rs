@@ -36,14 +36,16 @@ fn asked(service: &Beside, n: u64) {
 
 /// Waits until the case holds `n` rows.
 pub(crate) fn recorded(lab: &Lab, n: u64) {
+    let mut said = String::new();
     for _ in 0..2000 {
         let run = lab.run(["report", "--json", "--case", "c.db"]);
+        said = format!("{} {} {}", run.code, run.stderr, String::from_utf8_lossy(&run.stdout));
         if serde_json::from_slice(&run.stdout).is_ok_and(|t: serde_json::Value| number(&t["rows"]) >= n) {
             return;
         }
         pause();
     }
-    panic!("no row was recorded in 20 s");
+    panic!("no row was recorded in 20 s: {said}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "another process is waited for")]
