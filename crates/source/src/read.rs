@@ -254,22 +254,11 @@ impl<'w> Reader<'w> {
         found: &Meta,
         on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Attempt, Trouble> {
-        let Some(mut open) = self.begin(target, found)? else { return Ok(Attempt::Changed) };
         let mut hasher = Hasher::new(self.kinds);
-        SPACE.with_borrow_mut(|space| {
-            loop {
-                match open.next(space, on_block)? {
-                    Next::More(rest, n) => {
-                        hasher.update(&space[..n]);
-                        open = rest;
-                    }
-                    Next::Last(ended, n) => {
-                        hasher.update(&space[..n]);
-                        return ended.attempt(hasher.finish());
-                    }
-                }
-            }
-        })
+        match self.content(target, found, on_block, |bytes| hasher.update(bytes))? {
+            Some(ended) => ended.attempt(hasher.finish()),
+            None => Ok(Attempt::Changed),
+        }
     }
 
     /// The same in one attempt, with the work shared out over two threads; `None` where it cannot be.
@@ -280,27 +269,36 @@ impl<'w> Reader<'w> {
         on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Option<Result<Attempt, Trouble>> {
         let mut shared = Shared::new(self.kinds)?;
-        let mut read = || {
-            let Some(mut open) = self.begin(target, found)? else { return Ok(None) };
-            SPACE.with_borrow_mut(|space| {
-                loop {
-                    match open.next(space, on_block)? {
-                        Next::More(rest, n) => {
-                            shared.update(&space[..n]);
-                            open = rest;
-                        }
-                        Next::Last(ended, n) => {
-                            shared.update(&space[..n]);
-                            return Ok(Some(ended));
-                        }
-                    }
-                }
-            })
-        };
-        Some(match read() {
+        Some(match self.content(target, found, on_block, |bytes| shared.update(bytes)) {
             Ok(Some(ended)) => ended.attempt(shared.finish()),
             Ok(None) => Ok(Attempt::Changed),
             Err(trouble) => Err(trouble),
+        })
+    }
+
+    /// Reads the file from its first byte to its last and hands every block to `take`; `None` if something else is
+    /// there by now.
+    fn content(
+        &self,
+        target: Target<'_>,
+        found: &Meta,
+        on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<Option<Ended>, Trouble> {
+        let Some(mut open) = self.begin(target, found)? else { return Ok(None) };
+        SPACE.with_borrow_mut(|space| {
+            loop {
+                match open.next(space, on_block)? {
+                    Next::More(rest, n) => {
+                        take(&space[..n]);
+                        open = rest;
+                    }
+                    Next::Last(ended, n) => {
+                        take(&space[..n]);
+                        return Ok(Some(ended));
+                    }
+                }
+            }
         })
     }
 
