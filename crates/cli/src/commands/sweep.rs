@@ -15,6 +15,8 @@ use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 /// A sweep that is in its case and ready to run.
 pub(crate) struct Ready {
@@ -38,12 +40,10 @@ impl Ready {
         let what = if matches!(intake, Intake::Lists(_)) { What::Rows } else { What::Files };
         let simulated = case.service()?.as_deref() == Some(SIMULATOR);
         let gauges = Arc::new(Gauges::default());
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+        let runtime = runtime()?;
         let started = steady_now();
         let ended = runtime.block_on(async {
             let stop = stop_on_signals().context("listen for signals")?;
-            let progress = Progress::new(terminal, Arc::clone(&gauges), what == What::Rows);
             let (source, fresh, asking, stop_at) =
                 (sending.source, sending.fresh, sending.asking, sending.stop_at);
             let account = sending.account()?;
@@ -60,10 +60,7 @@ impl Ready {
                 asking,
                 stop_at,
             };
-            tokio::select! {
-                ended = self::sweep(order, Arc::clone(&gauges), stop) => Ok::<_, anyhow::Error>(ended?),
-                () = progress.run() => unreachable!("progress is drawn until the run ends"),
-            }
+            carry_out(order, &gauges, stop, terminal).await
         })?;
         let elapsed = started.elapsed();
         let Ended { mut case, run, halt, interrupted, out_of_time, reading, asking } = ended;
@@ -124,35 +121,46 @@ impl Ready {
     fn plan(self, terminal: &Terminal) -> anyhow::Result<Exit> {
         let Ready { case, sweep, intake, sending, .. } = self;
         let gauges = Arc::new(Gauges::default());
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+        let runtime = runtime()?;
         runtime.block_on(async {
             let stop = stop_on_signals().context("listen for signals")?;
-            let progress = Progress::new(terminal, Arc::clone(&gauges), matches!(intake, Intake::Lists(_)));
             let order = Order {
                 case,
                 account: Account::in_memory()?,
                 clock: Clock::System,
                 sweep,
                 intake,
-                service: Err::<Arc<Client>, _>("dry run"),
+                service: Err("dry run"),
                 source: sending.source,
                 fresh: sending.fresh,
                 asking: sending.asking,
                 stop_at: None,
             };
-            let ended = tokio::select! {
-                ended = self::sweep(order, Arc::clone(&gauges), stop) => ended?,
-                () = progress.run() => unreachable!("progress is drawn until the run ends"),
-            };
-            drop(progress);
-            let Ended { mut case, run, .. } = ended;
+            let Ended { mut case, run, .. } = carry_out(order, &gauges, stop, terminal).await?;
             let plan = Plan::of(&case, sweep, &sending).await?;
-            let exit = if case.tally(sweep)?.intake_finished { Exit::Clean } else { Exit::Incomplete };
+            let exit = if case.sweep(Some(sweep))?.intake_finished { Exit::Clean } else { Exit::Incomplete };
             close(&mut case, run, exit)?;
             plan.write(&resume_command(&case, sweep)?, &mut std::io::stdout().lock())?;
             Ok(exit)
         })
+    }
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")
+}
+
+/// One run with its progress on the screen, which is wiped off when the run ends.
+async fn carry_out(
+    order: Order<Client>,
+    gauges: &Arc<Gauges>,
+    stop: CancellationToken,
+    terminal: &Terminal,
+) -> anyhow::Result<Ended> {
+    let progress = Progress::new(terminal, Arc::clone(gauges), matches!(order.intake, Intake::Lists(_)));
+    tokio::select! {
+        ended = sweep(order, Arc::clone(gauges), stop) => Ok(ended?),
+        () = progress.run() => unreachable!("progress is drawn until the run ends"),
     }
 }
 
