@@ -34,6 +34,23 @@ pub enum OnDoubt {
     Hold,
 }
 
+#[cfg(test)]
+impl Asking {
+    /// What the rooms' own tests ask with: no limit but this many connections.
+    pub(crate) fn at_will(concurrency: usize) -> Asking {
+        Asking {
+            rate: Rate::Unlimited,
+            concurrency,
+            batch_size: 100,
+            give_up_after: Duration::from_secs(600),
+            on_doubt: OnDoubt::Resend,
+            wait_for_quota: false,
+            max_quota: None,
+            reserve: 0,
+        }
+    }
+}
+
 impl Asking {
     /// How many batches may be booked at once, from the claim to the landing.
     pub(crate) fn in_hand(&self) -> usize {

@@ -19,6 +19,7 @@ mod details;
 mod exhaustion;
 mod gauges;
 mod halt;
+mod inquiry;
 mod intake;
 mod judge;
 mod load;

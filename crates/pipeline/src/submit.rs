@@ -16,6 +16,7 @@
 use crate::clerk::{self, Booked, Claimed, ClerkGone, Queue, RequestsDoor, Settlement, Short, Ticket};
 use crate::crash::{self, Moment};
 use crate::halt::Halt;
+use crate::inquiry::Inquiry;
 use crate::judge::{Denied, Judge, Ruling, Task};
 use crate::pace::Pace;
 use crate::{Asking, Clock, Gauges, Service, Waiting};
@@ -47,11 +48,6 @@ const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
 
 /// How far ahead slots are taken: those of a process that ends are nobody's, and others wait until they are over.
 const SECOND: Duration = Duration::from_secs(1);
-
-/// How long everybody waits for the limits once the service has proved itself. They take two or three round trips,
-/// and without them the requests of that time would run into a limit that is near, all or nothing each. A service
-/// that hesitates longer is asked beside the lookups.
-const PATIENCE_FOR_LIMITS: Duration = Duration::from_secs(5);
 
 /// What became of the asking as a whole.
 #[derive(Debug, Default)]
@@ -118,14 +114,8 @@ struct Submit<S> {
     claiming: FuturesUnordered<clerk::Reply<Claimed>>,
     inquiring: FuturesUnordered<BoxFuture<'static, Result<Allowance, Fault>>>,
     taking: FuturesUnordered<JoinHandle<Taken>>,
-    /// Whether the limits were asked for the run's sake, not about a 429.
-    knows_limits: bool,
-    /// When that was first done.
-    asked_limits_at: Option<Instant>,
-    /// Whether the limits are to be asked although the service has not proved itself: a wait for quota is over.
-    is_to_look: bool,
-    /// Whether everybody waited for quota when last looked at.
-    was_without_quota: bool,
+    /// Whether the limits are known.
+    inquiry: Inquiry,
     /// What the queue looked like when a claim last came back empty; nothing to claim until it changes.
     fruitless: Option<(Queue, bool)>,
     /// Why the clerk spends no more. Something that settles may give room back.
@@ -161,10 +151,7 @@ pub(crate) async fn submit<S: Service>(asker: Asker<S>, stop: CancellationToken)
         claiming: FuturesUnordered::new(),
         inquiring: FuturesUnordered::new(),
         taking: FuturesUnordered::new(),
-        knows_limits: false,
-        asked_limits_at: None,
-        is_to_look: false,
-        was_without_quota: false,
+        inquiry: Inquiry::new(asking.reserve > 0),
         fruitless: None,
         denied: None,
         claimed_room: 0,
@@ -217,8 +204,8 @@ impl<S: Service> Submit<S> {
     /// Starts whatever may start now. Returns when to look again if nothing else happens before.
     fn send_off(&mut self, now: Instant) -> Option<Instant> {
         let (pause, mut waiting) = self.pause(now);
-        self.look_after_a_wait(waiting);
-        let is_without_quota = self.was_without_quota;
+        let is_without_quota = matches!(waiting, Waiting::ForQuota { .. });
+        self.inquiry.look_after_a_wait(is_without_quota);
         if is_without_quota || self.is_booked_on_another_day() {
             self.unready(now);
         }
@@ -226,13 +213,10 @@ impl<S: Service> Submit<S> {
             self.ask_limits(now);
         }
         let mut wake = pause;
-        let must_know_limits = self.must_know_limits(now);
-        if let Some(asked) = self.asked_limits_at
-            && must_know_limits
-            && now < asked + PATIENCE_FOR_LIMITS
-        {
-            wake = Some(soonest(wake, asked + PATIENCE_FOR_LIMITS));
+        if let Some(at) = self.inquiry.patience_ends(now) {
+            wake = Some(soonest(wake, at));
         }
+        let must_know_limits = self.inquiry.holds_back(now);
         let held_back = pause.is_some() || self.judge.waits_for_limits() || must_know_limits;
         if !held_back && let Some(at) = self.depart_all(now) {
             wake = Some(soonest(wake, at));
@@ -262,24 +246,10 @@ impl<S: Service> Submit<S> {
         wake
     }
 
-    /// When a wait for quota is over the limits are asked anew, before anything is sent: the service's own count of
-    /// the new window tells more than our guess at what it made of the old one's last minutes.
-    fn look_after_a_wait(&mut self, waiting: Waiting) {
-        let is_without_quota = matches!(waiting, Waiting::ForQuota { .. });
-        if self.was_without_quota && !is_without_quota {
-            self.knows_limits = false;
-            self.asked_limits_at = None;
-            self.is_to_look = true;
-        }
-        self.was_without_quota = is_without_quota;
-    }
-
     /// Takes back what is booked and will leave hours later, or on another day: it belongs to the day on which it does.
     fn unready(&mut self, now: Instant) {
-        while let Some((ticket, task)) = self.ready.pop_front() {
-            self.settle_unsent(ticket);
-            self.retries.push((task, now));
-        }
+        let tasks = self.unbook();
+        self.retries.extend(tasks.into_iter().map(|task| (task, now)));
     }
 
     /// Until when nobody sends, and what for.
@@ -353,30 +323,19 @@ impl<S: Service> Submit<S> {
         Ok(())
     }
 
-    /// Asks once what the account may still ask: when the service has proved itself, before anything else when
-    /// something is to be left of it, and about a 429 that does not say what it means.
+    /// Asks once what the account may still ask, for the run's sake or about a 429 that does not say what it means.
     fn ask_limits(&mut self, now: Instant) {
-        let is_time = self.judge.is_proven() || self.asking.reserve > 0 || self.is_to_look;
-        let for_the_run = !self.knows_limits && is_time;
-        let is_paused = self.judge.paused_until(now).is_some();
-        if self.inquiring.is_empty() && !is_paused && (for_the_run || self.judge.waits_for_limits()) {
-            self.asked_limits_at.get_or_insert(now);
+        let is_wanted = self.inquiry.is_due(self.judge.is_proven()) || self.judge.waits_for_limits();
+        if is_wanted && self.inquiring.is_empty() && self.judge.paused_until(now).is_none() {
+            self.inquiry.begin(now);
             let service = Arc::clone(&self.service);
             self.inquiring.push(Box::pin(async move { service.allowance().await }));
         }
     }
 
-    /// Whether nothing leaves before the limits are known: to leave something of them one must know them, and to
-    /// spend the last of them too.
-    fn must_know_limits(&self, now: Instant) -> bool {
-        let is_hopeful = self.asked_limits_at.is_some_and(|asked| now < asked + PATIENCE_FOR_LIMITS);
-        !self.knows_limits && (self.asking.reserve > 0 || is_hopeful)
-    }
-
     fn told(&mut self, told: Result<Allowance, Fault>) {
         let at = (Instant::now(), self.clock.now());
-        self.knows_limits = self.judge.told(told.as_ref(), at, fastrand::f64());
-        self.is_to_look = false;
+        self.inquiry.end(self.judge.told(told.as_ref(), at, fastrand::f64()));
         match told {
             Ok(allowance) => {
                 self.settling.push(self.door.bind(allowance));
@@ -492,17 +451,21 @@ impl<S: Service> Submit<S> {
         self.settling.push(self.door.settle(settlement));
     }
 
-    fn settle_unsent(&mut self, ticket: Ticket) {
-        let booking = Booked::NotSent;
-        self.settle(Settlement { ticket, booking, fates: Vec::new(), reports_unknowns: false });
+    /// Gives back the bookings of what has not left.
+    fn unbook(&mut self) -> Vec<Task> {
+        let mut tasks = Vec::with_capacity(self.ready.len());
+        while let Some((ticket, task)) = self.ready.pop_front() {
+            let booking = Booked::NotSent;
+            self.settle(Settlement { ticket, booking, fates: Vec::new(), reports_unknowns: false });
+            tasks.push(task);
+        }
+        tasks
     }
 
     /// Gives back what has not left. The digests stay in the queue's books and are deferred with the rest.
     fn turn_back(&mut self) -> Option<Instant> {
         self.retries.clear();
-        while let Some((ticket, _)) = self.ready.pop_front() {
-            self.settle_unsent(ticket);
-        }
+        self.unbook();
         self.gauges.wait_for(Waiting::ForAnswers);
         None
     }
@@ -553,211 +516,4 @@ fn soonest(wake: Option<Instant>, at: Instant) -> Instant {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clerk::{Clerk, Delivery, Doors, RowsDoor, Work};
-    use crate::purse::Purse;
-    use crate::{OnDoubt, Rate, now};
-    use hashsweep_case::{Account, Case, Freshness, NewSweep, Scope};
-    use hashsweep_model::{Batch, Digest, Digests, HashKind, Outcome, Place, Seen, Sighting, Source, Tally};
-    use hashsweep_spectra::Allowance;
-    use std::sync::Mutex;
-    use tempfile::TempDir;
-    use tokio::task::{JoinHandle, spawn_blocking};
-
-    /// Answers at once that it knows nothing, and notes how many hashes it was asked about, and when.
-    struct Absent {
-        started: Instant,
-        asked: Mutex<Vec<(Duration, usize)>>,
-    }
-
-    impl Service for Absent {
-        async fn ask(&self, batch: &Batch) -> Result<Reply, Fault> {
-            self.asked.lock().unwrap().push((self.started.elapsed(), batch.len()));
-            Ok(Reply::default())
-        }
-
-        async fn allowance(&self) -> Result<Allowance, Fault> {
-            Ok(Allowance::default())
-        }
-    }
-
-    /// A run whose intake is the test.
-    struct Run {
-        _dir: TempDir,
-        rows: Option<RowsDoor>,
-        n_rows: u64,
-        service: Arc<Absent>,
-        clerk: JoinHandle<Result<Case, crate::PipelineError>>,
-        submit: JoinHandle<Result<Asked, Broken>>,
-    }
-
-    impl Run {
-        fn begin() -> Run {
-            let dir = tempfile::tempdir().unwrap();
-            let mut case = Case::open(&dir.path().join("case.db")).unwrap();
-            let new = NewSweep { command: "list".to_owned(), settings: "{}".to_owned(), roots: Vec::new() };
-            let (sweep, run) = case
-                .group(|group| {
-                    let sweep = group.begin_sweep(&new, now())?;
-                    Ok((sweep, group.begin_run(sweep, now())?))
-                })
-                .unwrap();
-            let asking = Asking {
-                rate: Rate::Unlimited,
-                concurrency: 4,
-                batch_size: 100,
-                give_up_after: Duration::from_secs(600),
-                on_doubt: OnDoubt::Resend,
-                wait_for_quota: false,
-                max_quota: None,
-                reserve: 0,
-            };
-            let gauges = Arc::new(Gauges::default());
-            let account = Account::in_memory().unwrap();
-            let (slots, clock) = (account.slots().unwrap(), Clock::starting_at(now()));
-            let work = Work {
-                case,
-                account,
-                purse: Purse::new(None, 0),
-                clock,
-                sweep,
-                run,
-                fresh: Freshness::NOTHING,
-                source: Source::Simulator,
-                queue: Queue { waiting: 0, joined: 0, intake_open: true },
-                gauges: Arc::clone(&gauges),
-            };
-            let (Doors { rows, requests, queue }, clerk): (Doors, Clerk) =
-                clerk::doors(work, asking.outstanding());
-            let service = Arc::new(Absent { started: Instant::now(), asked: Mutex::default() });
-            let asker = Asker {
-                service: Arc::clone(&service),
-                door: requests,
-                queue,
-                slots,
-                clock,
-                asking,
-                judge: Judge::new(&asking, false),
-                gauges,
-            };
-            Run {
-                _dir: dir,
-                rows: Some(rows),
-                n_rows: 0,
-                clerk: tokio::spawn(clerk.run()),
-                submit: tokio::spawn(submit(asker, CancellationToken::new())),
-                service,
-            }
-        }
-
-        async fn deliver(&mut self, delivery: Delivery) {
-            let rows = self.rows.take().unwrap();
-            self.rows = Some(
-                spawn_blocking(move || {
-                    assert!(rows.deliver(delivery).is_continue());
-                    rows
-                })
-                .await
-                .unwrap(),
-            );
-        }
-
-        /// New digests of one kind.
-        async fn offer(&mut self, kind: HashKind, n: u64) {
-            let rows = (0..n).map(|_| {
-                self.n_rows += 1;
-                let mut bytes = vec![1; kind.n_bytes()];
-                bytes[..8].copy_from_slice(&self.n_rows.to_be_bytes());
-                let digests = Digests::default().with(Digest::from_bytes(&bytes).unwrap());
-                let seen = Seen::Listed { digests, asked: kind };
-                Sighting { root: 0, place: Place::Line(self.n_rows), seen }
-            });
-            let rows = rows.collect();
-            self.deliver(Delivery::Rows(rows)).await;
-        }
-
-        #[expect(clippy::disallowed_methods, reason = "time passes on the paused clock")]
-        async fn wait(seconds: u64) {
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-        }
-
-        /// What has left so far: in which whole second, and how many hashes.
-        fn left(&self) -> Vec<(u64, usize)> {
-            self.service.asked.lock().unwrap().iter().map(|(at, n)| (at.as_secs(), *n)).collect()
-        }
-
-        async fn end(mut self) -> Tally {
-            self.deliver(Delivery::Finished { excluded: 0 }).await;
-            drop(self.rows.take());
-            self.submit.await.unwrap().unwrap();
-            let case = self.clerk.await.unwrap().unwrap();
-            let tally = case.tally(case.sweep(None).unwrap().id).unwrap();
-            assert_eq!(tally.check(), Ok(()));
-            assert_eq!(tally.rows_of(Outcome::Answered), self.n_rows);
-            assert_eq!(case.requests(Scope::Case).unwrap(), self.service.asked.lock().unwrap().len() as u64);
-            tally
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn while_the_intake_is_open_a_part_of_a_batch_waits_for_five_quiet_seconds() {
-        let mut run = Run::begin();
-        run.offer(HashKind::Sha1, 150).await;
-        Run::wait(4).await;
-        assert_eq!(run.left(), [(0, 100)]);
-        Run::wait(2).await;
-        assert_eq!(run.left(), [(0, 100), (5, 50)]);
-        run.end().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn growth_begins_the_wait_anew_and_a_batch_that_fills_leaves_at_once() {
-        let mut run = Run::begin();
-        for _ in 0..5 {
-            run.offer(HashKind::Sha1, 20).await;
-            Run::wait(4).await;
-        }
-        assert_eq!(run.left(), [(16, 100)]);
-        run.offer(HashKind::Md5, 30).await;
-        Run::wait(4).await;
-        run.offer(HashKind::Sha1, 30).await;
-        Run::wait(4).await;
-        assert_eq!(run.left(), [(16, 100)]);
-        Run::wait(2).await;
-        assert_eq!(run.left(), [(16, 100), (29, 30), (29, 30)]);
-        run.end().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn growth_counts_although_more_was_taken_out_than_came_in() {
-        let mut run = Run::begin();
-        run.offer(HashKind::Sha1, 390).await;
-        Run::wait(4).await;
-        run.offer(HashKind::Md5, 5).await;
-        Run::wait(4).await;
-        assert_eq!(run.left(), [(0, 100), (0, 100), (0, 100)]);
-        Run::wait(2).await;
-        assert_eq!(run.left()[3..], [(9, 5), (9, 90)]);
-        run.end().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_end_of_the_intake_sends_the_rest_at_once() {
-        let mut run = Run::begin();
-        run.offer(HashKind::Sha1, 130).await;
-        Run::wait(1).await;
-        let service = Arc::clone(&run.service);
-        run.end().await;
-        let left = service.asked.lock().unwrap().iter().map(|(at, n)| (at.as_secs(), *n)).collect::<Vec<_>>();
-        assert_eq!(left, [(0, 100), (1, 30)]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_clerk_that_is_gone_ends_the_asking() {
-        let mut run = Run::begin();
-        run.offer(HashKind::Sha1, 10).await;
-        run.clerk.abort();
-        assert!(run.submit.await.unwrap().is_err());
-    }
-}
+mod tests;
