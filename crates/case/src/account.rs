@@ -25,7 +25,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Marks the file as ours in SQLite's header: "hsac".
-const SCHEMA: Schema = Schema { application_id: 0x6873_6163, version: 1, sql: include_str!("account.sql") };
+const SCHEMA: Schema =
+    Schema { application_id: 0x6873_6163, version: 1, sql: include_str!("account.sql"), from_older: &[] };
 
 /// Around a reset nobody knows by whose clock a request is counted. What leaves this shortly before midnight counts
 /// in both days, and this long after it both days must have room (DESIGN, "quota cost").

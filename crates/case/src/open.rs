@@ -9,7 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A case: "hswp" in SQLite's header.
-const CASE: Schema = Schema { application_id: 0x6873_7770, version: 1, sql: include_str!("schema.sql") };
+const CASE: Schema = Schema {
+    application_id: 0x6873_7770,
+    version: 2,
+    sql: concat!(include_str!("schema.sql"), include_str!("derived.sql")),
+    from_older: &[from_1],
+};
 
 /// What a database of ours holds, and how it is told from others.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(crate) struct Schema {
     pub(crate) version: i64,
     /// Its tables.
     pub(crate) sql: &'static str,
+    /// What brings each older version to the next, from version 1 on.
+    pub(crate) from_older: &'static [fn(&Connection) -> rusqlite::Result<()>],
 }
 /// A connection is used by one thread at a time; Rust sees to that, so SQLite need not lock.
 const OPEN: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
@@ -182,6 +189,11 @@ impl Case {
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         match version(&connection, path, &CASE)? {
+            Some(found) if found < CASE.version => {
+                // A writer brings it up to date.
+                drop(Case::open(path)?);
+                Case::open_to_read(path)
+            }
             Some(_) => Ok(Case { connection, hand: Hand::default(), path: path.to_owned(), _lock: None }),
             None => Err(CaseError::NotACase(path.to_owned())),
         }
@@ -249,7 +261,8 @@ pub(crate) fn private_directory(database: &Path) -> Result<(), CaseError> {
     refuse_network(database, parent)
 }
 
-/// Opens a database of ours to write, 0600, and furnishes a new one. Waits so long for another writer.
+/// Opens a database of ours to write, 0600, furnishes a new one and brings an older one up to date. Waits so long for
+/// another writer.
 pub(crate) fn open_database(
     path: &Path,
     schema: &Schema,
@@ -263,17 +276,33 @@ pub(crate) fn open_database(
     let found = version(&connection, path, schema)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
-    if found.is_none() {
+    if found != Some(schema.version) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Another process may have been first.
-        if version(&transaction, path, schema)?.is_none() {
-            transaction.execute_batch(schema.sql)?;
-            transaction.pragma_update(None, "application_id", schema.application_id)?;
-            transaction.pragma_update(None, "user_version", schema.version)?;
+        match version(&transaction, path, schema)? {
+            None => transaction.execute_batch(schema.sql)?,
+            Some(found) => {
+                let steps = usize::try_from(found - 1).ok().and_then(|done| schema.from_older.get(done..));
+                for step in steps.unwrap_or_default() {
+                    step(&transaction)?;
+                }
+            }
         }
+        transaction.pragma_update(None, "application_id", schema.application_id)?;
+        transaction.pragma_update(None, "user_version", schema.version)?;
         transaction.commit()?;
     }
     Ok(connection)
+}
+
+/// A case of version 1 becomes one of version 2. The first of them did not say to which product an attempt belongs,
+/// because there was one.
+fn from_1(case: &Connection) -> rusqlite::Result<()> {
+    let names_products = "SELECT 1 FROM pragma_table_info('attempt') WHERE name = 'product'";
+    if !case.prepare(names_products)?.exists([])? {
+        case.execute_batch("ALTER TABLE attempt ADD COLUMN product TEXT NOT NULL DEFAULT 'TCA-0101'")?;
+    }
+    case.execute_batch(concat!(include_str!("from-1.sql"), include_str!("derived.sql")))
 }
 
 /// The schema of a database that is ours, or `None` for one with nothing in it yet. Somebody else's is refused here
@@ -283,7 +312,7 @@ fn version(connection: &Connection, path: &Path, schema: &Schema) -> Result<Opti
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let n_objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (pragma("application_id")?, pragma("user_version")?) {
-        (mark, found) if mark == application_id && found == known => Ok(Some(found)),
+        (mark, found @ 1..) if mark == application_id && found <= known => Ok(Some(found)),
         (mark, found) if mark == application_id && found > known => {
             Err(CaseError::Newer { path: path.to_owned(), found, known })
         }

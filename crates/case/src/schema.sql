@@ -1,4 +1,4 @@
--- The case, version 1. Readable with the ordinary sqlite3; docs/case.md explains it.
+-- The case, version 2. Readable with the ordinary sqlite3; docs/case.md explains it.
 -- Moments are milliseconds since 1970-01-01 UTC. Digests are raw bytes: hex(digest) shows them.
 
 CREATE TABLE meta (
@@ -107,31 +107,3 @@ CREATE TABLE want (
     attempt INTEGER REFERENCES attempt,         -- the attempt that settled it
     PRIMARY KEY (sweep, kind, digest)
 ) WITHOUT ROWID;
--- The columns behind the kind are the order of asking, so that a claim reads the queue from its front. What has been
--- claimed stays here until it is settled: who holds it is known to the process at work, and forgotten with it.
-CREATE INDEX queue ON want (sweep, kind, class, turn, digest) WHERE state = 'pending';
-
--- Every row with what became of it. A digest still in the queue, or on its way there, is owed: deferred.
-CREATE VIEW result AS
-SELECT
-    s.sweep, s.seq, s.root, s.path, s.line, s.size, s.md5, s.sha1, s.sha256,
-    CASE
-        WHEN s.outcome IS NOT NULL THEN s.outcome
-        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > (SELECT queued FROM sweep WHERE id = s.sweep)
-            THEN 'deferred'
-        ELSE w.state
-    END AS outcome,
-    CASE
-        WHEN s.outcome IS NOT NULL THEN s.reason
-        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > (SELECT queued FROM sweep WHERE id = s.sweep)
-            THEN 'interrupted'
-        ELSE coalesce(w.reason, a.reason)
-    END AS reason,
-    a.verdict, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,
-    a.first_seen, a.last_seen, a.answered_at, a.source,
-    a.id AS answer
-FROM sighting s
-LEFT JOIN want w
-    ON s.kind IS NOT NULL AND w.sweep = s.sweep AND w.kind = s.kind
-    AND w.digest = CASE s.kind WHEN 1 THEN s.md5 WHEN 2 THEN s.sha1 ELSE s.sha256 END
-LEFT JOIN answer a ON a.id = w.answer;

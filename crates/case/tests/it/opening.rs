@@ -1,8 +1,8 @@
 //! Whose file it is, who may write to it, and that nothing else is ever touched.
 
 use crate::{World, begin, files};
-use hashsweep_case::{Case, CaseError};
-use hashsweep_model::{Stamp, Verdict};
+use hashsweep_case::{Case, CaseError, Claim, Freshness, SweepId};
+use hashsweep_model::{Class, Outcome, Stamp, Verdict};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -174,10 +174,10 @@ fn a_truncated_case_is_refused_and_left_alone() {
 fn a_case_of_a_newer_version_is_refused_and_left_alone() {
     let newer = |path: &Path| {
         drop(Case::open(path).unwrap());
-        foreign(path, "PRAGMA user_version = 2");
+        foreign(path, "PRAGMA user_version = 3");
     };
-    let expected = |error: &CaseError| matches!(error, CaseError::Newer { found: 2, .. });
-    check_refused(true, newer, expected, "was written by a newer hashsweep (schema 2, this one knows 1)");
+    let expected = |error: &CaseError| matches!(error, CaseError::Newer { found: 3, .. });
+    check_refused(true, newer, expected, "was written by a newer hashsweep (schema 3, this one knows 2)");
 }
 
 #[test]
@@ -239,4 +239,58 @@ fn somebody_who_looks_while_a_case_is_made_keeps_nobody_from_making_it() {
             made.unwrap();
         });
     }
+}
+
+#[test]
+fn a_case_of_version_1_opens_and_goes_on() {
+    let schema = include_str!("schemas/case-1.sql");
+    let is_older = |line: &&str| !line.trim_start().starts_with("product ");
+    let older: Vec<&str> = schema.lines().filter(is_older).collect();
+    assert_eq!(older.len() + 1, schema.lines().count(), "the first of them did not know products");
+    opens_and_goes_on(schema);
+    opens_and_goes_on(&older.join("\n"));
+}
+
+fn opens_and_goes_on(schema: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("case.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(schema).unwrap();
+    old.pragma_update(None, "application_id", 0x6873_7770).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute_batch(
+        "INSERT INTO sweep (id, command, settings, started_at, intake_finished_at) VALUES (1, 'scan', '{}', 1, 2);
+         INSERT INTO run (id, sweep, started_at) VALUES (1, 1, 1);
+         INSERT INTO attempt (id, run, n_hashes, reserved_at, sent_at) VALUES (1, 1, 1, 1, 1);
+         INSERT INTO answer (id, kind, digest, answered_at, run, source, verdict)
+             VALUES (1, 2, x'0000000000000000000000000000000000000001', 5, 1, 'service', 'malicious');
+         INSERT INTO sighting (sweep, seq, root, path, size, sha1, kind) VALUES
+             (1, 1, 0, 'a', 1, x'0000000000000000000000000000000000000001', 2),
+             (1, 2, 0, 'b', 1, x'0000000000000000000000000000000000000002', 2),
+             (1, 3, 0, 'c', 1, x'0000000000000000000000000000000000000003', 2);
+         INSERT INTO want (sweep, kind, digest, state, answer) VALUES
+             (1, 2, x'0000000000000000000000000000000000000001', 'answered', 1),
+             (1, 2, x'0000000000000000000000000000000000000002', 'pending', NULL),
+             (1, 2, x'0000000000000000000000000000000000000003', 'asking', NULL);",
+    )
+    .unwrap();
+    drop(old);
+    // A reader brings it up to date too.
+    let tally = Case::open_to_read(&path).unwrap().tally(SweepId(1)).unwrap();
+    assert_eq!(tally.check(), Ok(()));
+    assert_eq!((tally.rows_of(Outcome::Answered), tally.rows_of(Outcome::Deferred)), (1, 2));
+    assert_eq!(tally.quota.in_doubt, 1);
+    let mut case = Case::open(&path).unwrap();
+    let fresh = Freshness::NOTHING;
+    let waiting = case.group(|group| group.reopen(SweepId(1), &fresh)).unwrap();
+    assert_eq!(waiting, 2);
+    let claim =
+        Claim { n_batches: 1, batch_size: 100, also_partial: true, most_digests: 100, up_to: Class::Last };
+    let claimed = case
+        .group(|group| {
+            let run = group.begin_run(SweepId(1), Stamp(9))?;
+            group.claim((SweepId(1), run), claim, Stamp(9))
+        })
+        .unwrap();
+    assert_eq!(claimed[0].batch.len(), 2);
 }
