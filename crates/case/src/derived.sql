@@ -1,8 +1,11 @@
 -- What a case derives from its tables; made anew when an older case is brought up to date.
 
 -- The columns behind the kind are the order of asking, so that a claim reads the queue from its front. What has been
--- claimed stays here until it is settled: who holds it is known to the process at work, and forgotten with it.
+-- claimed stays here until it is settled: who holds it is said in claim.
 CREATE INDEX queue ON want (sweep, kind, class, turn, digest) WHERE state = 'pending';
+
+-- Who may be at work.
+CREATE INDEX at_work ON run (session) WHERE session IS NOT NULL;
 
 -- Every row with what became of it. A digest still in the queue, or on its way there, is owed: deferred.
 CREATE VIEW result AS
@@ -17,7 +20,7 @@ SELECT
     CASE
         WHEN s.outcome IS NOT NULL THEN s.reason
         WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > (SELECT queued FROM sweep WHERE id = s.sweep)
-            THEN 'interrupted'
+            THEN coalesce(w.reason, 'interrupted')
         ELSE coalesce(w.reason, a.reason)
     END AS reason,
     a.verdict, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,

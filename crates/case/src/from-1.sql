@@ -11,3 +11,12 @@ UPDATE sighting SET class = 1 WHERE kind IS NOT NULL;
 ALTER TABLE want ADD COLUMN class INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE want ADD COLUMN turn INTEGER NOT NULL DEFAULT 1;
 UPDATE want SET state = 'pending' WHERE state = 'asking';
+ALTER TABLE sweep ADD COLUMN intake_run INTEGER;
+ALTER TABLE run ADD COLUMN session TEXT;
+ALTER TABLE want ADD COLUMN learned TEXT;
+CREATE TABLE claim (
+    attempt INTEGER PRIMARY KEY REFERENCES attempt,
+    run     INTEGER NOT NULL REFERENCES run,
+    kind    INTEGER NOT NULL,
+    digests BLOB NOT NULL
+);

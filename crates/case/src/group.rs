@@ -2,7 +2,9 @@
 //! leaves the queue in between is `queue`'s. All of it set by set, in key order, inside one transaction.
 
 use crate::codes::{class_code, column, kind_code};
-use crate::queue::Hand;
+use crate::hand::Hand;
+use crate::others::Others;
+use crate::session::Session;
 use crate::{CaseError, RunId, SweepId};
 use hashsweep_model::{
     Answer, Class, Digest, Digests, Outcome, Place, Quota, Seen, Sighting, Source, Stamp, Verdict,
@@ -14,6 +16,9 @@ use rusqlite::{CachedStatement, Transaction, params};
 pub struct Group<'case> {
     pub(crate) transaction: Transaction<'case>,
     pub(crate) hand: &'case mut Hand,
+    pub(crate) others: &'case mut Others,
+    /// Absent where nobody writes.
+    pub(crate) session: Option<&'case Session>,
 }
 
 /// Names an attempt within its case.
@@ -202,6 +207,7 @@ impl Group<'_> {
              WHERE sweep = ?1 AND kind = ?2 AND digest = ?3",
         )?;
         let mut answers = Answers::new(&self.transaction, run, source, now)?;
+        let mut settled = Vec::new();
         for (digest, fate) in fates {
             let (outcome, reason, answer) = match fate {
                 Fate::Answered(answer) => (Outcome::Answered, None, Some(answers.append(answer)?)),
@@ -218,7 +224,11 @@ impl Group<'_> {
                 answer,
                 attempt.0
             ])?;
-            self.hand.put_down(sweep, *digest);
+            settled.extend(self.hand.put_down(sweep, *digest));
+        }
+        drop((update, answers));
+        for claim in settled {
+            self.drop_claim(claim)?;
         }
         Ok(())
     }

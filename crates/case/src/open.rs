@@ -1,9 +1,13 @@
 //! Opening a case: creating it privately, locking it, refusing what is not ours.
 
 use crate::group::Group;
-use crate::queue::Hand;
+use crate::hand::Hand;
+use crate::others::Others;
+use crate::session::Session;
+use crate::turn::Line;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,9 +35,10 @@ pub(crate) struct Schema {
 /// A connection is used by one thread at a time; Rust sees to that, so SQLite need not lock.
 const OPEN: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// How long one waits for another at the same case. A reader that comes while the case is made, or recovered, holds
-/// the one or is held up by the other for milliseconds; without patience either would fail.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one waits for another at the same case. Most transactions take milliseconds, letting 400,000 digests join
+/// a second; putting ten million back into the queue on a slow disk may take a minute. Who holds the case for longer
+/// is stopped.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// 64 MiB of pages: the upper levels of the queue's and the answers' trees at ten million digests. It also bounds
 /// what a sort holds in memory. Negative means KiB.
@@ -61,9 +66,18 @@ const NETWORK_FILE_SYSTEMS: [(i64, &str); 6] = [
 pub struct Case {
     pub(crate) connection: Connection,
     pub(crate) hand: Hand,
+    others: Others,
     path: PathBuf,
-    /// Held while we may write; dropping it lets the next process in.
-    _lock: Option<File>,
+    /// Absent for a reader.
+    writer: Option<Writer>,
+}
+
+/// What a process that writes has beside the database.
+#[derive(Debug)]
+struct Writer {
+    line: Line,
+    /// Dropping it gives everything we hold to whoever comes.
+    session: Session,
 }
 
 /// Why a case cannot be used, by what the user can do about it.
@@ -72,11 +86,11 @@ pub enum CaseError {
     /// There is none at that path.
     #[error("there is no case at {0}\n  hint: scan or list makes one; --case names another")]
     Missing(PathBuf),
-    /// Another process writes to it.
+    /// Another process holds it and does not go on.
     #[error(
-        "another hashsweep is at work on {0}\n  hint: wait for it, or give this run a case of its own with --case"
+        "another process has kept the case to itself for too long\n  hint: see whether one is stopped; what was confirmed before is safe, and 'hashsweep resume' goes on"
     )]
-    InUse(PathBuf),
+    Busy,
     /// Made by a newer version.
     #[error("{path} was written by a newer hashsweep (schema {found}, this one knows {known})")]
     Newer {
@@ -144,6 +158,7 @@ impl From<rusqlite::Error> for CaseError {
                 CaseError::Damaged(error.to_string())
             }
             Some(ErrorCode::DiskFull) => CaseError::DiskFull,
+            Some(ErrorCode::DatabaseBusy) => CaseError::Busy,
             _ => CaseError::Database(error),
         }
     }
@@ -151,25 +166,32 @@ impl From<rusqlite::Error> for CaseError {
 
 impl Case {
     /// Opens a case to write, and makes it if it is not there: the file 0600, a directory that must be made for it
-    /// 0700. One process at a time.
+    /// 0700. Other processes may write to it as well.
     pub fn open(path: &Path) -> Result<Case, CaseError> {
         // First, so that nothing is made beside a file that is not ours.
         refuse_foreign(path, &CASE)?;
         private_directory(path)?;
-        let lock_path = beside(path, "-lock");
-        let lock = private_file(&lock_path).map_err(io(&lock_path))?;
-        lock.try_lock().map_err(|e| match e {
-            std::fs::TryLockError::WouldBlock => CaseError::InUse(path.to_owned()),
-            std::fs::TryLockError::Error(source) => CaseError::Io { path: lock_path.clone(), source },
-        })?;
         let connection = open_database(path, &CASE, PATIENCE)?;
+        // Whatever links lead to it, everybody must stand in the same line.
+        let database = path.canonicalize().map_err(io(path))?;
+        let writer = Writer { line: Line::before(&database)?, session: Session::begin(&database)? };
         // What refers to a row was given its number by us a moment ago, and looking it up again costs as much as
         // finding the row to change. `PRAGMA foreign_key_check` finds any reference that is wrong.
         connection.pragma_update(None, "foreign_keys", false)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Case { connection, hand: Hand::default(), path: path.to_owned(), _lock: Some(lock) })
+        Ok(Case { writer: Some(writer), ..Case::reading(connection, path) })
+    }
+
+    fn reading(connection: Connection, path: &Path) -> Case {
+        Case {
+            connection,
+            hand: Hand::default(),
+            others: Others::default(),
+            path: path.to_owned(),
+            writer: None,
+        }
     }
 
     /// Opens an existing case to read beside whoever writes it.
@@ -194,7 +216,7 @@ impl Case {
                 drop(Case::open(path)?);
                 Case::open_to_read(path)
             }
-            Some(_) => Ok(Case { connection, hand: Hand::default(), path: path.to_owned(), _lock: None }),
+            Some(_) => Ok(Case::reading(connection, path)),
             None => Err(CaseError::NotACase(path.to_owned())),
         }
     }
@@ -204,9 +226,23 @@ impl Case {
         &self.path
     }
 
-    /// The files that make up a case at `path`, for a walk to leave alone.
+    /// The files that make up a case at `path`, for a walk to leave alone. Each process at work has one more, whose
+    /// name begins as [`sessions_of`](Case::sessions_of) says.
     pub fn files_of(path: &Path) -> Vec<PathBuf> {
         ["", "-wal", "-shm", "-journal", "-lock"].iter().map(|suffix| beside(path, suffix)).collect()
+    }
+
+    /// How the names of the session files begin.
+    pub fn sessions_of(path: &Path) -> PathBuf {
+        beside(path, "-session-")
+    }
+
+    /// Waits no longer than this for another process that holds the case.
+    pub fn be_patient_for(&mut self, patience: Duration) -> Result<(), CaseError> {
+        if let Some(writer) = &mut self.writer {
+            writer.line.patience = patience;
+        }
+        Ok(self.connection.busy_timeout(patience)?)
     }
 
     /// One transaction: everything in it is durable when this returns, or nothing of it happened.
@@ -214,16 +250,20 @@ impl Case {
         &mut self,
         work: impl FnOnce(&mut Group<'_>) -> Result<T, CaseError>,
     ) -> Result<T, CaseError> {
-        let Case { connection, hand, .. } = self;
+        let Case { connection, hand, others, writer, .. } = self;
+        let at_front = writer.as_ref().map(|writer| writer.line.stand()).transpose()?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        drop(at_front);
         hand.begin();
-        let mut group = Group { transaction, hand };
+        let session = writer.as_ref().map(|writer| &writer.session);
+        let mut group = Group { transaction, hand, others, session };
         let done = work(&mut group);
-        let Group { transaction, hand } = group;
+        let Group { transaction, hand, others, .. } = group;
         // An error drops the transaction, which undoes it.
         let done = done.and_then(|done| transaction.commit().map(|()| done).map_err(CaseError::from));
         if done.is_err() {
             hand.undo();
+            others.undo();
         }
         done
     }
@@ -269,7 +309,11 @@ pub(crate) fn open_database(
     patience: Duration,
 ) -> Result<Connection, CaseError> {
     refuse_foreign(path, schema)?;
-    drop(private_file(path).map_err(io(path))?);
+    // Only SQLite may close a database: on POSIX systems, closing any descriptor of a file drops every lock that this
+    // process has on it, those of its other connections too.
+    if !path.exists() {
+        drop(private_file(path).map_err(io(path))?);
+    }
     let mut connection = Connection::open_with_flags(path, OPEN)?;
     connection.busy_timeout(patience)?;
     // Before anything is changed; setting the journal mode writes.
@@ -324,7 +368,6 @@ fn version(connection: &Connection, path: &Path, schema: &Schema) -> Result<Opti
 /// A file that is there, not empty, and not an SQLite database with our mark must not be touched: not even by
 /// opening it to write, which could roll back a journal beside it.
 fn refuse_foreign(path: &Path, schema: &Schema) -> Result<(), CaseError> {
-    use std::io::Read;
     let not_a_case = || CaseError::NotACase(path.to_owned());
     match path.metadata() {
         // Opening a FIFO would wait for its other end.
@@ -333,20 +376,41 @@ fn refuse_foreign(path: &Path, schema: &Schema) -> Result<(), CaseError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(CaseError::Io { path: path.to_owned(), source }),
     }
-    let mut head = Vec::new();
-    let file = File::open(path).map_err(io(path))?;
-    file.take(72).read_to_end(&mut head).map_err(io(path))?;
-    let is_sqlite = head.starts_with(b"SQLite format 3\0");
-    let word =
-        |at: usize| head.get(at..at + 4).map(|b| i64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
-    // The schema cookie, which counts changes of the schema, and the application's mark. A case whose very first
-    // transaction is still in its log has an empty file, or a header with neither.
-    match (word(40), word(68)) {
-        _ if head.is_empty() => Ok(()),
-        (Some(_), Some(mark)) if is_sqlite && mark == schema.application_id => Ok(()),
-        (Some(0), Some(0)) if is_sqlite => Ok(()),
-        _ => Err(not_a_case()),
+    let looked = (|| {
+        let connection = Connection::open_with_flags(as_it_lies(path), LOOK)?;
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        Ok::<_, rusqlite::Error>((pragma("application_id")?, pragma("schema_version")?))
+    })();
+    match looked {
+        // A case whose very first transaction is still in its log has an empty file, or a header with neither a mark
+        // nor changes of the schema.
+        Ok((mark, _)) if mark == schema.application_id => Ok(()),
+        Ok((0, 0)) => Ok(()),
+        Ok(_) => Err(not_a_case()),
+        Err(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Err(not_a_case()),
+            _ => Err(error.into()),
+        },
     }
+}
+
+/// To look at a file's header without a lock, a log or a journal, and without the last close of it.
+const LOOK: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_URI).union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// A database as the bytes of its file are, in SQLite's words.
+fn as_it_lies(path: &Path) -> String {
+    use std::fmt::Write;
+    let mut uri = "file://".to_owned();
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for byte in whole.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri + "?immutable=1"
 }
 
 fn refuse_network(path: &Path, directory: &Path) -> Result<(), CaseError> {

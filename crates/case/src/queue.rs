@@ -4,12 +4,12 @@
 //! order of an index, so a claim costs what it takes and not what waits. Which of two digests of one class was seen
 //! more rarely is not looked at: that would be a count over all sightings for every claim.
 
-use crate::codes::{class, class_code, column, count, digest, kind, kind_code};
+use crate::codes::{class, class_code, count, digest, kind, kind_code};
 use crate::group::{AttemptId, Freshness, Group};
+use crate::others::Beside;
 use crate::{Case, CaseError, RunId, SweepId};
 use hashsweep_model::{Batch, Class, Digest, HashKind, MAX_BATCH, Stamp, Verdict};
 use rusqlite::params;
-use std::collections::HashSet;
 
 /// What is to be taken out of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,18 @@ pub struct Claim {
     pub most_digests: u64,
     /// Digests of this class and of better ones. Within it a full batch mixes classes.
     pub up_to: Class,
+}
+
+/// What a claim brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Ours to ask.
+    pub batches: Vec<Claimed>,
+    /// Digests that have left the queue because another process was told about them meanwhile.
+    pub learned: u64,
+    /// How the queue stands where others are at work too, if it brought less than was wanted. What had been counted
+    /// as waiting before is then no longer true.
+    pub beside: Option<Beside>,
 }
 
 /// A batch that is ours to ask, with its reservation in the ledger.
@@ -54,6 +66,13 @@ pub struct Planned {
     pub local: u64,
 }
 
+/// What stands at the front of the queue.
+struct Front {
+    waiting: Vec<Waiting>,
+    /// What needs no asking any more, with its answer.
+    known: Vec<(Digest, i64)>,
+}
+
 /// A digest at its place in the queue.
 #[derive(Clone, Copy)]
 struct Waiting {
@@ -62,59 +81,11 @@ struct Waiting {
     digest: Digest,
 }
 
-/// What the process at work knows of the queue beside the case: which digests it has claimed and not settled. They
-/// stay pending in the case, so that a kill needs no repair and a claim writes nothing but its reservation. One
-/// process writes a case at a time, so nobody else has to know.
-#[derive(Debug, Default)]
-pub(crate) struct Hand {
-    held: HashSet<(SweepId, Digest)>,
-    /// What the open group has taken up (`true`) and put down, for when it is undone.
-    moves: Vec<(bool, (SweepId, Digest))>,
-    /// About how many digests wait; only decides when many are made to join at once.
-    waiting: u64,
-    waiting_before: u64,
-}
-
-impl Hand {
-    pub(crate) fn begin(&mut self) {
-        self.moves.clear();
-        self.waiting_before = self.waiting;
-    }
-
-    /// The group has come to nothing, and so have its claims and settlements.
-    pub(crate) fn undo(&mut self) {
-        self.waiting = self.waiting_before;
-        for (taken, key) in std::mem::take(&mut self.moves).into_iter().rev() {
-            if taken {
-                self.held.remove(&key);
-            } else {
-                self.held.insert(key);
-            }
-        }
-    }
-
-    fn take(&mut self, sweep: SweepId, digest: Digest) {
-        let key = (sweep, digest);
-        if self.held.insert(key) {
-            self.moves.push((true, key));
-            self.waiting = self.waiting.saturating_sub(1);
-        }
-    }
-
-    pub(crate) fn put_down(&mut self, sweep: SweepId, digest: Digest) {
-        let key = (sweep, digest);
-        if self.held.remove(&key) {
-            self.moves.push((false, key));
-        }
-    }
-
-    pub(crate) fn put_all_down(&mut self) {
-        self.moves.extend(self.held.drain().map(|key| (false, key)));
-    }
-}
-
 /// As long as fewer wait, new digests join at once: whoever asks must not run dry.
 const ENOUGH_WAIT: u64 = 20_000;
+
+/// Digests that one claim learns at most: each is a look at a random place.
+const LEARN_AT_MOST: usize = 20_000;
 
 /// Rows whose digests join together, at most. Digests come in any order, so each joining touches pages all over the
 /// queue, however few they are: see docs/adr/0007. Joining this many takes about a second.
@@ -213,36 +184,59 @@ impl Group<'_> {
         Ok(others.exists([sweep.0])?)
     }
 
-    /// Takes batches out of the queue, best class first, each with its reservation.
+    /// Takes batches out of the queue, best class first, each with its reservation. Nothing is taken that another
+    /// living process holds, in whatever sweep, and what one was told meanwhile is learned from it.
     pub fn claim(
         &mut self,
         (sweep, run): (SweepId, RunId),
         claim: Claim,
+        fresh: &Freshness,
         now: Stamp,
-    ) -> Result<Vec<Claimed>, CaseError> {
+    ) -> Result<Taken, CaseError> {
+        self.look_around(now)?;
         let batch_size = claim.batch_size.clamp(1, MAX_BATCH);
         let most = claim.n_batches.saturating_mul(batch_size) as u64;
-        let mut waiting = Vec::new();
+        let counts = self.counts_beside(run, fresh)?;
+        let mut front = Front { waiting: Vec::new(), known: Vec::new() };
         for kind in HashKind::ALL {
-            waiting.extend(self.front(sweep, kind, claim.up_to, most.min(claim.most_digests))?);
+            self.front(sweep, kind, claim.up_to, most.min(claim.most_digests), counts, &mut front)?;
         }
+        let Front { mut waiting, known } = front;
+        self.learn(sweep, &known)?;
         // Stable: within a class and a turn the kinds stay one behind the other, each in the order of its digests.
         waiting.sort_by_key(|waiting| (waiting.class, waiting.turn));
         let budget = usize::try_from(claim.most_digests).unwrap_or(usize::MAX);
         let is_budget_spent = claim.most_digests < most && waiting.len() >= budget;
         waiting.truncate(budget);
-        let mut claimed = Vec::new();
+        let mut taken = Taken { learned: known.len() as u64, ..Taken::default() };
         for batch in batches(&waiting, batch_size) {
-            if claimed.len() < claim.n_batches
+            if taken.batches.len() < claim.n_batches
                 && (batch.len() == batch_size || claim.also_partial || is_budget_spent)
             {
+                let attempt = self.reserve(run, batch.len(), now)?;
+                self.write_claim(run, attempt.0, &batch)?;
                 for digest in batch.digests() {
-                    self.hand.take(sweep, *digest);
+                    self.hand.take(sweep, *digest, attempt.0);
                 }
-                claimed.push(Claimed { attempt: self.reserve(run, batch.len(), now)?, batch });
+                taken.batches.push(Claimed { attempt, batch });
             }
         }
-        Ok(claimed)
+        if self.others.have_been_met() && taken.batches.len() < claim.n_batches {
+            taken.beside = Some(self.beside(sweep)?);
+        }
+        Ok(taken)
+    }
+
+    /// From when on answers count that another process may have had while this run is at work; `None` where there
+    /// has been no other.
+    fn counts_beside(&self, run: RunId, fresh: &Freshness) -> Result<Option<[i64; 4]>, CaseError> {
+        if !self.others.have_been_met() {
+            return Ok(None);
+        }
+        let mut started = self.transaction.prepare_cached("SELECT started_at FROM run WHERE id = ?1")?;
+        let started: i64 = started.query_row([run.0], |row| row.get(0))?;
+        // An answer of this very hour is as good as asking, whatever else is to be refreshed.
+        Ok(Some(since(fresh).map(|moment| moment.min(started))))
     }
 
     /// The first digests of one kind in the queue that nobody holds.
@@ -252,31 +246,62 @@ impl Group<'_> {
         kind: HashKind,
         up_to: Class,
         most: u64,
-    ) -> Result<Vec<Waiting>, CaseError> {
+        counts: Option<[i64; 4]>,
+        found: &mut Front,
+    ) -> Result<(), CaseError> {
         let mut front = self.transaction.prepare_cached(FRONT)?;
-        // What is held stands at the front as well, so that this many are read in vain at most.
-        let limit = column(most.saturating_add(self.hand.held.len() as u64));
-        let mut rows = front.query(params![sweep.0, kind_code(kind), class_code(up_to), limit])?;
-        let mut waiting = Vec::new();
-        while (waiting.len() as u64) < most
+        let mut answer = self
+            .transaction
+            .prepare_cached(&format!("SELECT {KNOWN} FROM (SELECT ?1 AS kind, ?2 AS digest) AS offer"))?;
+        let mut rows = front.query(params![sweep.0, kind_code(kind), class_code(up_to)])?;
+        let mut n_waiting = 0;
+        while n_waiting < most
+            && found.known.len() < LEARN_AT_MOST
             && let Some(row) = rows.next()?
         {
             let digest = digest(row.get_ref(2)?.as_blob().unwrap_or_default())?;
-            if !self.hand.held.contains(&(sweep, digest)) {
-                waiting.push(Waiting { class: class(row.get(0)?)?, turn: row.get(1)?, digest });
+            if self.hand.has(sweep, digest) || self.others.hold(digest) {
+                continue;
             }
+            if let Some([a, b, c, d]) = counts {
+                let key = (kind_code(kind), digest.as_bytes());
+                let known: Option<i64> =
+                    answer.query_row(params![key.0, key.1, a, b, c, d], |row| row.get(0))?;
+                if let Some(answer) = known {
+                    found.known.push((digest, answer));
+                    continue;
+                }
+            }
+            found.waiting.push(Waiting { class: class(row.get(0)?)?, turn: row.get(1)?, digest });
+            n_waiting += 1;
         }
-        Ok(waiting)
+        Ok(())
+    }
+
+    /// Settles digests with what another process was told.
+    fn learn(&mut self, sweep: SweepId, known: &[(Digest, i64)]) -> Result<(), CaseError> {
+        let mut learn = self.transaction.prepare_cached(
+            "UPDATE want SET state = 'cached', reason = NULL, answer = ?4, learned = 'another process'
+             WHERE sweep = ?1 AND kind = ?2 AND digest = ?3",
+        )?;
+        for (digest, answer) in known {
+            learn.execute(params![sweep.0, kind_code(digest.kind()), digest.as_bytes(), answer])?;
+        }
+        self.hand.waiting = self.hand.waiting.saturating_sub(known.len() as u64);
+        Ok(())
     }
 
     /// Puts what an earlier run could not settle back into the queue, less what has been answered since; what was
     /// put off comes first within its class. Returns how many digests wait now.
     pub fn reopen(&mut self, sweep: SweepId, fresh: &Freshness) -> Result<u64, CaseError> {
-        self.enqueue(sweep, fresh)?;
+        // Who takes rows in counts what joins.
+        if !self.is_shared(sweep) {
+            self.enqueue(sweep, fresh)?;
+        }
         self.transaction.execute(
             "UPDATE want SET state = 'pending', reason = NULL,
                     turn = CASE state WHEN 'deferred' THEN 0 ELSE turn END
-             WHERE sweep = ?1 AND state IN ('deferred', 'failed')",
+             WHERE sweep = ?1 AND (state IN ('deferred', 'failed') OR state = 'pending' AND reason IS NOT NULL)",
             [sweep.0],
         )?;
         if self.others_may_have_answered(sweep)? {
@@ -302,16 +327,30 @@ impl Group<'_> {
     }
 
     /// Defers whatever is still in the queue or on its way there, less what an earlier answer is fresh enough for,
-    /// and says why: a run that ends early still tells what this case knows of every row that it has seen.
-    pub fn defer_rest(&mut self, sweep: SweepId, why: &str, fresh: &Freshness) -> Result<u64, CaseError> {
-        self.enqueue(sweep, fresh)?;
-        let deferred = self.transaction.execute(
-            "UPDATE want SET state = 'deferred', reason = ?2 WHERE sweep = ?1 AND state = 'pending'",
-            params![sweep.0, why],
-        )?;
-        self.hand.put_all_down();
+    /// and says why: a run that ends early still tells what this case knows of every row that it has seen. With that
+    /// its work on the queue is over. What another living process holds or will ask is left to it, and said so.
+    pub fn defer_rest(
+        &mut self,
+        sweep: SweepId,
+        why: &str,
+        fresh: &Freshness,
+        now: Stamp,
+    ) -> Result<u64, CaseError> {
+        self.look_around(now)?;
+        let is_shared = self.is_shared(sweep);
+        if !is_shared {
+            self.enqueue(sweep, fresh)?;
+        }
+        let mut deferred = self.leave_to_others(sweep)?;
+        if !is_shared {
+            deferred += self.transaction.execute(
+                "UPDATE want SET state = 'deferred', reason = ?2 WHERE sweep = ?1 AND state = 'pending'",
+                params![sweep.0, why],
+            )? as u64;
+        }
+        self.leave_the_queue()?;
         self.hand.waiting = 0;
-        Ok(deferred as u64)
+        Ok(deferred)
     }
 }
 
@@ -365,7 +404,7 @@ impl Case {
 /// The order of asking. The columns behind the kind are those of the index, in its order.
 const FRONT: &str = "SELECT class, turn, digest FROM want
     WHERE sweep = ?1 AND state = 'pending' AND kind = ?2 AND class <= ?3
-    ORDER BY class, turn, digest LIMIT ?4";
+    ORDER BY class, turn, digest";
 
 /// Batches of one kind each, out of digests in the order of asking: first those whose first digest comes first, and
 /// of those that begin alike the ones with less of a worse class in them.

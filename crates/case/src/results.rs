@@ -34,7 +34,8 @@ const COLUMNS: &str = "SELECT s.root, s.path, s.line, s.size, s.md5, s.sha1, s.s
     END,
     CASE
         WHEN s.outcome IS NOT NULL THEN s.reason
-        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > sweep.queued THEN 'interrupted'
+        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > sweep.queued
+            THEN coalesce(w.reason, 'interrupted')
         ELSE coalesce(w.reason, a.reason)
     END,
     a.digest, a.verdict, a.reason, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,
@@ -130,8 +131,9 @@ impl Case {
                  WHEN want.state = 'pending' OR want.state IS NULL AND offer.last > sweep.queued THEN 'deferred'
                  ELSE want.state END,
                  answer.verdict,
-                 CASE WHEN want.state = 'pending' OR want.state IS NULL THEN 'interrupted' ELSE want.reason END,
-                 offer.n
+                 CASE WHEN want.state = 'pending' OR want.state IS NULL THEN coalesce(want.reason, 'interrupted')
+                     ELSE want.reason END,
+                 offer.n, want.learned IS NOT NULL
              FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
                        count(*) AS n, max(seq) AS last
                    FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer
@@ -148,6 +150,7 @@ impl Case {
             let n_rows = count(row.get(3)?);
             tally.distinct += 1;
             tally.duplicates += n_rows - 1;
+            tally.learned += u64::from(row.get::<_, bool>(4)?);
             match fates.iter_mut().find(|(known, ..)| fate.is(known)) {
                 Some((_, digests, rows)) => {
                     *digests += 1;

@@ -14,7 +14,8 @@ CREATE TABLE sweep (
     started_at         INTEGER NOT NULL,
     intake_finished_at INTEGER,                 -- NULL: interrupted
     queued             INTEGER NOT NULL DEFAULT 0, -- the last sighting whose digest has joined the queue
-    excluded           INTEGER NOT NULL DEFAULT 0
+    excluded           INTEGER NOT NULL DEFAULT 0,
+    intake_run         INTEGER                  -- the run that takes its rows in, or did last
 );
 
 -- What the user pointed at.
@@ -33,7 +34,8 @@ CREATE TABLE run (
     sweep      INTEGER NOT NULL REFERENCES sweep,
     started_at INTEGER NOT NULL,
     ended_at   INTEGER,
-    exit_code  INTEGER
+    exit_code  INTEGER,
+    session    TEXT                             -- the process at work on it: FILE-session-… is locked while it lives
 );
 
 -- One row of the user's.
@@ -105,5 +107,14 @@ CREATE TABLE want (
     reason  TEXT,
     answer  INTEGER REFERENCES answer,
     attempt INTEGER REFERENCES attempt,         -- the attempt that settled it
+    learned TEXT,                               -- how an answer came without asking while the sweep was at work
     PRIMARY KEY (sweep, kind, digest)
 ) WITHOUT ROWID;
+
+-- A batch that a run has taken out of the queue, until the last of its digests is settled.
+CREATE TABLE claim (
+    attempt INTEGER PRIMARY KEY REFERENCES attempt, -- the attempt that it was claimed with
+    run     INTEGER NOT NULL REFERENCES run,
+    kind    INTEGER NOT NULL,
+    digests BLOB NOT NULL                       -- one behind the other
+);

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) name: String,
+    /// The database's own path, whatever links lead to it: everybody must look in the same place.
+    pub(crate) database: PathBuf,
     path: PathBuf,
     _lock: File,
 }
@@ -20,20 +22,21 @@ pub(crate) struct Session {
 impl Session {
     /// Begins a session beside this database.
     pub(crate) fn begin(database: &Path) -> Result<Session, CaseError> {
+        let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
         loop {
             let name = format!("{:016x}", fastrand::u64(..));
-            let path = file_of(database, &name);
+            let path = file_of(&database, &name);
             let lock = private_file(&path).map_err(io(&path))?;
             match lock.try_lock() {
                 // Somebody who looked for the dead may have taken our file away between its making and its locking.
-                Ok(()) if path.exists() => return Ok(Session { name, path, _lock: lock }),
+                Ok(()) if path.exists() => return Ok(Session { name, database, path, _lock: lock }),
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(source)) => return Err(CaseError::Io { path, source }),
             }
         }
     }
 
-    /// Whether the session of that name is over. Its file, if it is still there, is cleared away.
+    /// Whether another session, of that name, is over. Its file, if it is still there, is cleared away.
     pub(crate) fn is_over(database: &Path, name: &str) -> Result<bool, CaseError> {
         let path = file_of(database, name);
         let lock = match File::open(&path) {

@@ -21,6 +21,17 @@ pub struct RunId(pub(crate) i64);
 #[must_use = "digests that nobody knows to wait are never asked"]
 pub struct Joined(pub u64);
 
+/// Who takes a sweep's rows in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntakeTurn {
+    /// This run, until its work on the queue ends.
+    Ours,
+    /// Another living process does.
+    AnothersYet,
+    /// Nobody any more: all are in.
+    Finished,
+}
+
 /// A sweep about to begin.
 #[derive(Clone, Debug)]
 pub struct NewSweep {
@@ -94,25 +105,41 @@ impl Group<'_> {
         Ok(SweepId(sweep))
     }
 
-    /// Begins a run of a sweep and takes over what an earlier run left undone: what it had reserved is released,
-    /// what it had sent is in doubt.
+    /// Begins a run of a sweep and takes over what dead processes left undone: what they had reserved is released,
+    /// what they had sent is in doubt. A process is at work on one run at a time; its earlier ones are over.
     pub fn begin_run(&mut self, sweep: SweepId, now: Stamp) -> Result<RunId, CaseError> {
+        self.leave_the_queue()?;
+        self.look_around(now)?;
+        self.take_over(now)?;
         self.transaction.execute(
-            "UPDATE attempt SET settled_at = ?1, ended = 'killed',
-                    in_doubt = CASE WHEN sent_at IS NULL THEN 0 ELSE n_hashes END
-             WHERE settled_at IS NULL",
-            [now.0],
+            "INSERT INTO run (sweep, started_at, session) VALUES (?1, ?2, ?3)",
+            params![sweep.0, now.0, self.session.map(|session| session.name.as_str())],
         )?;
-        self.hand.put_all_down();
-        self.transaction
-            .execute("INSERT INTO run (sweep, started_at) VALUES (?1, ?2)", params![sweep.0, now.0])?;
         Ok(RunId(self.transaction.last_insert_rowid()))
+    }
+
+    /// Asks for the turn to take a sweep's rows in, which one process has at a time.
+    pub fn take_turn(&mut self, sweep: SweepId, run: RunId, now: Stamp) -> Result<IntakeTurn, CaseError> {
+        self.look_around(now)?;
+        let mut turn = self.transaction.prepare_cached(
+            "SELECT intake_finished_at IS NOT NULL, coalesce(run.id <> ?2 AND run.session IS NOT NULL, 0)
+             FROM sweep LEFT JOIN run ON run.id = sweep.intake_run WHERE sweep.id = ?1",
+        )?;
+        Ok(match turn.query_row([sweep.0, run.0], |row| Ok((row.get(0)?, row.get(1)?)))? {
+            (true, _) => IntakeTurn::Finished,
+            (false, true) => IntakeTurn::AnothersYet,
+            (false, false) => {
+                self.transaction
+                    .execute("UPDATE sweep SET intake_run = ?2 WHERE id = ?1", [sweep.0, run.0])?;
+                IntakeTurn::Ours
+            }
+        })
     }
 
     /// Ends a run.
     pub fn end_run(&mut self, run: RunId, now: Stamp, exit_code: Option<u8>) -> Result<(), CaseError> {
         self.transaction.execute(
-            "UPDATE run SET ended_at = ?2, exit_code = ?3 WHERE id = ?1",
+            "UPDATE run SET ended_at = ?2, exit_code = ?3, session = NULL WHERE id = ?1",
             params![run.0, now.0, exit_code],
         )?;
         Ok(())

@@ -88,6 +88,7 @@ impl Progress {
             Waiting::ForBackoff { until } => Some(format!("backoff until {}", local_time(until.0))),
             Waiting::ForQuota { until } => Some(format!("waiting for quota until {}", day_and_time(until))),
             Waiting::ForDigests => Some("waiting for digests".to_owned()),
+            Waiting::ForAnother => Some("waiting for another process at this case".to_owned()),
             Waiting::ForPace => Some("at the set rate".to_owned()),
             Waiting::ForAnswers => None,
         });

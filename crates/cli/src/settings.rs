@@ -272,6 +272,8 @@ impl Sending {
             wait_for_quota: typed.wait_for_quota,
             max_quota: typed.max_quota,
             reserve: typed.reserve.or(stored.reserve).or(config.reserve).unwrap_or(0),
+            // Whoever waits for an answer settles something within the time that a request may take.
+            patience: 2 * timeout,
         };
         let mut account = None;
         let (service, identity, source) = if typed.offline {

@@ -24,6 +24,8 @@ pub struct Tally {
     pub distinct: u64,
     /// Distinct digests by what became of them.
     pub digests: BTreeMap<Outcome, u64>,
+    /// Of the `cached` ones, those whose answer came while the sweep was at work, without its asking.
+    pub learned: u64,
     /// Entries that the user's own filters left out; they are no rows.
     pub excluded: u64,
     /// Bytes in the rows that were read.
@@ -100,6 +102,13 @@ impl Tally {
                 self.distinct
             )));
         }
+        if self.learned > self.digests_of(Outcome::Cached) {
+            return Err(Imbalance(format!(
+                "{} digests learned, {} cached in all",
+                self.learned,
+                self.digests_of(Outcome::Cached)
+            )));
+        }
         let skipped: u64 = self.skipped.values().sum();
         if skipped != self.rows_of(Outcome::Skipped) {
             return Err(Imbalance(format!(
@@ -149,6 +158,7 @@ mod tests {
         };
         assert!(broken(|t| t.rows += 1).contains("6 rows in, 5 with an outcome"));
         assert!(broken(|t| t.distinct += 1).contains("4 distinct digests offered, 3 accounted for"));
+        assert!(broken(|t| t.learned = 1).contains("1 digests learned, 0 cached in all"));
         assert!(broken(|t| t.skipped.clear()).contains("1 rows skipped, 0 with a reason"));
         assert!(broken(|t| t.verdicts.clear()).contains("3 rows answered or cached, 0 with a verdict"));
     }

@@ -22,6 +22,8 @@ pub struct Asking {
     pub max_quota: Option<u64>,
     /// Hashes of every window of the account's quota that are left to others.
     pub reserve: u64,
+    /// How long another process at the same case may stand still before this run ends without what it holds.
+    pub patience: Duration,
 }
 
 /// What becomes of a batch that was sent and may have been charged, when nobody saw an answer.
@@ -47,6 +49,7 @@ impl Asking {
             wait_for_quota: false,
             max_quota: None,
             reserve: 0,
+            patience: Duration::from_secs(120),
         }
     }
 }

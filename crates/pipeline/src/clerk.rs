@@ -9,12 +9,14 @@
 //! a door is busy too: no scenario could pass time.
 
 use crate::crash::{self, Moment};
+use crate::intake::Before;
 use crate::judge::Denied;
 use crate::purse::Purse;
 use crate::{Clock, Gauges, PipelineError};
 use futures::future::BoxFuture;
 use hashsweep_case::{
-    Account, AttemptId, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, Joined, RunId, SweepId,
+    Account, AttemptId, Beside, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, IntakeTurn,
+    Joined, RunId, SweepId, Taken,
 };
 use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp};
 use hashsweep_spectra::Allowance;
@@ -36,8 +38,27 @@ const ROWS_PER_GROUP: usize = 20_000;
 /// What an intake brings.
 pub(crate) enum Delivery {
     Rows(Vec<Sighting>),
-    Fingerprint { root: u32, sha256: [u8; 32] },
-    Finished { excluded: u64 },
+    Fingerprint {
+        root: u32,
+        sha256: [u8; 32],
+    },
+    Finished {
+        excluded: u64,
+    },
+    /// Nothing yet: the intake asks whether it is its turn.
+    Turn {
+        reply: oneshot::Sender<Turn>,
+    },
+}
+
+/// Whose turn it is to take the sweep's rows in.
+pub(crate) enum Turn {
+    /// Ours, from what is recorded on.
+    Ours(Before),
+    /// Another process is at it.
+    AnothersYet,
+    /// Everything is in.
+    Finished,
 }
 
 /// What submit wants done.
@@ -74,6 +95,8 @@ pub(crate) struct Claimed {
     pub(crate) batches: Vec<(Ticket, Batch)>,
     /// Why there are none although digests wait.
     pub(crate) denied: Option<Denied>,
+    /// How the queue stands where other processes are at work too, if there was less than was wanted.
+    pub(crate) beside: Option<Beside>,
 }
 
 /// The end of one attempt.
@@ -101,6 +124,8 @@ pub(crate) struct Queue {
     pub(crate) joined: u64,
     /// Whether more may come.
     pub(crate) intake_open: bool,
+    /// Whether it is another process that takes them in, so that nothing here says when they come.
+    pub(crate) intake_elsewhere: bool,
 }
 
 /// What the clerk works on.
@@ -128,6 +153,13 @@ pub(crate) struct Doors {
 pub(crate) struct RowsDoor(Sender<Delivery>);
 
 impl RowsDoor {
+    /// Asks whose turn it is. `None` when the clerk is gone.
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Delivery::Turn { reply }).await.ok()?;
+        answer.await.ok()
+    }
+
     /// Break when the clerk is gone.
     pub(crate) fn deliver(&self, delivery: Delivery) -> ControlFlow<()> {
         match self.0.blocking_send(delivery) {
@@ -243,7 +275,7 @@ impl Delivery {
     fn n_rows(&self) -> usize {
         match self {
             Delivery::Rows(rows) => rows.len(),
-            Delivery::Fingerprint { .. } | Delivery::Finished { .. } => 0,
+            Delivery::Fingerprint { .. } | Delivery::Finished { .. } | Delivery::Turn { .. } => 0,
         }
     }
 }
@@ -254,6 +286,7 @@ impl Work {
     fn group(&mut self, deliveries: Vec<Delivery>, requests: Vec<Request>) -> Result<(), CaseError> {
         let Work { case, account, purse, clock, sweep, run, fresh, source, queue, gauges } = self;
         let mut left = *queue;
+        let mut turns = Vec::new();
         let confirmations = case.group(|group| {
             for delivery in deliveries {
                 match delivery {
@@ -269,6 +302,12 @@ impl Work {
                         left.joined += joined;
                         left.intake_open = false;
                     }
+                    Delivery::Turn { reply } => {
+                        let turn = group.take_turn(*sweep, *run, clock.now())?;
+                        left.intake_open = turn != IntakeTurn::Finished;
+                        left.intake_elsewhere = turn == IntakeTurn::AnothersYet;
+                        turns.push((reply, turn));
+                    }
                 }
             }
             crash::point(Moment::Recording);
@@ -281,7 +320,8 @@ impl Work {
                 }
             }
             let books = account.books()?;
-            let mut desk = Desk { group, books, purse, clock: *clock, at: (*sweep, *run), left: &mut left };
+            let at = (*sweep, *run);
+            let mut desk = Desk { group, books, purse, clock: *clock, at, fresh, left: &mut left };
             let confirmations = requests
                 .into_iter()
                 .map(|request| desk.do_one(request, *source))
@@ -296,6 +336,14 @@ impl Work {
         *queue = left;
         gauges.queued.store(left.waiting, Relaxed);
         gauges.intake_finished.store(!left.intake_open, Relaxed);
+        for (reply, turn) in turns {
+            let turn = match turn {
+                IntakeTurn::Ours => Turn::Ours(Before::of(case, *sweep)?),
+                IntakeTurn::AnothersYet => Turn::AnothersYet,
+                IntakeTurn::Finished => Turn::Finished,
+            };
+            drop(reply.send(turn));
+        }
         for confirmation in confirmations {
             // Nobody waits any more when submit has been abandoned; the group is durable all the same.
             match confirmation {
@@ -315,6 +363,7 @@ struct Desk<'w, 'group, 'case> {
     purse: &'w mut Purse,
     clock: Clock,
     at: (SweepId, RunId),
+    fresh: &'w Freshness,
     left: &'w mut Queue,
 }
 
@@ -336,7 +385,7 @@ impl Desk<'_, '_, '_> {
         let now = self.clock.now();
         let (room, by) = self.purse.room(&self.books, now)?;
         if room == 0 && self.left.waiting > 0 {
-            return Ok(Claimed { batches: Vec::new(), denied: Some(by) });
+            return Ok(Claimed { batches: Vec::new(), denied: Some(by), beside: None });
         }
         // What will not reach for everything is for the best, and until the intake ends nobody knows which those are.
         let up_to = if self.left.intake_open && self.purse.is_short_of(self.left.waiting, room) {
@@ -346,11 +395,17 @@ impl Desk<'_, '_, '_> {
         };
         let wanted = Claim { most_digests: room.min(wanted.most_digests), up_to, ..wanted };
         let mut batches = Vec::new();
-        for claimed in self.group.claim(self.at, wanted, now)? {
+        let Taken { batches: taken, learned, beside } = self.group.claim(self.at, wanted, self.fresh, now)?;
+        self.left.waiting = self.left.waiting.saturating_sub(learned);
+        for claimed in taken {
             self.left.waiting = self.left.waiting.saturating_sub(claimed.batch.len() as u64);
             batches.push((self.ticket(claimed.attempt, claimed.batch.len())?, claimed.batch));
         }
-        Ok(Claimed { batches, denied: None })
+        if let Some(beside) = beside {
+            self.left.joined += beside.waiting.saturating_sub(self.left.waiting);
+            self.left.waiting = beside.waiting;
+        }
+        Ok(Claimed { batches, denied: None, beside })
     }
 
     fn reserve(&mut self, n_hashes: usize) -> Result<Result<Ticket, Short>, CaseError> {

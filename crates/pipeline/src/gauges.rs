@@ -12,6 +12,8 @@ pub enum Waiting {
     ForAnswers,
     /// For digests: the queue is empty and the intake still open.
     ForDigests,
+    /// For another process, which has claimed all that is left or takes the rows in.
+    ForAnother,
     /// For its next slot under the rate.
     ForPace,
     /// For the service to recover.

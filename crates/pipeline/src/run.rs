@@ -1,6 +1,6 @@
 //! The story of a run.
 
-use crate::clerk::{Queue, Work, doors};
+use crate::clerk::{Queue, RowsDoor, Turn, Work, doors};
 use crate::halt::Halt;
 use crate::intake::{Before, take_in};
 use crate::judge::Judge;
@@ -92,7 +92,6 @@ pub async fn sweep<S: Service>(
 ) -> Result<Ended, PipelineError> {
     let Order { mut case, account, clock, sweep, intake, service, source, fresh, asking, stop_at } = order;
     let intake_open = !matches!(intake, Intake::Finished);
-    let before = if intake_open { Before::of(&case, sweep)? } else { Before::default() };
     let (run, waiting) = case.group(|group| {
         let run = group.begin_run(sweep, clock.now())?;
         Ok((run, group.reopen(sweep, &fresh)?))
@@ -100,7 +99,7 @@ pub async fn sweep<S: Service>(
     let judge = Judge::new(&asking, case.unknowns_are_reported()?);
     let slots = account.slots()?;
 
-    let queue = Queue { waiting, joined: waiting, intake_open };
+    let queue = Queue { waiting, joined: waiting, intake_open, intake_elsewhere: false };
     let work = Work {
         case,
         account,
@@ -130,11 +129,21 @@ pub async fn sweep<S: Service>(
     let (rows, at_work) = (doors.rows, Arc::clone(&gauges));
     // An intake that fails or panics brings no more digests and never says that it is finished.
     let failing = ending.clone().drop_guard();
-    let intake = spawn_blocking(move || {
-        let started = Instant::now();
-        take_in(&intake, &before, &rows, &at_work, &halted)?;
-        failing.disarm();
-        Ok::<_, PipelineError>(started.elapsed())
+    // Nobody waits for the turn to take rows in any more when there is nothing to ask.
+    let asked_all = ending.child_token();
+    let turn = intake_turn(intake, rows, asked_all.clone());
+    let intake = tokio::spawn(async move {
+        let Some((intake, rows, before)) = turn.await else {
+            failing.disarm();
+            return Ok(Duration::ZERO);
+        };
+        spawn_blocking(move || {
+            let started = Instant::now();
+            take_in(&intake, &before, &rows, &at_work, &halted)?;
+            failing.disarm();
+            Ok::<_, PipelineError>(started.elapsed())
+        })
+        .await?
     });
 
     let nobody = service.as_ref().err().copied();
@@ -159,6 +168,7 @@ pub async fn sweep<S: Service>(
         // Nothing can be asked at all: the user has something to mend first, and resume walks on.
         ending.cancel();
     }
+    asked_all.cancel();
     let taken_in = intake.await?;
     let mut case = clerk.await??;
     let reading = taken_in?;
@@ -171,11 +181,38 @@ pub async fn sweep<S: Service>(
         None if out_of_time => "deadline",
         None => nobody.unwrap_or("interrupted"),
     };
-    case.group(|group| group.defer_rest(sweep, why, &fresh))?;
+    case.group(|group| group.defer_rest(sweep, why, &fresh, clock.now()))?;
     if let Some(error) = unpaced {
         return Err(error.into());
     }
     Ok(Ended { case, run, halt, interrupted, out_of_time, reading, asking })
+}
+
+/// How often one looks whether another process has taken the rows in, or died over it.
+const LOOK_AT_THE_INTAKE: Duration = Duration::from_millis(200);
+
+/// Waits until it is this run's turn to take its sweep's rows in: one process does so at a time. `None` if nothing is
+/// left to take in, or nobody waits for it any more.
+#[expect(clippy::disallowed_methods, reason = "another process is waited for, not the service")]
+async fn intake_turn(
+    intake: Intake,
+    rows: RowsDoor,
+    stop: CancellationToken,
+) -> Option<(Intake, RowsDoor, Before)> {
+    if matches!(intake, Intake::Finished) {
+        return None;
+    }
+    loop {
+        match rows.turn().await? {
+            Turn::Ours(before) => return Some((intake, rows, before)),
+            Turn::Finished => return None,
+            Turn::AnothersYet => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(LOOK_AT_THE_INTAKE) => {}
+        }
+    }
 }
 
 /// Ends a run when the clock on the wall says so; it may be set meanwhile, so it is looked at again and again.

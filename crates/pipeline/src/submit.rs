@@ -23,7 +23,7 @@ use crate::{Asking, Clock, Gauges, Service, Waiting};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use hashsweep_case::{CaseError, Claim, Fate, Slots, day_of};
+use hashsweep_case::{Beside, CaseError, Claim, Fate, Slots, day_of};
 use hashsweep_model::{Class, Stamp};
 use hashsweep_spectra::{Allowance, Fault, Reply};
 use std::collections::VecDeque;
@@ -45,6 +45,9 @@ const MOST_TOLD_TO_WAIT: usize = 1_000;
 /// How long a wait for a new quota goes without a look at the clock, which may be set, or stand still while the
 /// machine sleeps.
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(60);
+
+/// How often one looks at what other processes at the case have left.
+const LOOK_AT_OTHERS: Duration = Duration::from_millis(200);
 
 /// How far ahead slots are taken: those of a process that ends are nobody's, and others wait until they are over.
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,6 +123,11 @@ struct Submit<S> {
     fruitless: Option<(Queue, bool)>,
     /// Why the clerk spends no more. Something that settles may give room back.
     denied: Option<Denied>,
+    /// How the queue stood beside other processes when there was less than was wanted, and when they were last seen to
+    /// have changed something.
+    beside: Option<(Beside, Instant)>,
+    /// When the queue was last looked at in vain.
+    found_dry: Option<Instant>,
     /// Room that the claim on its way will fill.
     claimed_room: usize,
     /// Digests that had joined the queue when it last grew, and when that was.
@@ -154,6 +162,8 @@ pub(crate) async fn submit<S: Service>(asker: Asker<S>, stop: CancellationToken)
         inquiry: Inquiry::new(asking.reserve > 0),
         fruitless: None,
         denied: None,
+        beside: None,
+        found_dry: None,
         claimed_room: 0,
         grown: (0, Instant::now()),
         travelled: None,
@@ -238,8 +248,12 @@ impl<S: Service> Submit<S> {
         {
             wake = self.claim(room, now, wake);
             let queue = *self.queue.borrow();
-            if self.is_idle() && queue.intake_open && waiting == Waiting::ForAnswers {
-                waiting = Waiting::ForDigests;
+            if self.is_idle() && waiting == Waiting::ForAnswers {
+                if self.elsewhere() > 0 {
+                    waiting = Waiting::ForAnother;
+                } else if queue.intake_open {
+                    waiting = Waiting::ForDigests;
+                }
             }
         }
         self.gauges.wait_for(waiting);
@@ -349,7 +363,15 @@ impl<S: Service> Submit<S> {
         let queue = *self.queue.borrow();
         let patience_ends = self.grown.1 + GROWTH_PATIENCE;
         let also_partial = !queue.intake_open || now >= patience_ends;
-        if queue.waiting == 0 || self.fruitless == Some((queue, also_partial)) {
+        // What other processes put into the queue, or leave in it, nobody announces here.
+        let may_hold_more = queue.waiting == 0 && (self.beside.is_some() || queue.intake_elsewhere);
+        if may_hold_more
+            && let Some(look) = self.found_dry.map(|found| found + LOOK_AT_OTHERS)
+            && look > now
+        {
+            return Some(soonest(wake, look));
+        }
+        if !may_hold_more && (queue.waiting == 0 || self.fruitless == Some((queue, also_partial))) {
             return if queue.waiting > 0 && !also_partial {
                 Some(soonest(wake, patience_ends))
             } else {
@@ -369,8 +391,14 @@ impl<S: Service> Submit<S> {
         wake
     }
 
-    fn claimed(&mut self, Claimed { batches, denied }: Claimed) {
+    fn claimed(&mut self, Claimed { batches, denied, beside }: Claimed) {
         self.claimed_room = 0;
+        let now = Instant::now();
+        self.found_dry = batches.is_empty().then_some(now);
+        if let Some(beside) = beside {
+            let still = self.beside.filter(|(before, _)| before.stirs == beside.stirs);
+            self.beside = Some((beside, still.map_or(now, |(_, stirred)| stirred)));
+        }
         if !batches.is_empty() || denied.is_some() {
             self.fruitless = None;
         }
@@ -507,7 +535,24 @@ impl<S: Service> Submit<S> {
 
     fn is_done(&self) -> bool {
         let queue = *self.queue.borrow();
-        self.retries.is_empty() && queue.waiting == 0 && !queue.intake_open
+        if !self.retries.is_empty() || queue.waiting > 0 {
+            return false;
+        }
+        match self.beside {
+            None => !queue.intake_open,
+            Some((beside, stirred)) => {
+                // Whoever stands still keeps what it holds, and may do so for ever.
+                let is_still = (!queue.intake_open || queue.intake_elsewhere)
+                    && self.found_dry.is_some_and(|found| found >= stirred + self.asking.patience);
+                let is_all = !queue.intake_open && beside.elsewhere == 0 && self.found_dry.is_some();
+                is_still || is_all
+            }
+        }
+    }
+
+    /// Digests that wait for another process.
+    fn elsewhere(&self) -> u64 {
+        self.beside.map_or(0, |(beside, _)| beside.elsewhere)
     }
 }
 

@@ -122,6 +122,7 @@ impl<'a> Summary<'a> {
             "distinct": distinct,
             "digests": by_name(&Outcome::ALL, Outcome::name, |outcome| tally.digests_of(outcome)),
             "asked": tally.asked(),
+            "learned": tally.learned,
             "duplicates": duplicates,
             "excluded": excluded,
             "bytes_read": bytes_read,
@@ -231,11 +232,14 @@ impl<'a> Summary<'a> {
     fn digests(&self) -> String {
         let tally = self.tally;
         let mut parts = vec![
-            (tally.digests_of(Outcome::Cached), "cached"),
+            (tally.digests_of(Outcome::Cached).saturating_sub(tally.learned), "cached"),
             (tally.digests_of(Outcome::Local), "local"),
             (tally.asked(), "asked"),
             (tally.digests_of(Outcome::Deferred), "deferred"),
         ];
+        if tally.learned > 0 {
+            parts.insert(1, (tally.learned, "learned"));
+        }
         // A skipped row offers no digest; were there one, the sum must still add up on the screen.
         let skipped = tally.digests_of(Outcome::Skipped);
         if skipped > 0 {

@@ -120,7 +120,7 @@ fn a_reopened_sweep_takes_what_another_has_learned_since() {
     let mut world = World::new();
     world.record(&files(0..3));
     let first = world.sweep;
-    world.case.group(|group| group.defer_rest(first, "offline", &Freshness::NOTHING)).unwrap();
+    world.case.group(|group| group.defer_rest(first, "offline", &Freshness::NOTHING, Stamp(7))).unwrap();
     world.next_sweep();
     world.record(&files(1..2));
     world.answer_all(Verdict::Known, Stamp(100));

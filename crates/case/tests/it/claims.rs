@@ -104,7 +104,10 @@ fn what_is_deferred_waits_again_only_when_the_sweep_is_reopened() {
     let fates = [(sha1(0), Fate::Failed("504".into())), (sha1(1), Fate::Invalid("by its word".into()))];
     world.settle(&claimed, &fates, Stamp(5));
     let sweep = world.sweep;
-    assert_eq!(world.case.group(|group| group.defer_rest(sweep, "quota", &Freshness::NOTHING)).unwrap(), 2);
+    assert_eq!(
+        world.case.group(|group| group.defer_rest(sweep, "quota", &Freshness::NOTHING, Stamp(7))).unwrap(),
+        2
+    );
     let tally = world.case.tally(sweep).unwrap();
     assert_eq!(tally.reasons[&(Outcome::Deferred, "quota".to_owned())], 2);
     assert_eq!(tally.reasons[&(Outcome::Failed, "504".to_owned())], 1);

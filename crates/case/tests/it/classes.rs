@@ -128,7 +128,7 @@ fn what_an_earlier_run_put_off_comes_first_within_its_class() {
     let failed = world.claim(1, 1, true).remove(0);
     world.settle(&failed, &[(sha1(8), Fate::Failed("504".into()))], Stamp(3));
     let sweep = world.sweep;
-    world.case.group(|group| group.defer_rest(sweep, "quota", &Freshness::NOTHING)).unwrap();
+    world.case.group(|group| group.defer_rest(sweep, "quota", &Freshness::NOTHING, Stamp(7))).unwrap();
     world.case.group(|group| group.reopen(sweep, &Freshness::NOTHING)).unwrap();
     world.record(&[seen(Third, sha1(0)), seen(First, sha1(1)), seen(Last, sha1(2))]);
     let one_by_one = Claim { batch_size: 1, ..ALL };
@@ -172,7 +172,7 @@ fn a_plan_says_what_is_asked_when_and_why() {
     ];
     let sweep = world.sweep;
     assert_eq!(world.case.plan(sweep).unwrap(), plan);
-    world.case.group(|group| group.defer_rest(sweep, "offline", &Freshness::NOTHING)).unwrap();
+    world.case.group(|group| group.defer_rest(sweep, "offline", &Freshness::NOTHING, Stamp(7))).unwrap();
     assert_eq!(world.case.plan(sweep).unwrap(), plan, "what was put off is still to ask");
     world.case.group(|group| group.reopen(sweep, &Freshness::NOTHING)).unwrap();
     for claimed in world.claim(9, 10, true) {

@@ -79,8 +79,10 @@ fn a_kill_or_a_stop_loses_none_of_those_on_their_way() {
         .unwrap();
     assert_eq!(waiting, u64::from(ENOUGH) + 3);
     world.record(&files(ENOUGH + 3..ENOUGH + 7));
-    let deferred =
-        world.case.group(|group| group.defer_rest(sweep, "interrupted", &Freshness::NOTHING)).unwrap();
+    let deferred = world
+        .case
+        .group(|group| group.defer_rest(sweep, "interrupted", &Freshness::NOTHING, Stamp(7)))
+        .unwrap();
     assert_eq!(deferred, u64::from(ENOUGH) + 7);
     world.case.tally(sweep).unwrap().check().unwrap();
 }
@@ -94,7 +96,8 @@ fn a_run_that_ends_early_tells_what_the_case_knew_of_rows_on_their_way() {
     world.record_fresh(&files(1..ENOUGH + 1), &everything());
     assert_eq!(world.record_fresh(&files(0..1), &everything()), 0, "on its way");
     let sweep = world.sweep;
-    let deferred = world.case.group(|group| group.defer_rest(sweep, "interrupted", &everything())).unwrap();
+    let deferred =
+        world.case.group(|group| group.defer_rest(sweep, "interrupted", &everything(), Stamp(7))).unwrap();
     assert_eq!(deferred, u64::from(ENOUGH));
     let tally = world.case.tally(sweep).unwrap();
     tally.check().unwrap();
@@ -123,7 +126,7 @@ fn a_group_that_fails_leaves_the_queue_as_it_was() {
             .map(|digest| (*digest, Fate::Answered(Answer::bare(*digest, Verdict::Known))))
             .collect();
         group.settle(at, first.attempt, &fates, hashsweep_model::Source::Service, Stamp(5))?;
-        assert_eq!(group.claim(at, all, Stamp(6))?.len(), 2);
+        assert_eq!(group.claim(at, all, &Freshness::NOTHING, Stamp(6))?.batches.len(), 2);
         Err(CaseError::NoSweep)
     });
     assert!(failed.is_err());

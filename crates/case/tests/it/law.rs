@@ -78,6 +78,7 @@ fn the_tally_of_a_sweep_made_by_hand_is_right_to_the_row() {
             (Outcome::Invalid, 1),
         ]
         .into(),
+        learned: 0,
         excluded: 8,
         bytes_read: 8 * 7,
         requests: 1,
@@ -181,12 +182,18 @@ fn take(mut world: World, step: Step, in_hand: &mut Vec<Claimed>) -> World {
         }
         Step::Defer => {
             in_hand.clear();
-            world.case.group(|group| group.defer_rest(sweep, "quota", &Freshness::NOTHING)).unwrap();
+            world
+                .case
+                .group(|group| group.defer_rest(sweep, "quota", &Freshness::NOTHING, Stamp(7)))
+                .unwrap();
         }
         Step::Reopen { accept_all } => {
             let fresh = if accept_all { everything() } else { Freshness::NOTHING };
             in_hand.clear();
-            world.case.group(|group| group.defer_rest(sweep, "quota", &Freshness::NOTHING)).unwrap();
+            world
+                .case
+                .group(|group| group.defer_rest(sweep, "quota", &Freshness::NOTHING, Stamp(7)))
+                .unwrap();
             let waiting = world.case.group(|group| group.reopen(sweep, &fresh)).unwrap();
             assert_eq!(waiting, world.digests_of(Outcome::Deferred));
         }

@@ -5,6 +5,7 @@
 
 mod account;
 mod answers;
+mod beside;
 mod claims;
 mod classes;
 mod joining;
@@ -78,7 +79,7 @@ impl World {
 
     fn claim_as(&mut self, claim: Claim) -> Vec<Claimed> {
         let at = self.at();
-        self.case.group(|group| group.claim(at, claim, Stamp(10))).unwrap()
+        self.case.group(|group| group.claim(at, claim, &Freshness::NOTHING, Stamp(10))).unwrap().batches
     }
 
     /// Everything that waits, answered with one verdict at one moment.

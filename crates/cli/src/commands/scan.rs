@@ -63,6 +63,7 @@ pub(crate) fn intake(
 ) -> anyhow::Result<Intake> {
     let paths: Vec<_> = Case::files_of(case).into_iter().chain(open.iter().flat_map(Open::paths)).collect();
     let own = paths.iter().fold(OwnFiles::of(&paths), OwnFiles::expecting);
+    let own = own.expecting_prefix(Case::sessions_of(case));
     Ok(Intake::Walk(filters.walk(walk_roots(roots), kinds, own, sweep_started)?))
 }
 

@@ -50,8 +50,12 @@ impl Stage {
     }
 
     fn start(&self, crash_at: Option<&str>) -> Child {
+        self.start_with(self.args(), crash_at)
+    }
+
+    fn start_with(&self, args: Vec<String>, crash_at: Option<&str>) -> Child {
         let mut command = self.lab.command();
-        command.args(self.args()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(args).stdout(Stdio::null()).stderr(Stdio::piped());
         if let Some(moment) = crash_at {
             command.env("HASHSWEEP_CRASH_AT", moment);
         }
@@ -120,12 +124,74 @@ fn a_kill_at_any_named_moment_loses_nothing() {
     }
 }
 
-#[test]
-#[expect(clippy::disallowed_methods, reason = "a kill comes whenever it comes")]
-fn a_kill_at_any_other_moment_loses_nothing() {
+/// How many kills, and by which dice.
+fn wanted() -> (u64, u64) {
     let number_of = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let wanted = number_of("HASHSWEEP_KILLS").unwrap_or(30);
-    let seed = number_of("HASHSWEEP_KILLS_SEED").unwrap_or_else(|| fastrand::u64(..));
+    (wanted, number_of("HASHSWEEP_KILLS_SEED").unwrap_or_else(|| fastrand::u64(..)))
+}
+
+/// Whatever happens to one of two processes, the other finishes the sweep; after both are killed the next one does.
+#[test]
+fn a_kill_of_one_of_two_processes_or_of_both_loses_nothing() {
+    let (wanted, seed) = wanted();
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let (mut kills, mut survivors) = (0, 0);
+    let mut longest = 400;
+    while kills < wanted {
+        let mut stage = Stage::new();
+        for _ in 0..4 {
+            let mut first = stage.start(None);
+            // Until its first process has begun there is nothing to resume, and a second scan would be a second sweep.
+            while !stage.has_a_sweep() && first.try_wait().unwrap().is_none() {
+                pause(2);
+            }
+            let mut second = stage.start(None);
+            pause(dice.u64(0..longest));
+            let both = dice.u8(0..3) == 0;
+            let mut dying = vec![&mut first];
+            if both {
+                dying.push(&mut second);
+            }
+            let mut ended = true;
+            for child in &mut dying {
+                ended &= child.try_wait().unwrap().is_some();
+                child.kill().unwrap();
+                stage.kills += 1;
+                kills += 1;
+            }
+            let what = format!("seed {seed}, kill {kills}");
+            for (child, is_killed) in [(first, true), (second, both)] {
+                let run: Run = child.wait_with_output().unwrap().into();
+                assert!(!run.stderr.contains("panicked"), "{what}: {}", run.stderr);
+                assert!(
+                    is_killed || run.code == 0,
+                    "{what}: the survivor ends with {} {}",
+                    run.code,
+                    run.stderr
+                );
+            }
+            stage.check(&what);
+            if !both {
+                survivors += 1;
+                assert_eq!(number(&stage.lab.totals(Path::new("c.db"))["rows"]), FILES as u64, "{what}");
+                break;
+            }
+            longest = if ended { (longest * 3 / 4).max(10) } else { longest + 5 };
+        }
+        stage.finish(&format!("seed {seed}, after kill {kills}"));
+    }
+    println!("{kills} kills of one of two processes or of both, {survivors} survivors, seed {seed}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a kill comes whenever it comes")]
+fn pause(millis: u64) {
+    std::thread::sleep(Duration::from_millis(millis));
+}
+
+#[test]
+fn a_kill_at_any_other_moment_loses_nothing() {
+    let (wanted, seed) = wanted();
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut kills = 0;
     // A run takes some tenths of a second; most kills must fall into it, whatever the machine.
@@ -134,7 +200,7 @@ fn a_kill_at_any_other_moment_loses_nothing() {
         let mut stage = Stage::new();
         for _ in 0..6 {
             let mut child = stage.start(None);
-            std::thread::sleep(Duration::from_millis(dice.u64(0..longest)));
+            pause(dice.u64(0..longest));
             let ended = child.try_wait().unwrap().is_some();
             child.kill().unwrap();
             let run: Run = child.wait_with_output().unwrap().into();

@@ -12,6 +12,7 @@ mod lists;
 mod manifests;
 mod money;
 mod outputs;
+mod processes;
 mod stopping;
 mod trees;
 mod wire;

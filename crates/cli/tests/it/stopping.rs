@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A tree whose walk takes a while: big enough files, many of them.
-fn tree(lab: &Lab, n: usize, size: usize) {
+pub(crate) fn tree(lab: &Lab, n: usize, size: usize) {
     for i in 0..n {
         let mut content = vec![b'x'; size];
         content[..8].copy_from_slice(&(i as u64).to_be_bytes());
@@ -15,7 +15,7 @@ fn tree(lab: &Lab, n: usize, size: usize) {
     }
 }
 
-fn start(lab: &Lab, args: &[&str]) -> Child {
+pub(crate) fn start(lab: &Lab, args: &[&str]) -> Child {
     lab.command().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn signal(child: &Child, signal: Signal) {
 }
 
 /// Waits until the simulator has been asked `n` times.
-fn asked(service: &Beside, n: u64) {
+pub(crate) fn asked(service: &Beside, n: u64) {
     for _ in 0..2000 {
         if service.witness().requests >= n {
             return;
@@ -127,24 +127,6 @@ fn a_second_interrupt_stops_at_once_and_loses_no_answer() {
     let totals = lab.totals(&lab.path("c.db"));
     assert_eq!(number(&totals["outcomes"]["answered"]), 500);
     assert_eq!(number(&totals["quota"]["in_doubt"]), 100);
-}
-
-#[test]
-fn two_runs_do_not_share_a_case_unknowingly() {
-    let lab = Lab::new();
-    tree(&lab, 200, 64);
-    let service = Beside::new(World { latency: Duration::from_secs(120), ..World::default() });
-    let url = service.url();
-    let mut child = start(&lab, &["scan", "tree", "--api-url", &url, "--case", "c.db"]);
-    asked(&service, 1);
-    lab.run(["scan", "tree", "--api-url", &url, "--case", "c.db"])
-        .exits(2)
-        .says("another hashsweep is at work");
-    // Reading beside the writer is fine.
-    lab.run(["report", "--case", "c.db", "--json"]).exits(3);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(service.witness().requests, 1);
 }
 
 #[test]

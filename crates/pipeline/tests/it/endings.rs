@@ -41,7 +41,7 @@ async fn a_run_that_is_stopped_before_it_begins_asks_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_cannot_be_read_ends_the_run_with_its_error() {
-    let mut scene = Scene::recorded(&hashes(300)).await;
+    let mut scene = Scene::listing(&hashes(300));
     std::fs::remove_file(scene.list()).unwrap();
     let service = Arc::new(Memory::new(World::default()));
     let (ended, _) = scene.attempt(scene.lists(), Some(service)).await;
@@ -61,13 +61,13 @@ async fn a_root_that_is_gone_ends_the_run_with_its_error() {
 async fn a_case_that_cannot_be_written_ends_the_run_with_its_error() {
     let mut scene = Scene::recorded(&hashes(3000)).await;
     let path = scene.case_path();
-    // Somebody who does not respect our lock holds the database for good once the first request has left.
+    scene.case_mut().be_patient_for(std::time::Duration::from_millis(50)).unwrap();
+    // Another process stops in the middle of a transaction once the first request has left.
     let (gone, wait) = mpsc::sync_channel::<()>(0);
     let wait = std::sync::Mutex::new(Some(wait));
     let service = Memory::over(
         move |n, _| {
             if let Some(wait) = (n == 2).then(|| wait.lock().unwrap().take()).flatten() {
-                std::fs::remove_file(path.with_file_name("case.db-lock")).unwrap();
                 let mut other = Case::open(&path).unwrap();
                 let (held, holds) = mpsc::sync_channel(0);
                 std::thread::spawn(move || {

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 mod answers;
+mod beside;
 mod endings;
 mod faults;
 mod intake;

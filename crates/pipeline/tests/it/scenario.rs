@@ -229,6 +229,7 @@ impl Client {
             wait_for_quota: self.wait_for_quota,
             max_quota: self.max_quota,
             reserve: self.reserve,
+            patience: Duration::from_secs(120),
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) const REAL_LIMIT: Duration = Duration::from_secs(60);
 
 /// One sweep, over as many runs as a scenario likes.
 pub(crate) struct Scene {
-    dir: TempDir,
+    dir: Arc<TempDir>,
     case: Option<Case>,
     pub(crate) sweep: SweepId,
     pub(crate) asking: Asking,
@@ -77,7 +77,7 @@ impl Scene {
     }
 
     fn over(roots: impl Fn(&Path) -> Vec<PathBuf>) -> Scene {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = Arc::new(tempfile::tempdir().unwrap());
         let mut case = Case::open(&dir.path().join("case.db")).unwrap();
         let root = |opened: PathBuf| NewRoot { given: b"given".to_vec(), opened };
         let roots = roots(dir.path()).into_iter().map(root).collect();
@@ -92,6 +92,7 @@ impl Scene {
             wait_for_quota: false,
             max_quota: None,
             reserve: 0,
+            patience: Duration::from_secs(120),
         };
         let gauges = Arc::default();
         Scene {
@@ -108,6 +109,29 @@ impl Scene {
         }
     }
 
+    /// Another process at the same sweep.
+    pub(crate) fn beside(&self) -> Scene {
+        Scene {
+            dir: Arc::clone(&self.dir),
+            case: Some(Case::open(&self.case_path()).unwrap()),
+            stop: CancellationToken::new(),
+            gauges: Arc::default(),
+            account: self.account.clone(),
+            ..*self
+        }
+    }
+
+    /// Another process at the same case, with a sweep of its own over a list of these lines.
+    pub(crate) fn beside_with(&self, lines: &[String]) -> Scene {
+        let mut scene = self.beside();
+        let opened = scene.dir.path().join("another list.txt");
+        std::fs::write(&opened, lines.join("\n") + "\n").unwrap();
+        let roots = vec![NewRoot { given: b"another".to_vec(), opened }];
+        let new = NewSweep { command: "list".to_owned(), settings: "{}".to_owned(), roots };
+        scene.sweep = scene.case_mut().group(|group| group.begin_sweep(&new, now())).unwrap();
+        scene
+    }
+
     pub(crate) fn tree(&self) -> PathBuf {
         self.dir.path().join("tree")
     }
@@ -121,7 +145,8 @@ impl Scene {
     }
 
     pub(crate) fn lists(&self) -> Intake {
-        let order = ListOrder { path: self.list(), kinds: kinds(), column: None, hash_type: None };
+        let path = self.case().sweep(Some(self.sweep)).unwrap().roots[0].opened.clone();
+        let order = ListOrder { path, kinds: kinds(), column: None, hash_type: None };
         Intake::Lists(vec![(order, Layout::Text)])
     }
 
@@ -214,6 +239,10 @@ impl Scene {
         assert!(witness.max_batch() <= self.asking.batch_size);
         assert_eq!(witness.malformed, 0);
         seen.is_honest();
+    }
+
+    pub(crate) fn case_mut(&mut self) -> &mut Case {
+        self.case.as_mut().unwrap()
     }
 
     pub(crate) fn case(&self) -> &Case {
