@@ -131,8 +131,20 @@ pub enum CaseError {
     #[error("the case holds no sweep yet")]
     NoSweep,
     /// What it holds contradicts itself.
-    #[error("the case is damaged: {0}\n  hint: it was not changed; copy it before anything else")]
+    #[error(
+        "the case is damaged: {0}\n  hint: copy it with its -wal before anything else; restore it from a copy, or save what can be read with: sqlite3 CASE .recover | sqlite3 NEW"
+    )]
     Damaged(String),
+    /// There is a log without a case, which SQLite would clear away.
+    #[error(
+        "there is no case at {0}, but a log of one\n  hint: the case was moved or removed without it; put both together again, or move the log away"
+    )]
+    LogWithoutCase(PathBuf),
+    /// Its log has not been written back, and cannot be read where nothing may be written.
+    #[error(
+        "{0} has a log beside it that cannot be read where nothing may be written\n  hint: copy both to a directory of yours, and name that one with --case"
+    )]
+    LogOnReadOnly(PathBuf),
     /// The file system said no.
     #[error("{path}: {source}")]
     Io {
@@ -143,12 +155,31 @@ pub enum CaseError {
     },
     /// No room for more.
     #[error(
-        "the disk that holds the case is full; what was confirmed before is safe in it\n  hint: make room, then 'hashsweep resume'"
+        "the disk that holds the case is full, or a quota on it is used up; what was confirmed before is safe in it\n  hint: make room, then 'hashsweep resume'"
     )]
     DiskFull,
     /// The database said no.
     #[error("the case cannot be written or read: {0}")]
     Database(rusqlite::Error),
+}
+
+impl CaseError {
+    /// Whether its words leave open which file is meant, so that whoever knows should say.
+    pub fn names_no_file(&self) -> bool {
+        match self {
+            CaseError::Busy | CaseError::Damaged(_) | CaseError::DiskFull | CaseError::Database(_) => true,
+            CaseError::Missing(_)
+            | CaseError::Newer { .. }
+            | CaseError::NotACase(_)
+            | CaseError::NetworkFileSystem { .. }
+            | CaseError::OtherService { .. }
+            | CaseError::NoSuchSweep(_)
+            | CaseError::NoSweep
+            | CaseError::LogOnReadOnly(_)
+            | CaseError::LogWithoutCase(_)
+            | CaseError::Io { .. } => false,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for CaseError {
@@ -158,6 +189,8 @@ impl From<rusqlite::Error> for CaseError {
                 CaseError::Damaged(error.to_string())
             }
             Some(ErrorCode::DiskFull) => CaseError::DiskFull,
+            // What a quota or a limit on the size of files looks like.
+            Some(ErrorCode::SystemIoFailure) if is_write(&error) => CaseError::DiskFull,
             Some(ErrorCode::DatabaseBusy) => CaseError::Busy,
             _ => CaseError::Database(error),
         }
@@ -200,6 +233,20 @@ impl Case {
             return Err(CaseError::Missing(path.to_owned()));
         }
         refuse_foreign(path, &CASE)?;
+        match Case::reading_beside(path) {
+            // Where nothing may be written, nobody writes, and the file is read as it lies.
+            Err(CaseError::Database(error)) if is_no_permission(&error) => {
+                let log = beside(path, "-wal");
+                if log.metadata().is_ok_and(|log| log.len() > 0) {
+                    return Err(CaseError::LogOnReadOnly(path.to_owned()));
+                }
+                Case::reading_from(Connection::open_with_flags(as_it_lies(path), LOOK)?, path)
+            }
+            read => read,
+        }
+    }
+
+    fn reading_beside(path: &Path) -> Result<Case, CaseError> {
         // Read-write, because a reader of a WAL database may have to recover it; nothing here writes.
         let connection = Connection::open_with_flags(path, OPEN).or_else(|_| {
             Connection::open_with_flags(
@@ -207,6 +254,10 @@ impl Case {
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
             )
         })?;
+        Case::reading_from(connection, path)
+    }
+
+    fn reading_from(connection: Connection, path: &Path) -> Result<Case, CaseError> {
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
@@ -270,13 +321,13 @@ impl Case {
 
     /// Binds a new case to a service, and refuses one that belongs to another.
     pub fn belong_to(&mut self, service: &str) -> Result<(), CaseError> {
+        if self.service()?.is_none() {
+            // Another process may be first.
+            self.connection.execute("INSERT OR IGNORE INTO meta VALUES ('service', ?1)", [service])?;
+        }
         match self.service()? {
-            Some(has) if has == service => Ok(()),
-            Some(has) => Err(CaseError::OtherService { has, wants: service.to_owned() }),
-            None => {
-                self.connection.execute("INSERT INTO meta VALUES ('service', ?1)", [service])?;
-                Ok(())
-            }
+            Some(has) if has != service => Err(CaseError::OtherService { has, wants: service.to_owned() }),
+            _ => Ok(()),
         }
     }
 
@@ -312,6 +363,9 @@ pub(crate) fn open_database(
     // Only SQLite may close a database: on POSIX systems, closing any descriptor of a file drops every lock that this
     // process has on it, those of its other connections too.
     if !path.exists() {
+        if beside(path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+            return Err(CaseError::LogWithoutCase(path.to_owned()));
+        }
         drop(private_file(path).map_err(io(path))?);
     }
     let mut connection = Connection::open_with_flags(path, OPEN)?;
@@ -388,10 +442,22 @@ fn refuse_foreign(path: &Path, schema: &Schema) -> Result<(), CaseError> {
         Ok((0, 0)) => Ok(()),
         Ok(_) => Err(not_a_case()),
         Err(error) => match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Err(not_a_case()),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) if !has_mark(path, schema)? => {
+                Err(not_a_case())
+            }
+            Some(ErrorCode::NotADatabase) => Err(CaseError::Damaged(error.to_string())),
             _ => Err(error.into()),
         },
     }
+}
+
+/// Whether a file that SQLite cannot read carries our mark nevertheless.
+fn has_mark(path: &Path, schema: &Schema) -> Result<bool, CaseError> {
+    use std::io::Read;
+    let mut head = Vec::new();
+    File::open(path).and_then(|file| file.take(72).read_to_end(&mut head)).map_err(io(path))?;
+    let mark = u32::try_from(schema.application_id).ok().map(u32::to_be_bytes);
+    Ok(head.starts_with(b"SQLite format 3\0") && head.get(68..72) == mark.as_ref().map(<[u8; 4]>::as_slice))
 }
 
 /// To look at a file's header without a lock, a log or a journal, and without the last close of it.
@@ -411,6 +477,17 @@ fn as_it_lies(path: &Path) -> String {
         }
     }
     uri + "?immutable=1"
+}
+
+/// Whether it was a write that the system refused.
+fn is_write(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(rusqlite::ffi::SQLITE_IOERR_WRITE | rusqlite::ffi::SQLITE_IOERR_SHMSIZE))
+}
+
+/// Whether SQLite could not have what it needs beside a database.
+fn is_no_permission(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
 fn refuse_network(path: &Path, directory: &Path) -> Result<(), CaseError> {

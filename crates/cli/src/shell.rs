@@ -108,6 +108,19 @@ pub(crate) fn say(line: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "{}", line.as_ref());
 }
 
+/// Lets a write beyond a limit on the size of files fail like one to a full disk, which is said; else the signal that
+/// comes with it would end the process without a word. A handler of tokio's stays when its runtime has gone.
+pub(crate) fn outlive_file_size_limits() {
+    let listen = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let _inside = runtime.enter();
+        signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+    };
+    if let Err(error) = listen() {
+        tracing::debug!("a limit on the size of files ends this process: {error}");
+    }
+}
+
 /// A token that the first Ctrl-C or SIGTERM cancels; the second ends the process at once. The case's journal
 /// remembers what was on its way.
 pub(crate) fn stop_on_signals() -> io::Result<CancellationToken> {

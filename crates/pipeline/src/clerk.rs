@@ -124,7 +124,7 @@ pub(crate) struct Queue {
     pub(crate) joined: u64,
     /// Whether more may come.
     pub(crate) intake_open: bool,
-    /// Whether it is another process that takes them in, so that nothing here says when they come.
+    /// Whether another process takes them in, or has to the end, so that nothing here says what has come.
     pub(crate) intake_elsewhere: bool,
 }
 
@@ -305,7 +305,7 @@ impl Work {
                     Delivery::Turn { reply } => {
                         let turn = group.take_turn(*sweep, *run, clock.now())?;
                         left.intake_open = turn != IntakeTurn::Finished;
-                        left.intake_elsewhere = turn == IntakeTurn::AnothersYet;
+                        left.intake_elsewhere = turn != IntakeTurn::Ours;
                         turns.push((reply, turn));
                     }
                 }

@@ -539,7 +539,7 @@ impl<S: Service> Submit<S> {
             return false;
         }
         match self.beside {
-            None => !queue.intake_open,
+            None => !queue.intake_open && (!queue.intake_elsewhere || self.found_dry.is_some()),
             Some((beside, stirred)) => {
                 // Whoever stands still keeps what it holds, and may do so for ever.
                 let is_still = (!queue.intake_open || queue.intake_elsewhere)

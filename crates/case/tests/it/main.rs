@@ -8,6 +8,7 @@ mod answers;
 mod beside;
 mod claims;
 mod classes;
+mod damage;
 mod joining;
 mod law;
 mod ledger;

@@ -6,6 +6,7 @@
 mod asking;
 mod demo;
 mod differences;
+mod disks;
 mod kills;
 mod lab;
 mod lists;

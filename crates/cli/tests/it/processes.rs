@@ -133,7 +133,8 @@ fn a_killed_process_is_taken_over_at_once() {
 #[test]
 fn what_a_stopped_process_holds_is_left_to_it() {
     let lab = Lab::new();
-    recorded_list(&lab, 200);
+    // A single batch, so that nothing is left for the second.
+    recorded_list(&lab, BATCH);
     // Longer than it takes to stop it, so that it stands still between two transactions.
     let service = world(3000);
     let url = service.url();
@@ -145,5 +146,5 @@ fn what_a_stopped_process_holds_is_left_to_it() {
     second.exits(3).says("in the hands of another process");
     ends(first).exits(0);
     assert_eq!(service.witness().repeated().count(), 0);
-    assert_eq!(number(&lab.totals(Path::new("c.db"))["outcomes"]["answered"]), 200);
+    assert_eq!(number(&lab.totals(Path::new("c.db"))["outcomes"]["answered"]), BATCH as u64);
 }
