@@ -5,6 +5,8 @@
 //! case-scale CASE [DIGESTS] [DIGESTS A GROUP]
 //! ```
 
+#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures for people to read")]
+
 use hashsweep_case::{Case, Claim, Fate, Freshness, Group, Joined, NewRoot, NewSweep, RunId, SweepId};
 use hashsweep_model::{
     Answer, Class, Digest, Digests, HashKind, MAX_BATCH, Outcome, Place, Quota, Seen, Sighting, Source,
