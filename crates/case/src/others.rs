@@ -4,16 +4,15 @@
 //! here knows a time limit: a process that is merely slow, or stopped, keeps what it has claimed.
 //!
 //! A process that is alone pays one question a group: whether somebody else has changed the case. Only then are the
-//! others' claims looked at, and only those read that are new.
+//! others' claims read.
 
-use crate::codes::{digest, kind, kind_code};
+use crate::codes::kind;
 use crate::group::Group;
-use crate::hand::ClaimId;
 use crate::session::Session;
-use crate::{CaseError, RunId, SweepId};
-use hashsweep_model::{Batch, Digest, Stamp};
-use rusqlite::params;
-use std::collections::{BTreeMap, HashSet};
+use crate::waiting::unpacked;
+use crate::{CaseError, SweepId};
+use hashsweep_model::{Class, Digest, HashKind, Stamp};
+use std::collections::HashMap;
 
 /// Why a digest is left that another process has claimed.
 pub(crate) const IN_OTHER_HANDS: &str = "in the hands of another process";
@@ -28,8 +27,8 @@ pub(crate) struct Others {
     /// Whether there has been another at work since this process began its run.
     has_met: bool,
     at_work: Vec<(String, SweepId)>,
-    claims: BTreeMap<ClaimId, Vec<Digest>>,
-    held: HashSet<Digest>,
+    /// What they hold, and for which sweep.
+    held: HashMap<Digest, SweepId>,
 }
 
 /// How a sweep's queue stands beside other processes.
@@ -55,34 +54,20 @@ impl Others {
     }
 
     pub(crate) fn hold(&self, digest: Digest) -> bool {
-        self.held.contains(&digest)
+        !self.held.is_empty() && self.held.contains_key(&digest)
     }
 
-    pub(crate) fn held(&self) -> impl Iterator<Item = Digest> {
-        self.held.iter().copied()
-    }
-
-    fn forget(&mut self, claim: ClaimId) {
-        for digest in self.claims.remove(&claim).unwrap_or_default() {
-            self.held.remove(&digest);
-        }
+    /// Whether one of them asks it for this very sweep.
+    pub(crate) fn hold_for(&self, sweep: SweepId, digest: Digest) -> bool {
+        self.held.get(&digest) == Some(&sweep)
     }
 }
 
 impl Group<'_> {
     /// Finds out who else is at work and what they hold, and takes over what the dead have left.
     pub(crate) fn look_around(&mut self, now: Stamp) -> Result<(), CaseError> {
+        self.look()?;
         let Some(session) = self.session else { return Ok(()) };
-        let version: i64 =
-            self.transaction.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
-        if self.others.seen != Some(version) {
-            self.read_others(&session.name)?;
-            // Counted by change; what is seen first is how things are.
-            let changed = self.others.seen.is_some();
-            self.others.stirs += u64::from(changed);
-            self.others.has_met |= changed || !self.others.at_work.is_empty();
-            self.others.seen = Some(version);
-        }
         let mut names: Vec<&str> = self.others.at_work.iter().map(|(name, _)| name.as_str()).collect();
         names.dedup();
         let mut dead = Vec::new();
@@ -104,6 +89,22 @@ impl Group<'_> {
         Ok(())
     }
 
+    /// Finds out who else is at work and what they hold, if anything has changed.
+    pub(crate) fn look(&mut self) -> Result<(), CaseError> {
+        let Some(session) = self.session else { return Ok(()) };
+        let version: i64 =
+            self.transaction.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if self.others.seen != Some(version) {
+            self.read_others(&session.name)?;
+            // Counted by change; what is seen first is how things are.
+            let changed = self.others.seen.is_some();
+            self.others.stirs += u64::from(changed);
+            self.others.has_met |= changed || !self.others.at_work.is_empty();
+            self.others.seen = Some(version);
+        }
+        Ok(())
+    }
+
     /// What belongs to runs that nobody is at work on any more: what had been reserved is released, what had been
     /// sent is in doubt, and what had been claimed may be claimed again.
     pub(crate) fn take_over(&mut self, now: Stamp) -> Result<(), CaseError> {
@@ -113,9 +114,7 @@ impl Group<'_> {
              WHERE settled_at IS NULL AND run IN (SELECT id FROM run WHERE session IS NULL)",
             [now.0],
         )?;
-        self.transaction
-            .execute("DELETE FROM claim WHERE run IN (SELECT id FROM run WHERE session IS NULL)", [])?;
-        Ok(())
+        self.return_claims()
     }
 
     fn read_others(&mut self, own: &str) -> Result<(), CaseError> {
@@ -125,34 +124,15 @@ impl Group<'_> {
         let at_work = at_work.query_map([own], |row| Ok((row.get(0)?, SweepId(row.get(1)?))))?;
         self.others.at_work = at_work.collect::<Result<_, _>>()?;
         let mut claims = self.transaction.prepare_cached(
-            "SELECT attempt, kind, digests FROM claim JOIN run ON run.id = claim.run WHERE run.session <> ?1",
+            "SELECT claim.sweep, kind, digests FROM claim JOIN run ON run.id = claim.run WHERE run.session <> ?1",
         )?;
         let mut claims = claims.query([own])?;
-        let mut gone: HashSet<ClaimId> = self.others.claims.keys().copied().collect();
-        let mut come = Vec::new();
+        self.others.held.clear();
         while let Some(row) = claims.next()? {
-            let id: ClaimId = row.get(0)?;
-            if !gone.remove(&id) {
-                come.push((id, unpack(row.get(1)?, row.get_ref(2)?.as_blob().unwrap_or_default())?));
-            }
+            let sweep = SweepId(row.get(0)?);
+            let digests = unpacked(kind(row.get(1)?)?, row.get_ref(2)?.as_blob().unwrap_or_default())?;
+            self.others.held.extend(digests.into_iter().map(|digest| (digest, sweep)));
         }
-        // First, because a digest may have gone from one hand to another.
-        for claim in gone {
-            self.others.forget(claim);
-        }
-        for (claim, digests) in come {
-            self.others.held.extend(&digests);
-            self.others.claims.insert(claim, digests);
-        }
-        Ok(())
-    }
-
-    /// Writes down that a batch is ours.
-    pub(crate) fn write_claim(&self, run: RunId, claim: ClaimId, batch: &Batch) -> Result<(), CaseError> {
-        let digests: Vec<u8> = batch.digests().iter().flat_map(Digest::as_bytes).copied().collect();
-        self.transaction
-            .prepare_cached("INSERT INTO claim (attempt, run, kind, digests) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![claim, run.0, kind_code(batch.kind()), digests])?;
         Ok(())
     }
 
@@ -160,19 +140,9 @@ impl Group<'_> {
     pub(crate) fn leave_the_queue(&mut self) -> Result<(), CaseError> {
         self.hand.put_all_down();
         if let Some(session) = self.session {
-            self.transaction.execute(
-                "DELETE FROM claim WHERE run IN (SELECT id FROM run WHERE session = ?1)",
-                [&session.name],
-            )?;
             self.transaction.execute("UPDATE run SET session = NULL WHERE session = ?1", [&session.name])?;
         }
-        Ok(())
-    }
-
-    /// A batch is settled to its last digest.
-    pub(crate) fn drop_claim(&self, claim: ClaimId) -> Result<(), CaseError> {
-        self.transaction.prepare_cached("DELETE FROM claim WHERE attempt = ?1")?.execute([claim])?;
-        Ok(())
+        self.return_claims()
     }
 
     /// Whether another process is at work on this sweep too.
@@ -180,49 +150,21 @@ impl Group<'_> {
         self.others.at_work.iter().any(|(_, theirs)| *theirs == sweep)
     }
 
-    /// Counts a sweep's queue. It goes through all of it, so it is for a queue that has run dry.
+    /// Counts a sweep's queue. Where others hold something it goes through all of it, so it is for a queue that has
+    /// run dry.
     pub(crate) fn beside(&mut self, sweep: SweepId) -> Result<Beside, CaseError> {
-        let mut beside = Beside { stirs: self.others.stirs, waiting: 0, elsewhere: 0 };
-        let mut pending = self
-            .transaction
-            .prepare_cached("SELECT digest FROM want WHERE sweep = ?1 AND state = 'pending'")?;
-        let mut pending = pending.query([sweep.0])?;
-        while let Some(row) = pending.next()? {
-            let digest = digest(row.get_ref(0)?.as_blob().unwrap_or_default())?;
-            if self.others.hold(digest) {
-                beside.elsewhere += 1;
-            } else if !self.hand.has(sweep, digest) {
-                beside.waiting += 1;
+        let for_this_sweep = self.others.held.values().filter(|theirs| **theirs == sweep).count() as u64;
+        let mut n_held = 0;
+        if !self.others.held.is_empty() {
+            for kind in HashKind::ALL {
+                self.blocks((sweep, kind), Class::Last, |block| {
+                    n_held += block.digests.iter().filter(|digest| self.others.hold(**digest)).count() as u64;
+                    Ok(true)
+                })?;
             }
         }
-        self.hand.waiting = beside.waiting;
-        Ok(beside)
+        let waiting = self.waiting(sweep)? - n_held;
+        self.hand.waiting = waiting;
+        Ok(Beside { stirs: self.others.stirs, waiting, elsewhere: for_this_sweep + n_held })
     }
-
-    /// Leaves to the others what is theirs. Returns how many digests stay.
-    pub(crate) fn leave_to_others(&self, sweep: SweepId) -> Result<u64, CaseError> {
-        if self.is_shared(sweep) {
-            // Whatever waits is asked by whoever is still at work on this sweep.
-            let left = self.transaction.execute(
-                "UPDATE want SET reason = ?2 WHERE sweep = ?1 AND state = 'pending'",
-                params![sweep.0, IN_OTHER_HANDS],
-            )?;
-            return Ok(left as u64);
-        }
-        let mut leave = self.transaction.prepare_cached(
-            "UPDATE want SET state = 'deferred', reason = ?4
-             WHERE sweep = ?1 AND kind = ?2 AND digest = ?3 AND state = 'pending'",
-        )?;
-        let mut left = 0;
-        for digest in self.others.held() {
-            let key = (kind_code(digest.kind()), digest.as_bytes());
-            left += leave.execute(params![sweep.0, key.0, key.1, IN_OTHER_HANDS])? as u64;
-        }
-        Ok(left)
-    }
-}
-
-/// A batch's digests from their column: one behind the other.
-fn unpack(kind_code: i64, bytes: &[u8]) -> Result<Vec<Digest>, CaseError> {
-    bytes.chunks(kind(kind_code)?.n_bytes()).map(digest).collect()
 }

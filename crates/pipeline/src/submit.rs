@@ -128,6 +128,8 @@ struct Submit<S> {
     beside: Option<(Beside, Instant)>,
     /// When the queue was last looked at in vain.
     found_dry: Option<Instant>,
+    /// Whether rows could still come when that look was begun: what came with the last of them it has not seen.
+    looked_while_open: bool,
     /// Room that the claim on its way will fill.
     claimed_room: usize,
     /// Digests that had joined the queue when it last grew, and when that was.
@@ -164,6 +166,7 @@ pub(crate) async fn submit<S: Service>(asker: Asker<S>, stop: CancellationToken)
         denied: None,
         beside: None,
         found_dry: None,
+        looked_while_open: true,
         claimed_room: 0,
         grown: (0, Instant::now()),
         travelled: None,
@@ -365,7 +368,9 @@ impl<S: Service> Submit<S> {
         let also_partial = !queue.intake_open || now >= patience_ends;
         // What other processes put into the queue, or leave in it, nobody announces here.
         let may_hold_more = queue.waiting == 0 && (self.beside.is_some() || queue.intake_elsewhere);
+        let is_news = self.looked_while_open && !queue.intake_open;
         if may_hold_more
+            && !is_news
             && let Some(look) = self.found_dry.map(|found| found + LOOK_AT_OTHERS)
             && look > now
         {
@@ -379,6 +384,7 @@ impl<S: Service> Submit<S> {
             };
         }
         self.fruitless = Some((queue, also_partial));
+        self.looked_while_open = queue.intake_open;
         self.claimed_room = room;
         let wanted = Claim {
             n_batches: room,
@@ -538,13 +544,14 @@ impl<S: Service> Submit<S> {
         if !self.retries.is_empty() || queue.waiting > 0 {
             return false;
         }
+        let has_seen_all = !queue.intake_open && self.found_dry.is_some() && !self.looked_while_open;
         match self.beside {
-            None => !queue.intake_open && (!queue.intake_elsewhere || self.found_dry.is_some()),
+            None => !queue.intake_open && (!queue.intake_elsewhere || has_seen_all),
             Some((beside, stirred)) => {
                 // Whoever stands still keeps what it holds, and may do so for ever.
                 let is_still = (!queue.intake_open || queue.intake_elsewhere)
                     && self.found_dry.is_some_and(|found| found >= stirred + self.asking.patience);
-                let is_all = !queue.intake_open && beside.elsewhere == 0 && self.found_dry.is_some();
+                let is_all = has_seen_all && beside.elsewhere == 0;
                 is_still || is_all
             }
         }
