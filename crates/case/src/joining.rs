@@ -39,7 +39,7 @@ impl Group<'_> {
     /// Lets the digests of all recorded rows join the queue if few wait there: for when no more rows are at hand, so
     /// that whoever asks does not run dry beside digests on their way. Returns how many are new to it.
     pub fn catch_up(&mut self, sweep: SweepId, fresh: &Freshness) -> Result<u64, CaseError> {
-        if self.hand.waiting < ENOUGH_WAIT { self.enqueue(sweep, fresh) } else { Ok(0) }
+        if self.hand.backlog.waiting < ENOUGH_WAIT { self.enqueue(sweep, fresh) } else { Ok(0) }
     }
 
     /// The last row of the sweep whose digest has joined.
@@ -63,7 +63,7 @@ impl Group<'_> {
         self.transaction
             .prepare_cached("UPDATE sweep SET queued = ?2 WHERE id = ?1")?
             .execute([sweep.0, queued])?;
-        self.hand.waiting += joined;
+        self.hand.backlog.came(joined);
         Ok(joined)
     }
 

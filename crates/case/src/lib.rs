@@ -36,6 +36,6 @@ pub use group::{AttemptId, Fate, Freshness, Group};
 pub use ledger::{RunCost, Scope};
 pub use open::{Case, CaseError};
 pub use others::Beside;
-pub use queue::{Claim, Claimed, Planned, Taken};
+pub use queue::{Backlog, Claim, Claimed, Planned, Taken};
 pub use results::{Only, Order};
-pub use sweeps::{IntakeTurn, Joined, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};
+pub use sweeps::{IntakeTurn, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};

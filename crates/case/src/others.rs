@@ -64,8 +64,9 @@ impl Others {
 }
 
 impl Group<'_> {
-    /// Finds out who else is at work and what they hold, and takes over what the dead have left.
-    pub(crate) fn look_around(&mut self, now: Stamp) -> Result<(), CaseError> {
+    /// Finds out who else is at work and what they hold, and takes over what the dead have left. What comes back to
+    /// the sweep's queue with that is counted.
+    pub(crate) fn look_around(&mut self, sweep: SweepId, now: Stamp) -> Result<(), CaseError> {
         self.look()?;
         let Some(session) = self.session else { return Ok(()) };
         let mut names: Vec<&str> = self.others.at_work.iter().map(|(name, _)| name.as_str()).collect();
@@ -85,6 +86,7 @@ impl Group<'_> {
             self.take_over(now)?;
             self.others.stirs += 1;
             self.read_others(&session.name)?;
+            self.beside(sweep)?;
         }
         Ok(())
     }
@@ -164,7 +166,7 @@ impl Group<'_> {
             }
         }
         let waiting = self.waiting(sweep)? - n_held;
-        self.hand.waiting = waiting;
+        self.hand.backlog.count_anew(waiting);
         Ok(Beside { stirs: self.others.stirs, waiting, elsewhere: for_this_sweep + n_held })
     }
 }

@@ -42,6 +42,35 @@ pub struct Taken {
     pub beside: Option<Beside>,
 }
 
+/// What a process at work knows of its sweep's queue without looking into it. Exact while it is alone at the case;
+/// others put digests in and take them out without a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Digests that wait.
+    pub waiting: u64,
+    /// Digests that have ever come, so that growth shows even where more was taken out.
+    pub joined: u64,
+}
+
+impl Backlog {
+    /// So many have come into the queue.
+    pub(crate) fn came(&mut self, n: u64) {
+        self.waiting += n;
+        self.joined += n;
+    }
+
+    /// So many have left it.
+    pub(crate) fn went(&mut self, n: u64) {
+        self.waiting = self.waiting.saturating_sub(n);
+    }
+
+    /// So many are there, by a count of the queue itself.
+    pub(crate) fn count_anew(&mut self, waiting: u64) {
+        self.joined += waiting.saturating_sub(self.waiting);
+        self.waiting = waiting;
+    }
+}
+
 /// A batch that is ours to ask, with its reservation in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
@@ -75,9 +104,9 @@ pub(crate) struct Hand {
     held: HashMap<(SweepId, Digest), Held>,
     /// What each digest was before that the open group has taken up or put down, for when it is undone.
     moves: Vec<((SweepId, Digest), Option<Held>)>,
-    /// About how many digests wait; only decides when many are made to join at once.
-    pub(crate) waiting: u64,
-    waiting_before: u64,
+    /// Kept where the queue is changed, so that nobody else has to count along.
+    pub(crate) backlog: Backlog,
+    backlog_before: Backlog,
 }
 
 /// A digest in hand.
@@ -91,12 +120,12 @@ pub(crate) struct Held {
 impl Hand {
     pub(crate) fn begin(&mut self) {
         self.moves.clear();
-        self.waiting_before = self.waiting;
+        self.backlog_before = self.backlog;
     }
 
     /// The group has come to nothing, and so have its claims and settlements.
     pub(crate) fn undo(&mut self) {
-        self.waiting = self.waiting_before;
+        self.backlog = self.backlog_before;
         for (key, before) in std::mem::take(&mut self.moves).into_iter().rev() {
             match before {
                 Some(held) => self.held.insert(key, held),
@@ -127,7 +156,7 @@ impl Hand {
 
     fn take(&mut self, sweep: SweepId, digest: Digest, held: Held) {
         self.hold(sweep, digest, held);
-        self.waiting = self.waiting.saturating_sub(1);
+        self.backlog.went(1);
     }
 
     pub(crate) fn put_down(&mut self, sweep: SweepId, digest: Digest) -> Option<Held> {
@@ -154,7 +183,7 @@ impl Group<'_> {
         fresh: &Freshness,
         now: Stamp,
     ) -> Result<Taken, CaseError> {
-        self.look_around(now)?;
+        self.look_around(sweep, now)?;
         if self.is_put_off(sweep)? {
             return Ok(Taken::default());
         }
@@ -219,7 +248,7 @@ impl Group<'_> {
                 block.digests = left;
             }
         }
-        self.hand.waiting = self.hand.waiting.saturating_sub(n_learned);
+        self.hand.backlog.went(n_learned);
         Ok(n_learned)
     }
 
@@ -277,8 +306,19 @@ impl Group<'_> {
         if self.others_may_have_answered(sweep)? {
             self.settle_learned(sweep, fresh)?;
         }
-        self.hand.waiting = self.waiting(sweep)?;
-        Ok(self.hand.waiting)
+        let waiting = self.waiting(sweep)?;
+        self.hand.backlog.count_anew(waiting);
+        Ok(waiting)
+    }
+
+    /// What is known of the queue of the sweep that this process is at work on.
+    pub fn backlog(&self) -> Backlog {
+        self.hand.backlog
+    }
+
+    /// Whether others have been at work at the case since this process began its run.
+    pub fn has_company(&self) -> bool {
+        self.others.have_been_met()
     }
 
     /// Puts digests with a fate that is none back into the queue.
@@ -328,14 +368,14 @@ impl Group<'_> {
         fresh: &Freshness,
         now: Stamp,
     ) -> Result<u64, CaseError> {
-        self.look_around(now)?;
+        self.look_around(sweep, now)?;
         let is_shared = self.is_shared(sweep);
         if !is_shared {
             self.enqueue(sweep, fresh)?;
         }
         self.leave_the_queue()?;
         let beside = self.beside(sweep)?;
-        self.hand.waiting = 0;
+        self.hand.backlog.count_anew(0);
         let is_elsewhere = beside.waiting == 0 && beside.elsewhere > 0;
         let why = if is_shared || is_elsewhere { IN_OTHER_HANDS } else { why };
         if !is_shared {

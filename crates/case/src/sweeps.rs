@@ -16,11 +16,6 @@ pub struct SweepId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub(crate) i64);
 
-/// How many digests joined the queue. Whoever counts what waits must add it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "digests that nobody knows to wait are never asked"]
-pub struct Joined(pub u64);
-
 /// Who takes a sweep's rows in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntakeTurn {
@@ -109,7 +104,7 @@ impl Group<'_> {
     /// what they had sent is in doubt. A process is at work on one run at a time; its earlier ones are over.
     pub fn begin_run(&mut self, sweep: SweepId, now: Stamp) -> Result<RunId, CaseError> {
         self.leave_the_queue()?;
-        self.look_around(now)?;
+        self.look_around(sweep, now)?;
         self.take_over(now)?;
         self.transaction.execute(
             "INSERT INTO run (sweep, started_at, session) VALUES (?1, ?2, ?3)",
@@ -120,7 +115,7 @@ impl Group<'_> {
 
     /// Asks for the turn to take a sweep's rows in, which one process has at a time.
     pub fn take_turn(&mut self, sweep: SweepId, run: RunId, now: Stamp) -> Result<IntakeTurn, CaseError> {
-        self.look_around(now)?;
+        self.look_around(sweep, now)?;
         let mut turn = self.transaction.prepare_cached(
             "SELECT intake_finished_at IS NOT NULL, coalesce(run.id <> ?2 AND run.session IS NOT NULL, 0)
              FROM sweep LEFT JOIN run ON run.id = sweep.intake_run WHERE sweep.id = ?1",
@@ -146,19 +141,19 @@ impl Group<'_> {
     }
 
     /// Says that the intake reached its end, and how many entries the user's filters left out. What was recorded and
-    /// has not joined the queue yet joins now.
+    /// has not joined the queue yet joins now. Returns how many digests that are.
     pub fn finish_intake(
         &mut self,
         sweep: SweepId,
         excluded: u64,
         fresh: &Freshness,
         now: Stamp,
-    ) -> Result<Joined, CaseError> {
+    ) -> Result<u64, CaseError> {
         self.transaction.execute(
             "UPDATE sweep SET intake_finished_at = ?2, excluded = ?3 WHERE id = ?1",
             params![sweep.0, now.0, crate::codes::column(excluded)],
         )?;
-        Ok(Joined(self.enqueue(sweep, fresh)?))
+        self.enqueue(sweep, fresh)
     }
 
     /// Remembers what a list's bytes were when it was read.

@@ -15,8 +15,8 @@ use crate::purse::Purse;
 use crate::{Clock, Gauges, PipelineError};
 use futures::future::BoxFuture;
 use hashsweep_case::{
-    Account, AttemptId, Beside, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, IntakeTurn,
-    Joined, RunId, SweepId, Taken,
+    Account, AttemptId, Backlog, Beside, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId,
+    IntakeTurn, RunId, SweepId, Taken,
 };
 use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp};
 use hashsweep_spectra::Allowance;
@@ -126,6 +126,28 @@ pub(crate) struct Queue {
     pub(crate) intake_open: bool,
     /// Whether another process takes them in, or has to the end, so that nothing here says what has come.
     pub(crate) intake_elsewhere: bool,
+    /// Whether other processes are or were at work at the case, who put digests back and take them out unannounced.
+    pub(crate) has_company: bool,
+}
+
+impl Queue {
+    /// As it is when a run begins.
+    pub(crate) fn of(group: &Group<'_>, intake_open: bool) -> Queue {
+        let Backlog { waiting, joined } = group.backlog();
+        let has_company = group.has_company();
+        Queue { waiting, joined, intake_open, intake_elsewhere: false, has_company }
+    }
+
+    /// Brings it in line with the case.
+    fn see(&mut self, group: &Group<'_>) {
+        let Backlog { waiting, joined } = group.backlog();
+        *self = Queue { waiting, joined, has_company: group.has_company(), ..*self };
+    }
+
+    /// Whether more may wait than has been seen, so that only a look tells that nothing does.
+    pub(crate) fn may_hold_more(&self) -> bool {
+        self.waiting == 0 && (self.has_company || self.intake_elsewhere)
+    }
 }
 
 /// What the clerk works on.
@@ -297,15 +319,11 @@ impl Work {
             for delivery in deliveries {
                 match delivery {
                     Delivery::Rows(rows) => {
-                        let joined = group.record(*sweep, &rows, fresh)?;
-                        left.waiting += joined;
-                        left.joined += joined;
+                        group.record(*sweep, &rows, fresh)?;
                     }
                     Delivery::Fingerprint { root, sha256 } => group.fingerprint(*sweep, root, sha256)?,
                     Delivery::Finished { excluded } => {
-                        let Joined(joined) = group.finish_intake(*sweep, excluded, fresh, clock.now())?;
-                        left.waiting += joined;
-                        left.joined += joined;
+                        group.finish_intake(*sweep, excluded, fresh, clock.now())?;
                         left.intake_open = false;
                     }
                     Delivery::Turn { reply } => {
@@ -317,12 +335,11 @@ impl Work {
                 }
             }
             if no_more_rows && left.intake_open {
-                let joined = group.catch_up(*sweep, fresh)?;
-                left.waiting += joined;
-                left.joined += joined;
+                group.catch_up(*sweep, fresh)?;
             }
             crash::point(Moment::Recording);
             if requests.is_empty() {
+                left.see(group);
                 return Ok(Vec::new());
             }
             for request in &requests {
@@ -332,12 +349,14 @@ impl Work {
             }
             let books = account.books()?;
             let at = (*sweep, *run);
-            let mut desk = Desk { group, books, purse, clock: *clock, at, fresh, left: &mut left };
+            let intake_open = left.intake_open;
+            let mut desk = Desk { group, books, purse, clock: *clock, at, fresh, intake_open };
             let confirmations = requests
                 .into_iter()
                 .map(|request| desk.do_one(request, *source))
                 .collect::<Result<_, _>>()?;
             desk.books.commit()?;
+            left.see(group);
             crash::point(Moment::Held);
             Ok(confirmations)
         })?;
@@ -375,7 +394,7 @@ struct Desk<'w, 'group, 'case> {
     clock: Clock,
     at: (SweepId, RunId),
     fresh: &'w Freshness,
-    left: &'w mut Queue,
+    intake_open: bool,
 }
 
 impl Desk<'_, '_, '_> {
@@ -395,26 +414,21 @@ impl Desk<'_, '_, '_> {
     fn claim(&mut self, wanted: Claim) -> Result<Claimed, CaseError> {
         let now = self.clock.now();
         let (room, by) = self.purse.room(&self.books, now)?;
-        if room == 0 && self.left.waiting > 0 {
+        let waiting = self.group.backlog().waiting;
+        if room == 0 && waiting > 0 {
             return Ok(Claimed { batches: Vec::new(), denied: Some(by), beside: None });
         }
         // What will not reach for everything is for the best, and until the intake ends nobody knows which those are.
-        let up_to = if self.left.intake_open && self.purse.is_short_of(self.left.waiting, room) {
+        let up_to = if self.intake_open && self.purse.is_short_of(waiting, room) {
             Class::First
         } else {
             wanted.up_to
         };
         let wanted = Claim { most_digests: room.min(wanted.most_digests), up_to, ..wanted };
         let mut batches = Vec::new();
-        let Taken { batches: taken, learned, beside } = self.group.claim(self.at, wanted, self.fresh, now)?;
-        self.left.waiting = self.left.waiting.saturating_sub(learned);
+        let Taken { batches: taken, beside, .. } = self.group.claim(self.at, wanted, self.fresh, now)?;
         for claimed in taken {
-            self.left.waiting = self.left.waiting.saturating_sub(claimed.batch.len() as u64);
             batches.push((self.ticket(claimed.attempt, claimed.batch.len())?, claimed.batch));
-        }
-        if let Some(beside) = beside {
-            self.left.joined += beside.waiting.saturating_sub(self.left.waiting);
-            self.left.waiting = beside.waiting;
         }
         Ok(Claimed { batches, denied: None, beside })
     }

@@ -92,14 +92,14 @@ pub async fn sweep<S: Service>(
 ) -> Result<Ended, PipelineError> {
     let Order { mut case, account, clock, sweep, intake, service, source, fresh, asking, stop_at } = order;
     let intake_open = !matches!(intake, Intake::Finished);
-    let (run, waiting) = case.group(|group| {
+    let (run, queue) = case.group(|group| {
         let run = group.begin_run(sweep, clock.now())?;
-        Ok((run, group.reopen(sweep, &fresh)?))
+        group.reopen(sweep, &fresh)?;
+        Ok((run, Queue::of(group, intake_open)))
     })?;
     let judge = Judge::new(&asking, case.unknowns_are_reported()?);
     let slots = account.slots()?;
 
-    let queue = Queue { waiting, joined: waiting, intake_open, intake_elsewhere: false };
     let work = Work {
         case,
         account,

@@ -366,8 +366,7 @@ impl<S: Service> Submit<S> {
         let queue = *self.queue.borrow();
         let patience_ends = self.grown.1 + GROWTH_PATIENCE;
         let also_partial = !queue.intake_open || now >= patience_ends;
-        // What other processes put into the queue, or leave in it, nobody announces here.
-        let may_hold_more = queue.waiting == 0 && (self.beside.is_some() || queue.intake_elsewhere);
+        let may_hold_more = queue.may_hold_more();
         let is_news = self.looked_while_open && !queue.intake_open;
         if may_hold_more
             && !is_news
@@ -544,17 +543,15 @@ impl<S: Service> Submit<S> {
         if !self.retries.is_empty() || queue.waiting > 0 {
             return false;
         }
-        let has_seen_all = !queue.intake_open && self.found_dry.is_some() && !self.looked_while_open;
-        match self.beside {
-            None => !queue.intake_open && (!queue.intake_elsewhere || has_seen_all),
-            Some((beside, stirred)) => {
-                // Whoever stands still keeps what it holds, and may do so for ever.
-                let is_still = (!queue.intake_open || queue.intake_elsewhere)
-                    && self.found_dry.is_some_and(|found| found >= stirred + self.asking.patience);
-                let is_all = has_seen_all && beside.elsewhere == 0;
-                is_still || is_all
-            }
+        if !queue.may_hold_more() {
+            return !queue.intake_open;
         }
+        let Some(found_dry) = self.found_dry else { return false };
+        let is_all = !queue.intake_open && !self.looked_while_open && self.elsewhere() == 0;
+        // Whoever stands still keeps what it holds, and may do so for ever.
+        let is_still = (!queue.intake_open || queue.intake_elsewhere)
+            && self.beside.is_some_and(|(_, stirred)| found_dry >= stirred + self.asking.patience);
+        is_all || is_still
     }
 
     /// Digests that wait for another process.

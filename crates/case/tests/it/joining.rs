@@ -1,7 +1,7 @@
 //! Rows are stored at once; their digests join the queue many at a time while enough others wait.
 
 use crate::{World, digest, everything, file, files, sha1};
-use hashsweep_case::{Case, CaseError, Claim, Fate, Freshness, Joined, Only, Order};
+use hashsweep_case::{Case, CaseError, Claim, Fate, Freshness, Only, Order};
 use hashsweep_model::{Answer, Class, HashKind, Outcome, Stamp, Verdict};
 
 /// As many as make new ones wait before they join.
@@ -9,9 +9,7 @@ const ENOUGH: u32 = 20_000;
 
 fn finish(world: &mut World) -> u64 {
     let sweep = world.sweep;
-    let Joined(joined) =
-        world.case.group(|group| group.finish_intake(sweep, 0, &Freshness::NOTHING, Stamp(9))).unwrap();
-    joined
+    world.case.group(|group| group.finish_intake(sweep, 0, &Freshness::NOTHING, Stamp(9))).unwrap()
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn the_tally_of_a_sweep_made_by_hand_is_right_to_the_row() {
     ];
     world.settle(&claimed, &fates, Stamp(200));
     let joined = world.case.group(|group| group.finish_intake(sweep, 8, &fresh, Stamp(300))).unwrap();
-    assert_eq!(joined.0, 0, "all had joined");
+    assert_eq!(joined, 0, "all had joined");
 
     let reason = |outcome, reason: &str, n| ((outcome, reason.to_owned()), n);
     let expected = Tally {

@@ -60,7 +60,13 @@ impl Run {
             run,
             fresh: Freshness::NOTHING,
             source: Source::Simulator,
-            queue: Queue { waiting: 0, joined: 0, intake_open: true, intake_elsewhere: false },
+            queue: Queue {
+                waiting: 0,
+                joined: 0,
+                intake_open: true,
+                intake_elsewhere: false,
+                has_company: false,
+            },
             gauges: Arc::clone(&gauges),
         };
         let (Doors { rows, requests, queue }, clerk): (Doors, Clerk) =

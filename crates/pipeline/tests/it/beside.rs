@@ -83,10 +83,11 @@ async fn two_intakes_of_one_sweep_record_each_row_once() {
     assert_eq!(service.witness().repeated().count(), 0);
 }
 
-/// Dropped in the middle, as a kill does it: nothing is settled, and its session is over.
+/// Dropped in the middle, as a kill does it: nothing is settled, and its session is over. There is more in the queue
+/// than one of them may take at once, so that both have requests on their way whoever comes first.
 #[tokio::test(start_paused = true)]
 async fn a_run_takes_over_what_a_dead_one_left() {
-    let mut first = Scene::recorded(&hashes(5000)).await;
+    let mut first = Scene::recorded(&hashes(20_000)).await;
     let mut second = first.beside();
     let service = service(500);
     let killed = Duration::from_millis(2700);
@@ -150,4 +151,6 @@ async fn what_a_process_holds_that_stands_still_is_left_to_it_and_said_so() {
     );
     assert!(one.tally.is_complete(), "{:?}", one.tally);
     assert!(other.tally.is_complete(), "{:?}", other.tally);
+    // What both wanted was asked by one of them.
+    assert_eq!((service.witness().total.sent, service.witness().repeated().count()), (1500, 0));
 }
