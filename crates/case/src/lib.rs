@@ -26,6 +26,7 @@ mod queue;
 mod results;
 mod session;
 mod sweeps;
+mod verify;
 mod waiting;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
@@ -36,3 +37,4 @@ pub use open::{Case, CaseError};
 pub use queue::{Claim, Claimed, Planned};
 pub use results::{Only, Order};
 pub use sweeps::{Joined, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};
+pub use verify::Check;

@@ -12,6 +12,7 @@ mod law;
 mod ledger;
 mod opening;
 mod rows;
+mod verify;
 
 use hashsweep_case::{Case, Claim, Claimed, Fate, Freshness, NewRoot, NewSweep, RunId, SweepId};
 use hashsweep_model::{

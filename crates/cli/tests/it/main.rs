@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod asking;
+mod case_tools;
 mod demo;
 mod differences;
 mod kills;
