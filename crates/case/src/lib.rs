@@ -16,6 +16,7 @@
 //! ```
 
 mod account;
+mod bridge;
 mod calendar;
 mod codes;
 mod group;
@@ -30,6 +31,7 @@ mod verify;
 mod waiting;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
+pub use bridge::Learned;
 pub use calendar::{day_of, month_of};
 pub use group::{AttemptId, Fate, Freshness, Group};
 pub use ledger::{RunCost, Scope};

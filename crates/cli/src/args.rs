@@ -396,7 +396,7 @@ pub(crate) struct Sending {
     /// [default: resend]
     #[arg(long, value_name = "WHAT")]
     pub(crate) on_doubt: Option<OnDoubt>,
-    /// Ask nobody; what is not known already is deferred
+    /// Ask nobody and use every earlier answer, however old; what has none is deferred
     #[arg(long)]
     pub(crate) offline: bool,
     /// Read everything, show what would be asked, in which order and at what cost, and send nothing

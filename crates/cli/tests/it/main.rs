@@ -15,5 +15,6 @@ mod money;
 mod outputs;
 mod stopping;
 mod trees;
+mod verdicts;
 mod wire;
 mod words;
