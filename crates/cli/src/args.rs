@@ -293,7 +293,7 @@ pub(crate) struct Walking {
     /// Threads that may wait for a device at once [default: 1 if it is rotational or unknown, else all]
     #[arg(long, value_name = "N")]
     pub(crate) readers: Option<NonZeroUsize>,
-    /// How files are read; auto is what was measured to be fastest
+    /// Read files, or map them into memory; auto reads
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub(crate) io: Io,
     /// Stay out of others' way: lowest priority, and leave nothing in the page cache that was not there before

@@ -103,7 +103,7 @@ pub(crate) struct Reader<'w> {
 /// How the bytes of files come to the hash functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Io {
-    /// As measured to be cheapest, which is reading at every size (docs/adr/0009).
+    /// Reads. Mapping saves time on large files and costs resident memory (docs/adr/0009).
     #[default]
     Auto,
     /// Read into buffers.
