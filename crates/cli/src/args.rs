@@ -317,7 +317,13 @@ pub(crate) struct Walking {
     /// Hashing threads [default: one a core]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
-    /// Stay out of others' way: lowest priority, and leave nothing of what was read in the page cache
+    /// Threads that may wait for a device at once [default: 1 if it is rotational or unknown, else all]
+    #[arg(long, value_name = "N")]
+    pub(crate) readers: Option<NonZeroUsize>,
+    /// Read files, or map them into memory; auto reads
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub(crate) io: Io,
+    /// Stay out of others' way: lowest priority, and leave nothing in the page cache that was not there before
     #[arg(long)]
     pub(crate) nice: bool,
     /// Read at most so much a second (200MB/s; suffixes as for --min-size)
@@ -329,6 +335,13 @@ pub(crate) struct Walking {
     /// Accepted because other tools want it; directories are always walked
     #[arg(short, long, hide = true)]
     pub(crate) recursive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Io {
+    Auto,
+    Read,
+    Mmap,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

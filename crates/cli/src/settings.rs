@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use hashsweep_case::{Account, CaseError, Freshness};
 use hashsweep_model::{HashKind, Kinds, Source, Stamp, Verdict};
 use hashsweep_pipeline::{Asking, OnDoubt, Rate, now};
-use hashsweep_source::{Engine, Globs, MissingRoot, OwnFiles, Root, Walk};
+use hashsweep_source::{Engine, Globs, Io, MissingRoot, OwnFiles, Root, Walk};
 use hashsweep_spectra::{
     Client, ContentType, DEFAULT_URL, Dialect, Endpoint, Format as WireFormat, Settings,
 };
@@ -61,6 +61,12 @@ pub(crate) struct Filters {
     /// This run's affair, not the sweep's: a resume may happen on another machine.
     #[serde(skip)]
     engine: Option<Engine>,
+    /// As the engine.
+    #[serde(skip)]
+    io: Io,
+    /// As the engine.
+    #[serde(skip)]
+    readers: Option<NonZeroUsize>,
 }
 
 impl Filters {
@@ -84,6 +90,12 @@ impl Filters {
             nice: walking.nice,
             max_read: walking.max_read,
             engine: walking.engine,
+            io: match walking.io {
+                args::Io::Auto => Io::Auto,
+                args::Io::Read => Io::Read,
+                args::Io::Mmap => Io::Mmap,
+            },
+            readers: walking.readers,
         })
     }
 
@@ -122,6 +134,8 @@ impl Filters {
             own,
             jobs: self.jobs.unwrap_or(cores),
             engine: engine(self.engine)?,
+            io: self.io,
+            readers: self.readers,
             nice: self.nice,
             max_read: self.max_read,
             missing_root: if self.skip_missing_roots { MissingRoot::Skip } else { MissingRoot::Fail },
