@@ -16,6 +16,7 @@
 //! ```
 
 mod account;
+mod bridge;
 mod calendar;
 mod codes;
 mod group;
@@ -28,6 +29,7 @@ mod results;
 mod session;
 mod sweeps;
 mod turn;
+mod verify;
 mod waiting;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
@@ -39,3 +41,4 @@ pub use others::Beside;
 pub use queue::{Backlog, Claim, Claimed, Planned, Taken};
 pub use results::{Only, Order};
 pub use sweeps::{IntakeTurn, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};
+pub use verify::Check;

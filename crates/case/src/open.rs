@@ -284,6 +284,11 @@ impl Case {
         }
     }
 
+    /// The session of this process. Absent where it only reads.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.writer.as_ref().map(|writer| &writer.session)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

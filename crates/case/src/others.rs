@@ -10,8 +10,9 @@ use crate::codes::kind;
 use crate::group::Group;
 use crate::session::Session;
 use crate::waiting::unpacked;
-use crate::{CaseError, SweepId};
+use crate::{Case, CaseError, SweepId};
 use hashsweep_model::{Class, Digest, HashKind, Stamp};
+use rusqlite::params;
 use std::collections::HashMap;
 
 /// Why a digest is left that another process has claimed.
@@ -60,6 +61,24 @@ impl Others {
     /// Whether one of them asks it for this very sweep.
     pub(crate) fn hold_for(&self, sweep: SweepId, digest: Digest) -> bool {
         self.held.get(&digest) == Some(&sweep)
+    }
+}
+
+impl Case {
+    /// Whether another living process is at work on this sweep.
+    pub fn is_at_work_elsewhere(&self, sweep: SweepId) -> Result<bool, CaseError> {
+        let Some(session) = self.session() else { return Ok(false) };
+        let mut names = self.connection.prepare_cached(
+            "SELECT session FROM run WHERE sweep = ?1 AND session IS NOT NULL AND session <> ?2",
+        )?;
+        let names: Vec<String> =
+            names.query_map(params![sweep.0, session.name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for name in names {
+            if !Session::is_over(&session.database, &name)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

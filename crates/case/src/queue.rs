@@ -35,7 +35,8 @@ pub struct Claim {
 pub struct Taken {
     /// Ours to ask.
     pub batches: Vec<Claimed>,
-    /// Digests that have left the queue because another process was told about them meanwhile.
+    /// Digests that have left the queue because an answer about another digest of their file tells enough, or because
+    /// another process was told about them meanwhile.
     pub learned: u64,
     /// How the queue stands where others are at work too, if it brought less than was wanted. What had been counted
     /// as waiting before is then no longer true.
@@ -175,7 +176,8 @@ impl Hand {
 
 impl Group<'_> {
     /// Takes batches out of the queue, best class first, each with its reservation. Nothing is taken that another
-    /// living process holds, in whatever sweep, and what one was told meanwhile is learned from it.
+    /// living process holds, in whatever sweep. What an answer about another digest of its file answers, or what
+    /// another process was told meanwhile, leaves the queue without being asked.
     pub fn claim(
         &mut self,
         (sweep, run): (SweepId, RunId),
@@ -189,13 +191,16 @@ impl Group<'_> {
         }
         let batch_size = claim.batch_size.clamp(1, MAX_BATCH);
         let most = claim.n_batches.saturating_mul(batch_size) as u64;
+        let most_digests = most.min(claim.most_digests);
+        let n_bridged = self.learn_bridged(sweep, (claim.up_to, most_digests), &Freshness::NOTHING)?;
+        self.hand.backlog.went(n_bridged);
         let mut front = Vec::new();
         for kind in HashKind::ALL {
-            front.extend(self.front(sweep, kind, claim.up_to, most.min(claim.most_digests))?);
+            front.extend(self.front(sweep, kind, claim.up_to, most_digests)?);
         }
-        let mut taken = Taken::default();
+        let mut taken = Taken { learned: n_bridged, ..Taken::default() };
         if self.others.have_been_met() {
-            taken.learned = self.learn((sweep, run), &mut front, fresh)?;
+            taken.learned += self.learn_from_others((sweep, run), &mut front, fresh)?;
         }
         let mut waiting: Vec<(Rank, Digest)> =
             front.iter().flat_map(|block| block.digests.iter().map(|digest| (block.rank, *digest))).collect();
@@ -228,7 +233,7 @@ impl Group<'_> {
 
     /// Settles digests at the front with what another process was told, and takes them out. An answer that came while
     /// this run is at work is as good as asking, whatever else is to be refreshed. Returns how many.
-    fn learn(
+    fn learn_from_others(
         &mut self,
         (sweep, run): (SweepId, RunId),
         front: &mut [Block],
@@ -253,7 +258,7 @@ impl Group<'_> {
     }
 
     /// The first blocks of one kind in the queue that hold this many digests.
-    fn front(
+    pub(crate) fn front(
         &self,
         sweep: SweepId,
         kind: HashKind,
@@ -305,6 +310,7 @@ impl Group<'_> {
         self.requeue(sweep)?;
         if self.others_may_have_answered(sweep)? {
             self.settle_learned(sweep, fresh)?;
+            self.learn_bridged(sweep, (Class::Last, u64::MAX), fresh)?;
         }
         let waiting = self.waiting(sweep)?;
         self.hand.backlog.count_anew(waiting);
@@ -374,6 +380,10 @@ impl Group<'_> {
             self.enqueue(sweep, fresh)?;
         }
         self.leave_the_queue()?;
+        if !is_shared {
+            self.learn_bridged(sweep, (Class::Last, u64::MAX), fresh)?;
+        }
+        self.remember_files(sweep)?;
         let beside = self.beside(sweep)?;
         self.hand.backlog.count_anew(0);
         let is_elsewhere = beside.waiting == 0 && beside.elsewhere > 0;

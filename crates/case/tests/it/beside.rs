@@ -245,6 +245,26 @@ fn rows_are_taken_in_by_one_process_at_a_time() {
     assert_eq!(turn(&mut next.case, sweep, next.run), IntakeTurn::Finished);
 }
 
+/// Who asks for the turn may be the first to see that another is dead, and has then more to ask than it knew.
+#[test]
+fn what_the_dead_had_claimed_is_counted_whoever_looks_for_them() {
+    let (mut world, mut other) = world(6);
+    world.claim(2, 2, true);
+    assert_eq!(other.digests(1, 2).len(), 2);
+    other.settle(answered);
+    let sweep = world.sweep;
+    drop(world.killed());
+    let turn = other
+        .case
+        .group(|group| {
+            let turn = group.take_turn(sweep, other.run, Stamp(45))?;
+            assert_eq!((group.backlog().waiting, group.has_company()), (4, true));
+            Ok(turn)
+        })
+        .unwrap();
+    assert_eq!(turn, IntakeTurn::Ours);
+}
+
 /// Where nobody else is, nothing is counted and nothing looked up.
 #[test]
 fn who_is_alone_never_looks_beside() {

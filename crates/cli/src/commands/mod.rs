@@ -1,5 +1,6 @@
 //! One file a command. Each turns its arguments into settings and hands them to a room that does the work.
 
+mod case;
 mod details;
 mod diff;
 mod hash;
@@ -14,7 +15,7 @@ mod spool;
 mod sweep;
 mod written;
 
-use crate::args::{Cli, Command};
+use crate::args::{CaseAction, Cli, Command};
 use crate::exit::Exit;
 use crate::settings::case_path;
 use crate::shell::Terminal;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Resume(resume) => resume::run(*resume, &terminal),
         Command::Report(report) => report::run(report, &terminal),
         Command::Diff(diff) => diff::run(diff, &terminal),
+        Command::Case(tools) => case::run(tools),
         Command::Quota(quota) => quota::run(&quota),
         Command::Details(details) => details::run(&details, &terminal),
         Command::Sim(sim) => sim::run(&sim),
@@ -57,6 +59,9 @@ fn case_of(command: &Command) -> Option<PathBuf> {
         Command::Diff(diff) => (&diff.case, diff.sim),
         Command::Quota(quota) => (&quota.case, quota.sim),
         Command::Details(details) => (&details.case, details.sending.sim),
+        Command::Case(tools) => match &tools.action {
+            CaseAction::Verify(verify) => (&verify.case, verify.sim),
+        },
         Command::Hash(_) | Command::Sim(_) => return None,
     };
     case_path(choice, simulated).ok()

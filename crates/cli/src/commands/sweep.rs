@@ -76,7 +76,8 @@ impl Ready {
         let tally = counting.join().expect("counting does not panic")?;
         let exit = Exit::of(&tally, &ending);
         close(&mut case, run, exit)?;
-        if tally.is_complete() && written.is_ok() {
+        // Another process at this sweep reads its list again to write what it was told to.
+        if tally.is_complete() && written.is_ok() && !case.is_at_work_elsewhere(sweep)? {
             super::spool::drop_spools(case.path(), &case.sweep(Some(sweep))?.roots);
         }
         if let Some(halt) = &halt {

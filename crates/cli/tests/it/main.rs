@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod asking;
+mod case_tools;
 mod demo;
 mod differences;
 mod disks;
@@ -16,5 +17,6 @@ mod outputs;
 mod processes;
 mod stopping;
 mod trees;
+mod verdicts;
 mod wire;
 mod words;

@@ -107,6 +107,28 @@ async fn a_run_takes_over_what_a_dead_one_left() {
     balance(&second, &service);
 }
 
+/// Nothing waits when it begins, and yet there is something to wait for.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_finds_everything_in_other_hands_is_not_done() {
+    let mut first = Scene::recorded(&hashes(500)).await;
+    let mut second = first.beside();
+    let service = service(500);
+    let (died, seen) = tokio::join!(
+        tokio::time::timeout(
+            Duration::from_millis(700),
+            first.attempt(Intake::Finished, Some(Arc::new(service.again())))
+        ),
+        async {
+            // By now the first knows its service, and has claimed all that there is.
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            second.run(Intake::Finished, Some(Arc::clone(&service))).await
+        }
+    );
+    assert!(died.is_err(), "it was done before it was killed");
+    seen.is_whole();
+    balance(&second, &service);
+}
+
 /// Another process that has claimed something and does nothing with it: stopped, or at a service that hangs.
 fn still(scene: &Scene, n_batches: usize) -> Case {
     let mut case = Case::open(&scene.case_path()).unwrap();

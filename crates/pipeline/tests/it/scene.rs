@@ -109,8 +109,9 @@ impl Scene {
         }
     }
 
-    /// Another process at the same sweep.
-    pub(crate) fn beside(&self) -> Scene {
+    /// Another process at the same sweep, by the same clock.
+    pub(crate) fn beside(&mut self) -> Scene {
+        self.clock.get_or_insert_with(|| Clock::starting_at(now()));
         Scene {
             dir: Arc::clone(&self.dir),
             case: Some(Case::open(&self.case_path()).unwrap()),
@@ -122,7 +123,7 @@ impl Scene {
     }
 
     /// Another process at the same case, with a sweep of its own over a list of these lines.
-    pub(crate) fn beside_with(&self, lines: &[String]) -> Scene {
+    pub(crate) fn beside_with(&mut self, lines: &[String]) -> Scene {
         let mut scene = self.beside();
         let opened = scene.dir.path().join("another list.txt");
         std::fs::write(&opened, lines.join("\n") + "\n").unwrap();
@@ -165,6 +166,8 @@ impl Scene {
             own: OwnFiles::default(),
             jobs: NonZeroUsize::new(2).unwrap(),
             engine: hashsweep_source::Engine::best(),
+            io: hashsweep_source::Io::Auto,
+            readers: None,
             nice: false,
             max_read: None,
             missing_root: MissingRoot::Fail,
