@@ -3,6 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hashsweep_model::{HashKind, Kinds};
 use hashsweep_pipeline::Rate;
+use hashsweep_source::list::InputFormat;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Walk directories, hash every file, look the hashes up, report
     Scan(Box<Scan>),
-    /// Look up the hashes of CSV and text lists
+    /// Look up the hashes of lists: CSV, text, JSON, manifests, bodyfiles, reports
     List(Box<List>),
     /// Only hash: a manifest on stdout, no case, no network
     Hash(Box<Hash>),
@@ -87,12 +88,8 @@ pub(crate) struct List {
     /// Lists to look up; - is stdin
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// The column that holds the hash: its name, or its number from 1
-    #[arg(long, value_name = "NAME|N")]
-    pub(crate) column: Option<String>,
-    /// The only kind of hash to accept
-    #[arg(long, value_name = "KIND")]
-    pub(crate) hash_type: Option<HashKind>,
+    #[command(flatten)]
+    pub(crate) reading: ListReading,
     #[command(flatten)]
     pub(crate) hashing: Hashing,
     #[command(flatten)]
@@ -103,6 +100,33 @@ pub(crate) struct List {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) ending: Ending,
+}
+
+/// How lists are read, where the first rows do not tell.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub(crate) struct ListReading {
+    /// The column of a table that holds the hash: its name, or its number from 1
+    #[arg(long, value_name = "NAME|N")]
+    pub(crate) column: Option<String>,
+    /// The only kind of hash to accept
+    #[arg(long, value_name = "KIND")]
+    pub(crate) hash_type: Option<HashKind>,
+    /// What stands between the cells of a table: one character, or tab
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    pub(crate) delimiter: Option<u8>,
+    /// The first line of a table is a row
+    #[arg(long)]
+    pub(crate) no_header: bool,
+    /// The form of the lists: text, csv, hashdeep, coreutils, bodyfile, dfxml, json, jsonl, extract
+    #[arg(long, value_name = "FORM")]
+    pub(crate) input_format: Option<InputFormat>,
+    /// The member of each JSON value that holds the hash, as a JSON pointer
+    #[arg(long, value_name = "/NAME/…", conflicts_with_all = ["column", "delimiter", "no_header"])]
+    pub(crate) field: Option<String>,
+    /// Take every hash in a text of any kind: a report, an e-mail, a log
+    #[arg(long, conflicts_with_all = ["column", "delimiter", "no_header", "input_format", "field"])]
+    pub(crate) extract: bool,
 }
 
 #[derive(Debug, Args)]
@@ -589,6 +613,16 @@ pub(crate) enum Gap {
     Failed,
 }
 
+/// `;`, `tab`.
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        b"\"" | b"\n" | b"\r" => Err("a quote or a line break divides no cells".to_owned()),
+        [byte] if byte.is_ascii() => Ok(*byte),
+        _ => Err(format!("'{text}' is not one ASCII character (or tab)")),
+    }
+}
+
 /// `10M`, `10MB`, `4096`.
 fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -634,6 +668,8 @@ mod tests {
 
     #[test]
     fn sizes_and_times_read() {
+        assert_eq!((delimiter(";"), delimiter("tab"), delimiter("\t")), (Ok(b';'), Ok(b'\t'), Ok(b'\t')));
+        assert!(delimiter("").is_err() && delimiter("\"").is_err() && delimiter("::").is_err());
         assert_eq!(size("10M"), Ok(10 << 20));
         assert_eq!(size("2GB"), Ok(2_000_000_000));
         assert_eq!(size("4096"), Ok(4096));

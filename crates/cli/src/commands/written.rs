@@ -10,7 +10,7 @@ use hashsweep_case::{Case, CaseError, Only, Order, StoredRoot, Sweep, SweepId};
 use hashsweep_model::{Outcome, Place, Row};
 use hashsweep_pipeline::crash::{self, Moment};
 use hashsweep_report::{CsvReport, Findings, JsonlReport, Layout, ListCsv, ListHeader, ListJsonl, ListNames};
-use hashsweep_source::list::{self, ListOrder, RawRows};
+use hashsweep_source::list::{self, Content, ListOrder, RawRows, Style};
 use std::io::{BufWriter, Write};
 
 /// Lines of the table: more would scroll away what matters.
@@ -130,28 +130,35 @@ fn enriched(
         lists.push(Source { given: &root.given, order, layout, root });
     }
     let Some(first) = lists.first() else { return Ok(()) };
-    if let Some(other) = lists.iter().find(|list| header_names(&list.layout) != header_names(&first.layout)) {
+    if let Some(other) = lists.iter().find(|list| !agree(&list.layout, &first.layout)) {
         bail!(
             "{} and {} have different columns, so one output cannot hold both\n  hint: sweep them one by one, or write the standard columns with 'hashsweep report'",
             String::from_utf8_lossy(first.given),
             String::from_utf8_lossy(other.given)
         );
     }
-    let opened = RawRows::open(&first.order.path, &first.layout)?;
-    let preamble = opened.preamble().to_vec();
-    let (raw, terminator) = split_line(&preamble);
-    let names = header_names(&first.layout);
-    let header = match &names {
-        Some(names) => ListHeader::Columns { raw, names, delimiter: b',' },
-        None => ListHeader::Text,
+    let opened = RawRows::open(&first.order, &first.layout)?;
+    let names = first.layout.names();
+    let header = HeaderLine::of(&opened, &first.layout);
+    let (style, terminator) = (first.layout.style(), header.terminator.clone());
+    let header = match style {
+        Style::Spliced { delimiter } => ListHeader::Columns { raw: &header.raw, names: &names, delimiter },
+        Style::Cells | Style::Objects => ListHeader::Cells { names: &names },
     };
     let mut join = Join { lists: &lists, at: 0, read: 0, rows: Some(opened), whole: sweep.intake_finished };
     match format {
         Format::Csv => {
-            let mut report = ListCsv::new(out, &header, terminator)?;
+            let mut report = ListCsv::new(out, &header, &terminator)?;
             case.rows(sweep.id, only(emit), Order::Arrival, |row| {
                 let found = join.find(&row)?;
-                Ok::<_, anyhow::Error>(report.row(found.raw, found.terminator, &row)?)
+                let written = match style {
+                    Style::Spliced { .. } => report.row(found.raw, found.terminator, &row),
+                    Style::Cells | Style::Objects => {
+                        let cells: Vec<&[u8]> = found.fields.iter().collect();
+                        report.cells(&cells, found.terminator, &row)
+                    }
+                };
+                written.map_err(anyhow::Error::from)
             })?;
             join.finish()?;
             report.finish()?;
@@ -160,14 +167,40 @@ fn enriched(
             let mut report = ListJsonl::new(out, &header);
             case.rows(sweep.id, only(emit), Order::Arrival, |row| {
                 let found = join.find(&row)?;
-                let cells: Vec<&[u8]> = found.fields.iter().collect();
-                Ok::<_, anyhow::Error>(report.row(&cells, &row)?)
+                let written = match style {
+                    Style::Objects => report.value(found.raw, &row),
+                    Style::Spliced { .. } | Style::Cells => {
+                        let cells: Vec<&[u8]> = found.fields.iter().collect();
+                        report.row(&cells, &row)
+                    }
+                };
+                written.map_err(anyhow::Error::from)
             })?;
             join.finish()?;
             report.finish()?;
         }
     }
     Ok(())
+}
+
+/// The first line of an enriched table: the list's own, or names for the columns of one that has none.
+struct HeaderLine {
+    raw: Vec<u8>,
+    terminator: Vec<u8>,
+}
+
+impl HeaderLine {
+    fn of(rows: &RawRows, layout: &list::Layout) -> HeaderLine {
+        let (raw, terminator) = split_line(rows.preamble());
+        match layout {
+            list::Layout::Table(table) if table.header.is_none() => {
+                let mut raw = rows.preamble().to_vec();
+                raw.extend(layout.names().join(&table.delimiter));
+                HeaderLine { raw, terminator: Vec::new() }
+            }
+            _ => HeaderLine { raw: raw.to_vec(), terminator: terminator.to_vec() },
+        }
+    }
 }
 
 /// One list of the sweep, ready to be read again.
@@ -197,24 +230,25 @@ impl Join<'_> {
             self.close()?;
             self.at += 1;
             let list = self.lists.get(self.at).context("a row of a list that is not there")?;
-            self.rows = Some(RawRows::open(&list.order.path, &list.layout)?);
+            self.rows = Some(RawRows::open(&list.order, &list.layout)?);
             self.read = 0;
         }
         let changed = self.changed();
         let rows = self.rows.as_mut().context("the list is closed")?;
         // Rows that are not wanted are passed over.
         for _ in self.read + 1..line {
-            if rows.next()?.is_none() {
+            if rows.next().is_none() {
                 bail!(changed);
             }
         }
         self.read = line;
-        let Some(found) = rows.next()? else { bail!(changed) };
+        let Some(found) = rows.next() else { bail!(changed) };
         // Whether or not the whole list can be held against its fingerprint, this row must be the row that was read.
-        let list = &self.lists[self.at];
-        let is_same = match found.digest(&list.layout, list.order.hash_type) {
-            Ok(digest) => row.digests.get(digest.kind()) == Some(digest),
-            Err(why) => row.outcome == Outcome::Invalid && row.reason.as_deref() == Some(&why.to_string()),
+        let is = |outcome, why: String| row.outcome == outcome && row.reason.as_ref() == Some(&why);
+        let is_same = match &found.content {
+            Content::Digests { digests, .. } => row.digests == *digests,
+            Content::Invalid(why) => is(Outcome::Invalid, why.to_string()),
+            Content::Lost(skip) => is(Outcome::Skipped, skip.to_string()),
         };
         if !is_same {
             bail!(changed);
@@ -227,7 +261,7 @@ impl Join<'_> {
             self.close()?;
             self.at += 1;
             if let Some(list) = self.lists.get(self.at) {
-                self.rows = Some(RawRows::open(&list.order.path, &list.layout)?);
+                self.rows = Some(RawRows::open(&list.order, &list.layout)?);
             }
         }
         Ok(())
@@ -239,7 +273,7 @@ impl Join<'_> {
         if !self.whole {
             return Ok(());
         }
-        while rows.next()?.is_some() {}
+        while rows.next().is_some() {}
         if Some(rows.finish()?.fingerprint) == self.lists[self.at].root.fingerprint {
             return Ok(());
         }
@@ -254,12 +288,9 @@ impl Join<'_> {
     }
 }
 
-/// The names of a list's columns, if it has a header.
-pub(crate) fn header_names(layout: &list::Layout) -> Option<Vec<Vec<u8>>> {
-    match layout {
-        list::Layout::Text => None,
-        list::Layout::Csv { header, .. } => Some(header.clone()),
-    }
+/// Whether the rows of two lists can stand in one output.
+pub(crate) fn agree(one: &list::Layout, other: &list::Layout) -> bool {
+    (one.style(), one.names()) == (other.style(), other.names())
 }
 
 /// A line and what ends it.

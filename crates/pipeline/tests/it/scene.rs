@@ -121,7 +121,7 @@ impl Scene {
     }
 
     pub(crate) fn lists(&self) -> Intake {
-        let order = ListOrder { path: self.list(), kinds: kinds(), column: None, hash_type: None };
+        let order = ListOrder::new(self.list(), kinds());
         Intake::Lists(vec![(order, Layout::Text)])
     }
 
