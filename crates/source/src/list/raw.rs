@@ -180,6 +180,9 @@ impl RawRows {
         let content = match lost {
             Some(skip) => {
                 self.is_done = true;
+                if !matches!(self.layout, Layout::Table(_)) && extent.raw > 0 {
+                    self.cells.push_piece(0, extent.raw);
+                }
                 Content::Lost(skip)
             }
             None => self.content(extent, cut),
