@@ -155,7 +155,7 @@ fn a_manifest_whose_columns_change_is_read_to_there() {
         "md5 [1][MD5][a,b]
         invalid: 1 of 3 columns []
         md5 [2][MD5][c]
-        lost: unreadable: from here on the manifest has other columns []",
+        lost: unreadable: from here on the manifest has other columns [%%%% size,sha1,filename]",
     );
 }
 
