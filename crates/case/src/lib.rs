@@ -23,6 +23,7 @@ mod ledger;
 mod open;
 mod queue;
 mod results;
+mod runs;
 mod session;
 mod sweeps;
 
@@ -33,4 +34,5 @@ pub use ledger::{RunCost, Scope};
 pub use open::{Case, CaseError};
 pub use queue::{Claim, Claimed, Planned};
 pub use results::{Only, Order};
+pub use runs::{Request, Run};
 pub use sweeps::{Joined, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};

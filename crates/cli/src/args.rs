@@ -177,7 +177,7 @@ pub(crate) struct Diff {
     pub(crate) output: Vec<PathBuf>,
     /// Write this format whatever the ending says
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<DifferenceFormat>,
     /// Refuse to replace an output that is there
     #[arg(long, help_heading = "Output")]
     pub(crate) no_clobber: bool,
@@ -412,6 +412,35 @@ pub(crate) struct Output {
 pub(crate) enum Format {
     Csv,
     Jsonl,
+    Html,
+}
+
+/// How differences are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DifferenceFormat {
+    Csv,
+    Jsonl,
+}
+
+impl From<DifferenceFormat> for Format {
+    fn from(format: DifferenceFormat) -> Format {
+        match format {
+            DifferenceFormat::Csv => Format::Csv,
+            DifferenceFormat::Jsonl => Format::Jsonl,
+        }
+    }
+}
+
+impl TryFrom<Format> for DifferenceFormat {
+    type Error = anyhow::Error;
+
+    fn try_from(format: Format) -> anyhow::Result<DifferenceFormat> {
+        match format {
+            Format::Csv => Ok(DifferenceFormat::Csv),
+            Format::Jsonl => Ok(DifferenceFormat::Jsonl),
+            Format::Html => anyhow::bail!("differences are written as CSV or JSONL only"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]

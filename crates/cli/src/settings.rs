@@ -514,6 +514,14 @@ pub(crate) struct Outputs {
     pub(crate) table: bool,
 }
 
+impl Target {
+    pub(crate) fn format(&self) -> Format {
+        match self {
+            Target::Stdout(format) | Target::File(_, format) => *format,
+        }
+    }
+}
+
 impl Outputs {
     /// What was typed; `before` is where the sweep's reports went earlier.
     pub(crate) fn resolve(
@@ -553,8 +561,9 @@ fn format_of(path: &Path) -> anyhow::Result<Format> {
     match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => Ok(Format::Csv),
         Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
+        Some("html" | "htm") => Ok(Format::Html),
         _ => bail!(
-            "the ending of {} names no format (known: .csv, .jsonl)\n  hint: say it with --format",
+            "the ending of {} names no format (known: .csv, .jsonl, .html)\n  hint: say it with --format",
             path.display()
         ),
     }

@@ -1,4 +1,4 @@
-//! Rows into text: CSV, JSONL, enriched lists, manifests, the findings table and the summary.
+//! Rows into text: CSV, JSONL, enriched lists, manifests, the page, the findings table and the summary.
 //!
 //! Everything here takes the model's nouns and writes to an [`io::Write`](std::io::Write). It does not know that a
 //! network, a database or a terminal exists, and it never reads a clock: whoever calls it says how wide the screen
@@ -7,6 +7,7 @@
 //! ```text
 //!            ┌─► CsvReport, JsonlReport     the seventeen columns
 //!  Row ──────┼─► ListCsv, ListJsonl         the user's own list, with ours appended
+//!            ├─► Overview ─► Page           the HTML file that people look at
 //!            └─► Findings                   the table on a screen
 //!  digests ────► Manifest                   what `hashsweep hash` prints
 //!  Tally ──────► Summary                    the bottom line and the books
@@ -26,6 +27,8 @@ mod grid;
 mod jsonl;
 mod list;
 mod manifest;
+mod page;
+mod record;
 pub mod safe;
 mod summary;
 
@@ -40,6 +43,8 @@ pub use findings::{Findings, Layout};
 pub use jsonl::{JsonlReport, ListJsonl};
 pub use list::ListHeader;
 pub use manifest::{Format, Manifest};
+pub use page::{Overview, Page};
+pub use record::{Progress, Record, Run};
 pub use summary::{Figures, Speed, Summary, What};
 
 /// Stands wherever a person might take a simulated verdict for a real one.

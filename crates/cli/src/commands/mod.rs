@@ -2,6 +2,7 @@
 
 mod details;
 mod diff;
+mod documents;
 mod hash;
 mod list;
 mod plan;

@@ -1,5 +1,6 @@
 //! From a case to the files and the table that a sweep leaves behind.
 
+use super::documents;
 use crate::args::{Emit, Format};
 use crate::outputs::Open;
 use crate::settings::Outputs;
@@ -32,7 +33,7 @@ pub(crate) fn write_all(
     for output in open {
         troubles.note(output.fill(|format, out| {
             match sweep.command.as_str() {
-                "list" => enriched(case, &sweep, emit, format, out),
+                "list" if is_of_rows(format) => enriched(case, &sweep, emit, format, out),
                 _ => plain(case, &sweep, emit, format, out),
             }?;
             crash::point(Moment::Reporting);
@@ -84,8 +85,17 @@ pub(crate) fn plain(
             case.rows(sweep.id, only, order, |row| Ok::<_, anyhow::Error>(report.row(&row)?))?;
             report.finish()?;
         }
+        Format::Html => documents::page(case, sweep, out)?,
     }
     Ok(())
+}
+
+/// Whether a list can be written back in this format, with our columns behind its own.
+fn is_of_rows(format: Format) -> bool {
+    match format {
+        Format::Csv | Format::Jsonl => true,
+        Format::Html => false,
+    }
 }
 
 /// The findings (or whatever is wanted), worst first.
@@ -166,6 +176,7 @@ fn enriched(
             join.finish()?;
             report.finish()?;
         }
+        Format::Html => unreachable!("it was asked whether this is of rows"),
     }
     Ok(())
 }
@@ -293,6 +304,6 @@ fn wanted(emit: Emit) -> hashsweep_report::Emit {
     }
 }
 
-fn order(sweep: &Sweep) -> Order {
+pub(crate) fn order(sweep: &Sweep) -> Order {
     if sweep.command == "list" { Order::Arrival } else { Order::Path }
 }

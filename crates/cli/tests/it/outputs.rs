@@ -8,10 +8,12 @@ fn a_report_is_the_sweeps_own_output_again() {
     let lab = Lab::new();
     let demo = fixtures().join("demo");
     let scan = ["scan".as_ref(), demo.as_os_str(), "--sim".as_ref()];
-    let scan = scan.into_iter().chain(["-o", "a.csv", "-o", "b.jsonl", "--case", "c.db"].map(AsRef::as_ref));
+    let scan = scan
+        .into_iter()
+        .chain(["-o", "a.csv", "-o", "b.jsonl", "-o", "p.html", "--case", "c.db"].map(AsRef::as_ref));
     lab.run(scan).exits(1);
-    lab.run(["report", "--case", "c.db", "-o", "a2.csv", "-o", "b2.jsonl"]).exits(1);
-    for (first, second) in [("a.csv", "a2.csv"), ("b.jsonl", "b2.jsonl")] {
+    lab.run(["report", "--case", "c.db", "-o", "a2.csv", "-o", "b2.jsonl", "-o", "p2.html"]).exits(1);
+    for (first, second) in [("a.csv", "a2.csv"), ("b.jsonl", "b2.jsonl"), ("p.html", "p2.html")] {
         assert_eq!(std::fs::read(lab.path(first)).unwrap(), std::fs::read(lab.path(second)).unwrap());
     }
     let piped = lab.run(["report", "--case", "c.db"]).exits(1);
@@ -118,4 +120,31 @@ fn the_ledger_is_shown_in_the_promised_keys() {
     for key in ["ledger", "today", "month", "last_run"] {
         assert_eq!(quota[key], expected, "{key}");
     }
+}
+
+#[test]
+fn the_page_says_what_was_found_in_a_tree_and_in_a_list_and_what_was_not_covered() {
+    let lab = Lab::new();
+    let page = |name: &str| std::fs::read_to_string(lab.path(name)).unwrap();
+    let demo = fixtures().join("demo");
+    let scan = ["scan".as_ref(), demo.as_os_str(), "--sim".as_ref(), "--max-quota".as_ref(), "5".as_ref()];
+    lab.run(scan.into_iter().chain(["-o", "part.html", "--case", "c.db"].map(AsRef::as_ref))).exits(3);
+    let part = page("part.html");
+    for words in
+        [" deferred. What is missing could be anything.", "hashsweep resume --case", "Allowed (--max-quota)"]
+    {
+        assert!(part.contains(words), "no '{words}'");
+    }
+    lab.run(["resume", "--case", "c.db", "-o", "whole.html"]).exits(1);
+    let whole = page("whole.html");
+    for words in ["<h2 id=\"headline\">5 findings</h2>", ">complete</p>", "Simulated verdicts.", "2 runs"] {
+        assert!(whole.contains(words), "no '{words}'");
+    }
+    assert!(!whole.contains("Incomplete.") && !whole.contains("Allowed (--max-quota)"));
+    lab.write("hashes.txt", "2951a86d9af6ae22aee8a9de80b173b79dc81d20\nnot a hash\n");
+    lab.run(["list", "hashes.txt", "--sim", "-o", "list.html", "--fail-on", "never"]).exits(0);
+    let list = page("list.html");
+    assert!(list.contains("hashes.txt:1") && list.contains("Not a hash"), "{list}");
+    lab.run(["diff", "1", "1", "--case", "c.db", "-o", "d.html"]).exits(2).says("CSV or JSONL only");
+    crate::lab::conserves(&lab.totals(&lab.path("c.db")));
 }
