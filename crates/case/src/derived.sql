@@ -1,23 +1,22 @@
 -- What a case derives from its tables; made anew when an older case is brought up to date.
 
--- The columns behind the kind are the order of asking, so that a claim reads the queue from its front. What has been
--- claimed stays here until it is settled: who holds it is known to the process at work, and forgotten with it.
-CREATE INDEX queue ON want (sweep, kind, class, turn, digest) WHERE state = 'pending';
+-- The columns behind the kind are the order of asking, so that a claim reads the queue from its front.
+CREATE INDEX queue_order ON queue (sweep, kind, class, turn, first);
 
--- Every row with what became of it. A digest still in the queue, or on its way there, is owed: deferred.
+-- Everything that decides whether an answer still counts, so that a lookup reads nothing else.
+CREATE INDEX answer_of ON answer (kind, digest, answered_at, verdict);
+
+-- Every row with what became of it. A digest that waits is owed: deferred.
 CREATE VIEW result AS
 SELECT
     s.sweep, s.seq, s.root, s.path, s.line, s.size, s.md5, s.sha1, s.sha256,
     CASE
         WHEN s.outcome IS NOT NULL THEN s.outcome
-        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > (SELECT queued FROM sweep WHERE id = s.sweep)
-            THEN 'deferred'
-        ELSE w.state
+        ELSE coalesce(w.state, 'deferred')
     END AS outcome,
     CASE
         WHEN s.outcome IS NOT NULL THEN s.reason
-        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > (SELECT queued FROM sweep WHERE id = s.sweep)
-            THEN 'interrupted'
+        WHEN w.state IS NULL THEN coalesce((SELECT put_off FROM sweep WHERE id = s.sweep), 'interrupted')
         ELSE coalesce(w.reason, a.reason)
     END AS reason,
     a.verdict, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,
