@@ -157,6 +157,15 @@ pub(crate) struct Report {
     /// Write the summary as one JSON object to stdout, and no rows
     #[arg(long, conflicts_with_all = ["output", "format", "emit"])]
     pub(crate) json: bool,
+    /// Who answers for the sweep; goes into its manifest
+    #[arg(long, value_name = "NAME", help_heading = "Manifest")]
+    pub(crate) examiner: Option<String>,
+    /// What the evidence is called; goes into the sweep's manifest
+    #[arg(long, value_name = "ID", help_heading = "Manifest")]
+    pub(crate) evidence_id: Option<String>,
+    /// Anything else that belongs into the sweep's manifest
+    #[arg(long, value_name = "TEXT", help_heading = "Manifest")]
+    pub(crate) note: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -413,6 +422,7 @@ pub(crate) enum Format {
     Csv,
     Jsonl,
     Html,
+    Manifest,
 }
 
 /// How differences are written.
@@ -438,7 +448,7 @@ impl TryFrom<Format> for DifferenceFormat {
         match format {
             Format::Csv => Ok(DifferenceFormat::Csv),
             Format::Jsonl => Ok(DifferenceFormat::Jsonl),
-            Format::Html => anyhow::bail!("differences are written as CSV or JSONL only"),
+            Format::Html | Format::Manifest => anyhow::bail!("differences are written as CSV or JSONL only"),
         }
     }
 }

@@ -562,11 +562,19 @@ fn format_of(path: &Path) -> anyhow::Result<Format> {
         Some("csv") => Ok(Format::Csv),
         Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
         Some("html" | "htm") => Ok(Format::Html),
+        // Only these names: whoever writes `rows.json` expects rows, and those are JSONL.
+        Some("json") if is_manifest(path) => Ok(Format::Manifest),
         _ => bail!(
-            "the ending of {} names no format (known: .csv, .jsonl, .html)\n  hint: say it with --format",
+            "the ending of {} names no format (known: .csv, .jsonl, .html, .manifest.json)\n  hint: say it with --format",
             path.display()
         ),
     }
+}
+
+/// `report.json`, `evidence-7.manifest.json`
+fn is_manifest(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+    name == "report.json" || name == "manifest.json" || name.ends_with(".manifest.json")
 }
 
 /// What the exit code depends on.

@@ -8,6 +8,7 @@
 //!            ┌─► CsvReport, JsonlReport     the seventeen columns
 //!  Row ──────┼─► ListCsv, ListJsonl         the user's own list, with ours appended
 //!            ├─► Overview ─► Page           the HTML file that people look at
+//!            ├─► Seal ─► write_evidence     the sweep's manifest, sealed with a digest over its rows
 //!            └─► Findings                   the table on a screen
 //!  digests ────► Manifest                   what `hashsweep hash` prints
 //!  Tally ──────► Summary                    the bottom line and the books
@@ -21,6 +22,7 @@ mod columns;
 mod csv;
 mod difference;
 mod emit;
+mod evidence;
 mod figures;
 mod findings;
 mod grid;
@@ -39,6 +41,7 @@ pub use difference::{
     LeftOut, Note, Side, TableLayout, Unseen, Which, compare,
 };
 pub use emit::Emit;
+pub use evidence::{Labels, Seal, write_evidence};
 pub use findings::{Findings, Layout};
 pub use jsonl::{JsonlReport, ListJsonl};
 pub use list::ListHeader;

@@ -3,8 +3,9 @@
 use super::sweep::resume_command;
 use super::written::{names, order};
 use crate::settings::SIMULATOR;
+use anyhow::Context;
 use hashsweep_case::{Case, Only, Sweep};
-use hashsweep_report::{Overview, Page, Progress, Record, Run, What};
+use hashsweep_report::{Labels, Overview, Page, Progress, Record, Run, Seal, What, write_evidence};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
@@ -20,6 +21,21 @@ pub(crate) fn page(case: &Case, sweep: &Sweep, out: &mut dyn Write) -> anyhow::R
     case.rows(sweep.id, Only::Findings, order(sweep), |row| Ok::<_, anyhow::Error>(page.row(&row)?))?;
     page.finish()?;
     Ok(())
+}
+
+/// The manifest, sealed with a digest over all rows.
+pub(crate) fn manifest(
+    case: &Case,
+    sweep: &Sweep,
+    labels: &Labels,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let (record, tally) = (record(case, sweep)?, case.tally(sweep.id)?);
+    let mut seal = Seal::new(names(sweep));
+    case.rows(sweep.id, Only::All, order(sweep), |row| Ok::<_, anyhow::Error>(seal.add(&row)?))?;
+    let settings = serde_json::from_str(&sweep.settings).context("read the sweep's settings")?;
+    let mut out = out;
+    Ok(write_evidence(&mut out, &record, &tally, settings, labels, seal)?)
 }
 
 fn record(case: &Case, sweep: &Sweep) -> anyhow::Result<Record> {

@@ -10,7 +10,9 @@ use anyhow::{Context, bail};
 use hashsweep_case::{Case, CaseError, Only, Order, StoredRoot, Sweep, SweepId};
 use hashsweep_model::{Outcome, Place, Row};
 use hashsweep_pipeline::crash::{self, Moment};
-use hashsweep_report::{CsvReport, Findings, JsonlReport, Layout, ListCsv, ListHeader, ListJsonl, ListNames};
+use hashsweep_report::{
+    CsvReport, Findings, JsonlReport, Labels, Layout, ListCsv, ListHeader, ListJsonl, ListNames,
+};
 use hashsweep_source::list::{self, ListOrder, RawRows};
 use std::io::{BufWriter, Write};
 
@@ -34,7 +36,7 @@ pub(crate) fn write_all(
         troubles.note(output.fill(|format, out| {
             match sweep.command.as_str() {
                 "list" if is_of_rows(format) => enriched(case, &sweep, emit, format, out),
-                _ => plain(case, &sweep, emit, format, out),
+                _ => plain(case, &sweep, emit, &Labels::default(), format, out),
             }?;
             crash::point(Moment::Reporting);
             Ok(())
@@ -70,6 +72,7 @@ pub(crate) fn plain(
     case: &Case,
     sweep: &Sweep,
     emit: Emit,
+    labels: &Labels,
     format: Format,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
@@ -86,6 +89,7 @@ pub(crate) fn plain(
             report.finish()?;
         }
         Format::Html => documents::page(case, sweep, out)?,
+        Format::Manifest => documents::manifest(case, sweep, labels, out)?,
     }
     Ok(())
 }
@@ -94,7 +98,7 @@ pub(crate) fn plain(
 fn is_of_rows(format: Format) -> bool {
     match format {
         Format::Csv | Format::Jsonl => true,
-        Format::Html => false,
+        Format::Html | Format::Manifest => false,
     }
 }
 
@@ -176,7 +180,7 @@ fn enriched(
             join.finish()?;
             report.finish()?;
         }
-        Format::Html => unreachable!("it was asked whether this is of rows"),
+        Format::Html | Format::Manifest => unreachable!("it was asked whether this is of rows"),
     }
     Ok(())
 }

@@ -148,3 +148,36 @@ fn the_page_says_what_was_found_in_a_tree_and_in_a_list_and_what_was_not_covered
     lab.run(["diff", "1", "1", "--case", "c.db", "-o", "d.html"]).exits(2).says("CSV or JSONL only");
     crate::lab::conserves(&lab.totals(&lab.path("c.db")));
 }
+
+#[test]
+fn a_manifest_seals_the_rows_and_is_the_same_twice() {
+    let lab = Lab::new();
+    let demo = fixtures().join("demo");
+    let scan = ["scan".as_ref(), demo.as_os_str(), "--sim".as_ref()].into_iter();
+    lab.run(scan.chain(["-o", "report.json", "-o", "all.jsonl", "--case", "c.db"].map(AsRef::as_ref)))
+        .exits(1);
+    lab.run(["report", "--case", "c.db", "-o", "again.manifest.json"]).exits(1);
+    let bytes = |name: &str| std::fs::read(lab.path(name)).unwrap();
+    assert_eq!(bytes("report.json"), bytes("again.manifest.json"));
+    let report = ["report", "--case", "c.db", "-o", "x.manifest.json"].into_iter();
+    let labels = ["--examiner", "A. Lovelace", "--evidence-id", "7/2026", "--note", "disk\u{9b} of \"Ana\""];
+    lab.run(report.chain(labels)).exits(1);
+    let text = String::from_utf8(bytes("x.manifest.json")).unwrap();
+    assert!(!text.contains('\u{9b}'));
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(manifest["examiner"], "A. Lovelace");
+    assert_eq!(manifest["evidence_id"], "7/2026");
+    assert_eq!(manifest["note"], "disk\u{9b} of \"Ana\"");
+    assert_eq!(manifest["totals"]["complete"], true);
+    assert_eq!(manifest["totals"]["quota"]["charged_max"], 12);
+    assert_eq!(manifest["runs"].as_array().unwrap().len(), 1);
+    assert!(manifest["runs"][0]["ended_at"].is_string());
+    crate::lab::conserves(&manifest["totals"]);
+    let sum = std::process::Command::new("sha256sum").arg(lab.path("all.jsonl")).output().unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    assert_eq!(manifest["rows"]["sha256"], sum.split(' ').next().unwrap());
+    assert_eq!(manifest["rows"]["n"], manifest["totals"]["rows"]);
+    let rows = ["report", "--case", "c.db", "-o", "rows.csv", "--note", "lost?"];
+    lab.run(rows).exits(2).says("none is written");
+    lab.run(["report", "--case", "c.db", "-o", "rows.json"]).exits(2).says("names no format");
+}
