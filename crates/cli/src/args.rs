@@ -423,6 +423,7 @@ pub(crate) enum Format {
     Jsonl,
     Html,
     Manifest,
+    Markdown,
 }
 
 /// How differences are written.
@@ -448,7 +449,9 @@ impl TryFrom<Format> for DifferenceFormat {
         match format {
             Format::Csv => Ok(DifferenceFormat::Csv),
             Format::Jsonl => Ok(DifferenceFormat::Jsonl),
-            Format::Html | Format::Manifest => anyhow::bail!("differences are written as CSV or JSONL only"),
+            Format::Html | Format::Manifest | Format::Markdown => {
+                anyhow::bail!("differences are written as CSV or JSONL only")
+            }
         }
     }
 }

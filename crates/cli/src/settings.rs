@@ -562,10 +562,11 @@ fn format_of(path: &Path) -> anyhow::Result<Format> {
         Some("csv") => Ok(Format::Csv),
         Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
         Some("html" | "htm") => Ok(Format::Html),
+        Some("md" | "markdown") => Ok(Format::Markdown),
         // Only these names: whoever writes `rows.json` expects rows, and those are JSONL.
         Some("json") if is_manifest(path) => Ok(Format::Manifest),
         _ => bail!(
-            "the ending of {} names no format (known: .csv, .jsonl, .html, .manifest.json)\n  hint: say it with --format",
+            "the ending of {} names no format (known: .csv, .jsonl, .html, .md, .manifest.json)\n  hint: say it with --format",
             path.display()
         ),
     }

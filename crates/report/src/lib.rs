@@ -8,6 +8,7 @@
 //!            ┌─► CsvReport, JsonlReport     the seventeen columns
 //!  Row ──────┼─► ListCsv, ListJsonl         the user's own list, with ours appended
 //!            ├─► Overview ─► Page           the HTML file that people look at
+//!            ├─► Ticket                     the summary and the worst findings as Markdown
 //!            ├─► Seal ─► write_evidence     the sweep's manifest, sealed with a digest over its rows
 //!            └─► Findings                   the table on a screen
 //!  digests ────► Manifest                   what `hashsweep hash` prints
@@ -33,6 +34,7 @@ mod page;
 mod record;
 pub mod safe;
 mod summary;
+mod ticket;
 
 pub use columns::ListNames;
 pub use csv::{CsvReport, ListCsv};
@@ -49,6 +51,7 @@ pub use manifest::{Format, Manifest};
 pub use page::{Overview, Page};
 pub use record::{Progress, Record, Run};
 pub use summary::{Figures, Speed, Summary, What};
+pub use ticket::Ticket;
 
 /// Stands wherever a person might take a simulated verdict for a real one.
 pub const SIMULATED: &str = "SIMULATED VERDICTS: they say nothing about these files";

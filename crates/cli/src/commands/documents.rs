@@ -5,7 +5,7 @@ use super::written::{names, order};
 use crate::settings::SIMULATOR;
 use anyhow::Context;
 use hashsweep_case::{Case, Only, Sweep};
-use hashsweep_report::{Labels, Overview, Page, Progress, Record, Run, Seal, What, write_evidence};
+use hashsweep_report::{Labels, Overview, Page, Progress, Record, Run, Seal, Ticket, What, write_evidence};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
@@ -28,14 +28,24 @@ pub(crate) fn manifest(
     case: &Case,
     sweep: &Sweep,
     labels: &Labels,
-    out: &mut dyn Write,
+    mut out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let (record, tally) = (record(case, sweep)?, case.tally(sweep.id)?);
     let mut seal = Seal::new(names(sweep));
     case.rows(sweep.id, Only::All, order(sweep), |row| Ok::<_, anyhow::Error>(seal.add(&row)?))?;
     let settings = serde_json::from_str(&sweep.settings).context("read the sweep's settings")?;
-    let mut out = out;
     Ok(write_evidence(&mut out, &record, &tally, settings, labels, seal)?)
+}
+
+/// The summary for a ticket.
+pub(crate) fn ticket(case: &Case, sweep: &Sweep, mut out: &mut dyn Write) -> anyhow::Result<()> {
+    let (record, tally) = (record(case, sweep)?, case.tally(sweep.id)?);
+    let mut ticket = Ticket::new(names(sweep));
+    case.rows(sweep.id, Only::Findings, order(sweep), |row| {
+        ticket.add(&row);
+        Ok::<_, anyhow::Error>(())
+    })?;
+    Ok(ticket.write(&mut out, &record, &tally)?)
 }
 
 fn record(case: &Case, sweep: &Sweep) -> anyhow::Result<Record> {

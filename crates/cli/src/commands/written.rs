@@ -90,6 +90,7 @@ pub(crate) fn plain(
         }
         Format::Html => documents::page(case, sweep, out)?,
         Format::Manifest => documents::manifest(case, sweep, labels, out)?,
+        Format::Markdown => documents::ticket(case, sweep, out)?,
     }
     Ok(())
 }
@@ -98,7 +99,7 @@ pub(crate) fn plain(
 fn is_of_rows(format: Format) -> bool {
     match format {
         Format::Csv | Format::Jsonl => true,
-        Format::Html | Format::Manifest => false,
+        Format::Html | Format::Manifest | Format::Markdown => false,
     }
 }
 
@@ -180,7 +181,9 @@ fn enriched(
             join.finish()?;
             report.finish()?;
         }
-        Format::Html | Format::Manifest => unreachable!("it was asked whether this is of rows"),
+        Format::Html | Format::Manifest | Format::Markdown => {
+            unreachable!("it was asked whether this is of rows")
+        }
     }
     Ok(())
 }

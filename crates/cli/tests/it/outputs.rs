@@ -8,12 +8,15 @@ fn a_report_is_the_sweeps_own_output_again() {
     let lab = Lab::new();
     let demo = fixtures().join("demo");
     let scan = ["scan".as_ref(), demo.as_os_str(), "--sim".as_ref()];
-    let scan = scan
-        .into_iter()
-        .chain(["-o", "a.csv", "-o", "b.jsonl", "-o", "p.html", "--case", "c.db"].map(AsRef::as_ref));
+    let scan = scan.into_iter().chain(
+        ["-o", "a.csv", "-o", "b.jsonl", "-o", "p.html", "-o", "t.md", "--case", "c.db"].map(AsRef::as_ref),
+    );
     lab.run(scan).exits(1);
-    lab.run(["report", "--case", "c.db", "-o", "a2.csv", "-o", "b2.jsonl", "-o", "p2.html"]).exits(1);
-    for (first, second) in [("a.csv", "a2.csv"), ("b.jsonl", "b2.jsonl"), ("p.html", "p2.html")] {
+    lab.run(["report", "--case", "c.db", "-o", "a2.csv", "-o", "b2.jsonl", "-o", "p2.html", "-o", "t2.md"])
+        .exits(1);
+    for (first, second) in
+        [("a.csv", "a2.csv"), ("b.jsonl", "b2.jsonl"), ("p.html", "p2.html"), ("t.md", "t2.md")]
+    {
         assert_eq!(std::fs::read(lab.path(first)).unwrap(), std::fs::read(lab.path(second)).unwrap());
     }
     let piped = lab.run(["report", "--case", "c.db"]).exits(1);

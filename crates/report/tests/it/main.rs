@@ -10,3 +10,4 @@ mod manifest;
 mod page;
 mod rows;
 mod summary;
+mod ticket;

@@ -5,7 +5,7 @@ use hashsweep_model::{Outcome, Quota, Row, Stamp, Tally};
 use hashsweep_report::{ListNames, Overview, Page, Progress, Record, Run, What};
 use serde_json::Value;
 
-fn record() -> Record {
+pub(crate) fn record() -> Record {
     let mut progress = Progress::default();
     for i in 0..3 {
         let quota = Quota { charged_max: 10, charged_min: 6, in_doubt: 0 };
@@ -32,7 +32,7 @@ fn record() -> Record {
     }
 }
 
-fn tally(rows: &[Row]) -> Tally {
+pub(crate) fn tally(rows: &[Row]) -> Tally {
     let mut tally = Tally { rows: rows.len() as u64, intake_finished: true, ..Tally::default() };
     for row in rows {
         *tally.outcomes.entry(row.outcome).or_default() += 1;
