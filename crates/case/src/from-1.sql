@@ -12,6 +12,7 @@ ALTER TABLE sighting ADD COLUMN suspicion TEXT;
 -- Nothing is known of the files that would put one behind another.
 UPDATE sighting SET class = 1 WHERE kind IS NOT NULL;
 ALTER TABLE want ADD COLUMN class INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE run ADD COLUMN budget INTEGER;
 UPDATE want SET state = 'pending' WHERE state = 'asking';
 CREATE TABLE same_file (
     answer INTEGER NOT NULL REFERENCES answer,

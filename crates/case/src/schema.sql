@@ -34,7 +34,8 @@ CREATE TABLE run (
     sweep      INTEGER NOT NULL REFERENCES sweep,
     started_at INTEGER NOT NULL,
     ended_at   INTEGER,
-    exit_code  INTEGER
+    exit_code  INTEGER,
+    budget     INTEGER                          -- what it might spend, in hashes of quota; NULL: whatever it took
 );
 
 -- One row of the user's.

@@ -183,6 +183,15 @@ pub(crate) struct Report {
     /// Write the summary as one JSON object to stdout, and no rows
     #[arg(long, conflicts_with_all = ["output", "format", "emit"])]
     pub(crate) json: bool,
+    /// Who answers for the sweep; goes into its manifest
+    #[arg(long, value_name = "NAME", help_heading = "Manifest")]
+    pub(crate) examiner: Option<String>,
+    /// What the evidence is called; goes into the sweep's manifest
+    #[arg(long, value_name = "ID", help_heading = "Manifest")]
+    pub(crate) evidence_id: Option<String>,
+    /// Anything else that belongs into the sweep's manifest
+    #[arg(long, value_name = "TEXT", help_heading = "Manifest")]
+    pub(crate) note: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -203,7 +212,7 @@ pub(crate) struct Diff {
     pub(crate) output: Vec<PathBuf>,
     /// Write this format whatever the ending says
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<DifferenceFormat>,
     /// Refuse to replace an output that is there
     #[arg(long, help_heading = "Output")]
     pub(crate) no_clobber: bool,
@@ -476,6 +485,39 @@ pub(crate) struct Output {
 pub(crate) enum Format {
     Csv,
     Jsonl,
+    Html,
+    Manifest,
+    Markdown,
+}
+
+/// How differences are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DifferenceFormat {
+    Csv,
+    Jsonl,
+}
+
+impl From<DifferenceFormat> for Format {
+    fn from(format: DifferenceFormat) -> Format {
+        match format {
+            DifferenceFormat::Csv => Format::Csv,
+            DifferenceFormat::Jsonl => Format::Jsonl,
+        }
+    }
+}
+
+impl TryFrom<Format> for DifferenceFormat {
+    type Error = anyhow::Error;
+
+    fn try_from(format: Format) -> anyhow::Result<DifferenceFormat> {
+        match format {
+            Format::Csv => Ok(DifferenceFormat::Csv),
+            Format::Jsonl => Ok(DifferenceFormat::Jsonl),
+            Format::Html | Format::Manifest | Format::Markdown => {
+                anyhow::bail!("differences are written as CSV or JSONL only")
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]

@@ -569,6 +569,14 @@ pub(crate) struct Outputs {
     pub(crate) table: bool,
 }
 
+impl Target {
+    pub(crate) fn format(&self) -> Format {
+        match self {
+            Target::Stdout(format) | Target::File(_, format) => *format,
+        }
+    }
+}
+
 impl Outputs {
     /// What was typed; `before` is where the sweep's reports went earlier.
     pub(crate) fn resolve(
@@ -608,11 +616,21 @@ fn format_of(path: &Path) -> anyhow::Result<Format> {
     match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => Ok(Format::Csv),
         Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
+        Some("html" | "htm") => Ok(Format::Html),
+        Some("md" | "markdown") => Ok(Format::Markdown),
+        // Only these names: whoever writes `rows.json` expects rows, and those are JSONL.
+        Some("json") if is_manifest(path) => Ok(Format::Manifest),
         _ => bail!(
-            "the ending of {} names no format (known: .csv, .jsonl)\n  hint: say it with --format",
+            "the ending of {} names no format (known: .csv, .jsonl, .html, .md, .manifest.json)\n  hint: say it with --format",
             path.display()
         ),
     }
+}
+
+/// `report.json`, `evidence-7.manifest.json`
+fn is_manifest(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+    name == "report.json" || name == "manifest.json" || name.ends_with(".manifest.json")
 }
 
 /// What the exit code depends on.

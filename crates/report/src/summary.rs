@@ -327,7 +327,7 @@ impl<'a> Summary<'a> {
     }
 
     /// `skipped` rows by reason: those that nobody looked at, or those with nothing to read.
-    fn skipped(&self, not_looked_at: bool) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn skipped(&self, not_looked_at: bool) -> impl Iterator<Item = (&str, u64)> {
         self.tally
             .skipped
             .iter()
@@ -335,7 +335,7 @@ impl<'a> Summary<'a> {
             .map(|(reason, n)| (reason.as_str(), *n))
     }
 
-    fn reasons(&self, outcome: Outcome) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn reasons(&self, outcome: Outcome) -> impl Iterator<Item = (&str, u64)> {
         self.tally
             .reasons
             .iter()

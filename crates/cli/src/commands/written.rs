@@ -1,5 +1,6 @@
 //! From a case to the files and the table that a sweep leaves behind.
 
+use super::documents;
 use crate::args::{Emit, Format};
 use crate::outputs::Open;
 use crate::settings::Outputs;
@@ -9,7 +10,9 @@ use anyhow::{Context, bail};
 use hashsweep_case::{Case, CaseError, Only, Order, StoredRoot, Sweep, SweepId};
 use hashsweep_model::{Outcome, Place, Row};
 use hashsweep_pipeline::crash::{self, Moment};
-use hashsweep_report::{CsvReport, Findings, JsonlReport, Layout, ListCsv, ListHeader, ListJsonl, ListNames};
+use hashsweep_report::{
+    CsvReport, Findings, JsonlReport, Labels, Layout, ListCsv, ListHeader, ListJsonl, ListNames,
+};
 use hashsweep_source::list::{self, Content, ListOrder, RawRows, Style};
 use std::io::{BufWriter, Write};
 
@@ -32,8 +35,8 @@ pub(crate) fn write_all(
     for output in open {
         troubles.note(output.fill(|format, out| {
             match sweep.command.as_str() {
-                "list" => enriched(case, &sweep, emit, format, out),
-                _ => plain(case, &sweep, emit, format, out),
+                "list" if is_of_rows(format) => enriched(case, &sweep, emit, format, out),
+                _ => plain(case, &sweep, emit, &Labels::default(), format, out),
             }?;
             crash::point(Moment::Reporting);
             Ok(())
@@ -69,6 +72,7 @@ pub(crate) fn plain(
     case: &Case,
     sweep: &Sweep,
     emit: Emit,
+    labels: &Labels,
     format: Format,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
@@ -84,8 +88,19 @@ pub(crate) fn plain(
             case.rows(sweep.id, only, order, |row| Ok::<_, anyhow::Error>(report.row(&row)?))?;
             report.finish()?;
         }
+        Format::Html => documents::page(case, sweep, out)?,
+        Format::Manifest => documents::manifest(case, sweep, labels, out)?,
+        Format::Markdown => documents::ticket(case, sweep, out)?,
     }
     Ok(())
+}
+
+/// Whether a list can be written back in this format, with our columns behind its own.
+fn is_of_rows(format: Format) -> bool {
+    match format {
+        Format::Csv | Format::Jsonl => true,
+        Format::Html | Format::Manifest | Format::Markdown => false,
+    }
 }
 
 /// The findings (or whatever is wanted), worst first.
@@ -178,6 +193,9 @@ fn enriched(
             })?;
             join.finish()?;
             report.finish()?;
+        }
+        Format::Html | Format::Manifest | Format::Markdown => {
+            unreachable!("it was asked whether this is of rows")
         }
     }
     Ok(())
@@ -324,6 +342,6 @@ fn wanted(emit: Emit) -> hashsweep_report::Emit {
     }
 }
 
-fn order(sweep: &Sweep) -> Order {
+pub(crate) fn order(sweep: &Sweep) -> Order {
     if sweep.command == "list" { Order::Arrival } else { Order::Path }
 }
