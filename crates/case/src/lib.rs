@@ -17,6 +17,7 @@
 
 mod account;
 mod calendar;
+mod carrying;
 mod codes;
 mod group;
 mod ledger;
@@ -24,13 +25,16 @@ mod open;
 mod queue;
 mod results;
 mod session;
+mod standing;
 mod sweeps;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
 pub use calendar::{day_of, month_of};
+pub use carrying::{Carried, Walked};
 pub use group::{AttemptId, Fate, Freshness, Group};
 pub use ledger::{RunCost, Scope};
 pub use open::{Case, CaseError};
 pub use queue::{Claim, Claimed, Planned};
 pub use results::{Only, Order};
+pub use standing::{CONTRADICTION, Stand, Standing};
 pub use sweeps::{Joined, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};

@@ -6,7 +6,7 @@
 
 use crate::codes::{class, class_code, column, count, digest, kind, kind_code};
 use crate::group::{AttemptId, Freshness, Group};
-use crate::{Case, CaseError, RunId, SweepId};
+use crate::{Case, CaseError, Joined, RunId, SweepId};
 use hashsweep_model::{Batch, Class, Digest, HashKind, MAX_BATCH, Stamp, Verdict};
 use rusqlite::params;
 use std::collections::HashSet;
@@ -207,6 +207,51 @@ impl Group<'_> {
         Ok(())
     }
 
+    /// Lets the digests of the rows that a sweep took over join the queue, unless the sweep wants them already, an answer
+    /// counted for them as it took them over, or this machine decides them. Returns how many did.
+    ///
+    /// Those with an answer get no `want`: what counts for them can be told from the answers and the sweep, so that a
+    /// sweep over unchanged files writes nothing for them.
+    ///
+    /// When nobody is asked, only what this machine decides joins; the sweep says for all the others why they wait.
+    pub fn want_carried(
+        &mut self,
+        sweep: SweepId,
+        fresh: &Freshness,
+        asks: bool,
+    ) -> Result<Joined, CaseError> {
+        self.settle_carried_empty(sweep)?;
+        if !asks {
+            return Ok(Joined(0));
+        }
+        let mut insert = self.transaction.prepare_cached(&format!(
+            "WITH offered AS MATERIALIZED (SELECT *, {COUNTED} AS counted, {KNOWN} AS known FROM ({CARRIED}) AS offer)
+             INSERT OR IGNORE INTO want (sweep, kind, digest, state, class, answer)
+             SELECT ?1, kind, digest, CASE WHEN known IS NULL THEN 'pending' ELSE 'cached' END, class, known
+             FROM offered WHERE counted IS NULL RETURNING state = 'pending'"
+        ))?;
+        let [malicious, suspicious, unknown, known] = since(fresh);
+        let mut rows = insert.query(params![sweep.0, None::<i64>, malicious, suspicious, unknown, known])?;
+        let mut n_pending = 0;
+        while let Some(row) = rows.next()? {
+            n_pending += count(row.get(0)?);
+        }
+        self.hand.waiting += n_pending;
+        Ok(Joined(n_pending))
+    }
+
+    /// Settles the digests of an empty file, which this machine decides.
+    fn settle_carried_empty(&mut self, sweep: SweepId) -> Result<(), CaseError> {
+        let mut insert = self.transaction.prepare_cached(&format!(
+            "INSERT OR IGNORE INTO want (sweep, kind, digest, state, class, reason)
+             SELECT ?1, kind, digest, 'local', class, 'empty file' FROM ({CARRIED}) WHERE kind = ?2 AND digest = ?3"
+        ))?;
+        for kind in HashKind::ALL {
+            insert.execute(params![sweep.0, kind_code(kind), kind.empty_input().as_bytes()])?;
+        }
+        Ok(())
+    }
+
     /// Whether an answer may be there for a digest that this sweep has not asked about.
     fn others_may_have_answered(&self, sweep: SweepId) -> Result<bool, CaseError> {
         let mut others = self.transaction.prepare_cached("SELECT 1 FROM sweep WHERE id <> ?1 LIMIT 1")?;
@@ -273,6 +318,7 @@ impl Group<'_> {
     /// put off comes first within its class. Returns how many digests wait now.
     pub fn reopen(&mut self, sweep: SweepId, fresh: &Freshness) -> Result<u64, CaseError> {
         self.enqueue(sweep, fresh)?;
+        self.transaction.execute("UPDATE sweep SET put_off = NULL WHERE id = ?1", [sweep.0])?;
         self.transaction.execute(
             "UPDATE want SET state = 'pending', reason = NULL,
                     turn = CASE state WHEN 'deferred' THEN 0 ELSE turn END
@@ -309,6 +355,7 @@ impl Group<'_> {
             "UPDATE want SET state = 'deferred', reason = ?2 WHERE sweep = ?1 AND state = 'pending'",
             params![sweep.0, why],
         )?;
+        self.transaction.execute("UPDATE sweep SET put_off = ?2 WHERE id = ?1", params![sweep.0, why])?;
         self.hand.put_all_down();
         self.hand.waiting = 0;
         Ok(deferred as u64)
@@ -328,6 +375,25 @@ const KNOWN: &str = "(SELECT CASE WHEN answered_at >= CASE verdict
     FROM answer WHERE answer.kind = offer.kind AND answer.digest = offer.digest
     ORDER BY answered_at DESC, id DESC LIMIT 1)";
 
+/// What the rows that a sweep took over offer, each digest once. ?1 is the sweep.
+const CARRIED: &str = "SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
+        min(class) AS class
+    FROM sweep AS later
+    JOIN sweep AS earlier ON earlier.series = later.series AND earlier.id < later.id
+    JOIN sighting AS s ON s.sweep = earlier.id
+    WHERE later.id = ?1 AND later.answers IS NOT NULL AND (s.until IS NULL OR s.until >= later.id)
+        AND kind IS NOT NULL
+    GROUP BY 1, 2";
+
+/// The answer that counted for the digest of `offer` when the sweep ?1 took it over.
+pub(crate) const COUNTED: &str = "(SELECT CASE WHEN answered_at >= CASE verdict
+            WHEN 'malicious' THEN sweep.malicious_since WHEN 'suspicious' THEN sweep.suspicious_since
+            WHEN 'unknown' THEN sweep.unknown_since ELSE sweep.known_since END
+        THEN answer.id END
+    FROM answer JOIN sweep ON sweep.id = ?1 AND answer.id <= sweep.answers
+    WHERE answer.kind = offer.kind AND answer.digest = offer.digest
+    ORDER BY answered_at DESC, answer.id DESC LIMIT 1)";
+
 fn since(fresh: &Freshness) -> [i64; 4] {
     Verdict::WORST_FIRST.map(|verdict| fresh.since(verdict).0)
 }
@@ -335,16 +401,19 @@ fn since(fresh: &Freshness) -> [i64; 4] {
 impl Case {
     /// What a run would ask about a sweep's digests, in the order in which it would, and what needs no asking.
     pub fn plan(&self, sweep: SweepId) -> Result<Vec<Planned>, CaseError> {
-        let mut lines = self.connection.prepare(
+        let mut lines = self.connection.prepare(&format!(
             "SELECT offer.class, offer.kind, offer.suspicion,
-                 count(*) FILTER (WHERE state IS NULL OR state IN ('pending', 'deferred', 'failed')),
-                 count(*) FILTER (WHERE state = 'cached'), count(*) FILTER (WHERE state = 'local')
-             FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
-                       min(class) AS class, suspicion
-                   FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer
+                 count(*) FILTER (WHERE state IS NULL AND (NOT carried OR counted IS NULL)
+                     OR state IN ('pending', 'deferred', 'failed')),
+                 count(*) FILTER (WHERE state = 'cached' OR state IS NULL AND carried AND counted IS NOT NULL),
+                 count(*) FILTER (WHERE state = 'local')
+             FROM (SELECT *, CASE WHEN carried THEN {COUNTED} END AS counted
+                   FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
+                             min(class) AS class, suspicion, sum(NOT carried) = 0 AS carried
+                         FROM present WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer) AS offer
              LEFT JOIN want ON want.sweep = ?1 AND want.kind = offer.kind AND want.digest = offer.digest
              GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
-        )?;
+        ))?;
         let mut rows = lines.query([sweep.0])?;
         let mut plan = Vec::new();
         while let Some(row) = rows.next()? {

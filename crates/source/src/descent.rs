@@ -16,6 +16,7 @@
 mod contents;
 
 use crate::crew::{Ending, File, Hoard, Home, Worker};
+use crate::device::Devices;
 use crate::dir::{Desk, Dir, open_dir, open_root, with_root};
 use crate::links::HardLinks;
 use crate::meta::{Id, Links, Meta, nothing_to_read, refused, words};
@@ -59,6 +60,7 @@ pub(crate) struct Descent<'w> {
     /// One for each of the pool's threads, which alone takes its lock.
     workers: Vec<Mutex<Worker<'w>>>,
     desk: Desk,
+    devices: Devices,
     /// Tasks of files that nobody has begun.
     n_waiting: AtomicUsize,
     n_excluded: AtomicU64,
@@ -98,6 +100,7 @@ impl<'w> Descent<'w> {
             hoard: Hoard::default(),
             workers: (0..order.jobs.get()).map(|_| worker()).collect(),
             desk: Desk::new(),
+            devices: Devices::default(),
             n_waiting: AtomicUsize::new(0),
             n_excluded: AtomicU64::new(0),
             entered: Mutex::default(),
@@ -139,7 +142,11 @@ impl<'w> Descent<'w> {
 
     /// How it went, once every task has ended.
     pub(crate) fn end(self) -> Walked {
-        Walked { finished: self.ending.is_whole(), excluded: self.n_excluded.into_inner() }
+        Walked {
+            finished: self.ending.is_whole(),
+            excluded: self.n_excluded.into_inner(),
+            devices: self.devices.met(),
+        }
     }
 
     fn outbox(&self) -> Outbox<'_> {
@@ -185,6 +192,7 @@ impl<'w> Descent<'w> {
             {
                 self.skip(nth, path, Skip::because(SkipKind::PseudoFileSystem, fs), out);
             } else {
+                self.devices.meet_at(meta.id.dev, &root.open_at);
                 let target = Target { dir: above, name: rest, links: Links::Follow, is_mounted: false };
                 let file = File { root: nth, path: path.to_vec(), home: Home::Root, meta };
                 self.content(file, name, target, out);
@@ -211,6 +219,7 @@ impl<'w> Descent<'w> {
         if self.order.max_depth == Some(0) {
             return self.exclude();
         }
+        self.devices.meet(meta.id.dev, &fd);
         if self.order.follow {
             self.entered.lock().expect("no panic while it is held").insert((nth, meta.id));
         }
@@ -264,6 +273,7 @@ impl<'w> Descent<'w> {
             if self.order.one_file_system {
                 return Entered::Excluded;
             }
+            self.devices.meet(id.dev, &fd);
         }
         if self.order.follow {
             let mut entered = self.entered.lock().expect("no panic while it is held");

@@ -17,6 +17,7 @@
 
 mod crew;
 mod descent;
+mod device;
 mod dir;
 mod filter;
 mod hash;
@@ -32,6 +33,7 @@ mod suspicion;
 mod throttle;
 mod walk;
 
+pub use device::Device;
 pub use filter::{BadGlob, Globs};
 pub use hash::{Hasher, digests_of};
 pub use hashsweep_lanes::{Engine, EngineError};
