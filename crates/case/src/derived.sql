@@ -1,8 +1,10 @@
 -- What a case derives from its tables; made anew when an older case is brought up to date.
 
--- The columns behind the kind are the order of asking, so that a claim reads the queue from its front. What has been
--- claimed stays here until it is settled: who holds it is known to the process at work, and forgotten with it.
-CREATE INDEX queue ON want (sweep, kind, class, turn, digest) WHERE state = 'pending';
+-- The columns behind the kind are the order of asking, so that a claim reads the queue from its front.
+CREATE INDEX queue_order ON queue (sweep, kind, class, turn, first);
+
+-- Everything that decides whether an answer still counts, so that a lookup reads nothing else.
+CREATE INDEX answer_of ON answer (kind, digest, answered_at, verdict);
 
 -- The rows of each sweep: its own, and those of earlier ones of its series that it found unchanged. As long as a sweep
 -- has not come to its end, nobody knows which those are.
@@ -20,22 +22,20 @@ JOIN sweep earlier ON earlier.series = later.series AND earlier.id < later.id
 JOIN sighting s ON s.sweep = earlier.id
 WHERE later.intake_finished_at IS NOT NULL AND (s.until IS NULL OR s.until >= later.id);
 
--- Every row with what became of it. A digest still in the queue, or on its way there, is owed: deferred. One that
--- the sweep took over and did not want has the answer that counted then, or waits.
+-- Every row with what became of it. A digest that waits is owed: deferred. One that the sweep took over and did
+-- not want has the answer that counted then.
 CREATE VIEW result AS
 SELECT
     s.sweep, s.seq, s.born, s.root, s.path, s.line, s.size, s.md5, s.sha1, s.sha256,
     CASE
         WHEN s.outcome IS NOT NULL THEN s.outcome
-        WHEN w.state IS NULL AND s.carried THEN iif(a.id IS NULL, 'deferred', 'cached')
-        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > sweep.queued THEN 'deferred'
-        ELSE w.state
+        WHEN w.state IS NULL AND a.id IS NOT NULL THEN 'cached'
+        ELSE coalesce(w.state, 'deferred')
     END AS outcome,
     CASE
         WHEN s.outcome IS NOT NULL THEN s.reason
         WHEN s.note IS NOT NULL THEN s.note
-        WHEN w.state IS NULL AND s.carried THEN iif(a.id IS NULL, coalesce(sweep.put_off, 'interrupted'), a.reason)
-        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > sweep.queued THEN 'interrupted'
+        WHEN w.state IS NULL AND a.id IS NULL THEN coalesce(sweep.put_off, 'interrupted')
         ELSE coalesce(w.reason, a.reason)
     END AS reason,
     a.verdict, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,

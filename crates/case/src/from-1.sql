@@ -1,8 +1,11 @@
--- From version 1, which asked in the order of the digests, wrote claims down and queued every digest at once.
+-- From version 1, which kept every digest that waited in a row of `want`, and wrote claims down there. What waited is
+-- put into the queue afterwards, block by block.
 
 DROP VIEW result;
 DROP INDEX queue;
+DROP INDEX answer_of;
 ALTER TABLE sweep ADD COLUMN queued INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sweep ADD COLUMN put_off TEXT;
 UPDATE sweep SET queued = coalesce((SELECT max(seq) FROM sighting WHERE sighting.sweep = sweep.id), 0);
 ALTER TABLE sighting ADD COLUMN class INTEGER;
 ALTER TABLE sighting ADD COLUMN suspicion TEXT;
@@ -15,7 +18,7 @@ ALTER TABLE sweep ADD COLUMN malicious_since INTEGER;
 ALTER TABLE sweep ADD COLUMN suspicious_since INTEGER;
 ALTER TABLE sweep ADD COLUMN unknown_since INTEGER;
 ALTER TABLE sweep ADD COLUMN known_since INTEGER;
-ALTER TABLE sweep ADD COLUMN put_off TEXT;
+ALTER TABLE sweep ADD COLUMN carried_queued INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX series ON sweep (series);
 ALTER TABLE sighting ADD COLUMN until INTEGER;
 ALTER TABLE sighting ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
@@ -31,5 +34,25 @@ CREATE TABLE device (
     trusted INTEGER NOT NULL
 );
 ALTER TABLE want ADD COLUMN class INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE want ADD COLUMN turn INTEGER NOT NULL DEFAULT 1;
 UPDATE want SET state = 'pending' WHERE state = 'asking';
+CREATE TABLE queue (
+    block INTEGER PRIMARY KEY REFERENCES block,
+    sweep INTEGER NOT NULL REFERENCES sweep,
+    kind  INTEGER NOT NULL,
+    class INTEGER NOT NULL,
+    turn  INTEGER NOT NULL,
+    first BLOB NOT NULL,
+    n     INTEGER NOT NULL
+);
+CREATE TABLE block (
+    id      INTEGER PRIMARY KEY,
+    digests BLOB NOT NULL
+);
+CREATE TABLE claim (
+    id      INTEGER PRIMARY KEY,
+    sweep   INTEGER NOT NULL REFERENCES sweep,
+    kind    INTEGER NOT NULL,
+    n       INTEGER NOT NULL,
+    digests BLOB NOT NULL,
+    ranks   BLOB NOT NULL
+);

@@ -9,6 +9,7 @@ use hashsweep_model::{
     Answer, Class, Digest, Digests, Outcome, Place, Quota, Seen, Sighting, Source, Stamp, Verdict,
 };
 use rusqlite::{CachedStatement, Transaction, params};
+use std::collections::BTreeSet;
 
 /// One open transaction. Dropping it without [`Case::group`](crate::Case::group)'s commit undoes it.
 #[derive(Debug)]
@@ -61,8 +62,8 @@ impl Group<'_> {
     /// Takes rows in: each is stored, and each new distinct digest joins the queue unless something on this machine
     /// already answers it. A digest that was there before keeps its class, or takes a better one.
     ///
-    /// Rows are stored at once; their digests may join later, many rows' at a time, while enough others wait. Returns
-    /// how many digests joined now.
+    /// Rows are stored at once; their digests join later, many rows' at a time, or when this is told to
+    /// [`catch_up`](Self::catch_up). Returns how many digests joined now.
     pub fn record(&mut self, sweep: SweepId, rows: &[Sighting], fresh: &Freshness) -> Result<u64, CaseError> {
         let last = self.store(sweep, rows)?;
         self.enqueue_if_due(sweep, last, fresh)
@@ -208,10 +209,12 @@ impl Group<'_> {
         source: Source,
         now: Stamp,
     ) -> Result<(), CaseError> {
-        let mut update = self.transaction.prepare_cached(
-            "UPDATE want SET state = ?4, reason = ?5, answer = ?6, attempt = ?7
-             WHERE sweep = ?1 AND kind = ?2 AND digest = ?3",
+        let mut settle = self.transaction.prepare_cached(
+            "INSERT INTO want (sweep, kind, digest, state, class, reason, answer, attempt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT DO UPDATE SET state = ?4, reason = ?6, answer = ?7, attempt = ?8",
         )?;
+        let mut claims = BTreeSet::new();
         let mut answers = Answers::new(&self.transaction, run, source, now)?;
         for (digest, fate) in fates {
             let (outcome, reason, answer) = match fate {
@@ -220,16 +223,21 @@ impl Group<'_> {
                 Fate::Invalid(why) => (Outcome::Invalid, Some(why), None),
                 Fate::Deferred(why) => (Outcome::Deferred, Some(why), None),
             };
-            update.execute(params![
+            let held = self.hand.put_down(sweep, *digest);
+            claims.extend(held.map(|held| held.claim));
+            settle.execute(params![
                 sweep.0,
                 kind_code(digest.kind()),
                 digest.as_bytes(),
                 outcome.name(),
+                class_code(held.map_or(Class::Last, |held| held.rank.class)),
                 reason,
                 answer,
                 attempt.0
             ])?;
-            self.hand.put_down(sweep, *digest);
+        }
+        for claim in claims {
+            self.amend(claim, |claimed| claimed.retain(|(_, digest)| self.hand.holds(sweep, digest)))?;
         }
         Ok(())
     }

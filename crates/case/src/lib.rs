@@ -9,10 +9,10 @@
 //! The cost of that design is one fsync a group, so callers put many things into one.
 //!
 //! ```text
-//!   record ──► sighting ──many at a time──► want: pending ──claim, settle──► answered | failed | invalid
-//!                                                    │ ▲
-//!                                         defer_rest ▼ │ reopen: at a run's two ends
-//!                                                 deferred
+//!   record ──► sighting ──many at a time──► queue ──claim──► claim ──settle──► want: answered | failed | invalid
+//!                                            ▲ ▲              │                        │
+//!                                            │ └──defer_rest──┘                        │
+//!                                            └──────────reopen: at a run's two ends────┘
 //! ```
 
 mod account;
@@ -20,6 +20,7 @@ mod calendar;
 mod carrying;
 mod codes;
 mod group;
+mod joining;
 mod ledger;
 mod open;
 mod queue;
@@ -27,6 +28,7 @@ mod results;
 mod session;
 mod standing;
 mod sweeps;
+mod waiting;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
 pub use calendar::{day_of, month_of};

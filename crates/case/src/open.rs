@@ -2,6 +2,7 @@
 
 use crate::group::Group;
 use crate::queue::Hand;
+use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -26,8 +27,12 @@ pub(crate) struct Schema {
     /// Its tables.
     pub(crate) sql: &'static str,
     /// What brings each older version to the next, from version 1 on.
-    pub(crate) from_older: &'static [fn(&Connection) -> rusqlite::Result<()>],
+    pub(crate) from_older: &'static [Migration],
 }
+
+/// Brings a database from one version to the next.
+pub(crate) type Migration = fn(&Connection) -> Result<(), CaseError>;
+
 /// A connection is used by one thread at a time; Rust sees to that, so SQLite need not lock.
 const OPEN: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
@@ -135,6 +140,13 @@ pub enum CaseError {
     /// The database said no.
     #[error("the case cannot be written or read: {0}")]
     Database(rusqlite::Error),
+}
+
+/// A column that holds something else than it should.
+impl From<FromSqlError> for CaseError {
+    fn from(error: FromSqlError) -> CaseError {
+        CaseError::Damaged(error.to_string())
+    }
 }
 
 impl From<rusqlite::Error> for CaseError {
@@ -297,12 +309,13 @@ pub(crate) fn open_database(
 
 /// A case of version 1 becomes one of version 2. The first of them did not say to which product an attempt belongs,
 /// because there was one.
-fn from_1(case: &Connection) -> rusqlite::Result<()> {
+fn from_1(case: &Connection) -> Result<(), CaseError> {
     let names_products = "SELECT 1 FROM pragma_table_info('attempt') WHERE name = 'product'";
     if !case.prepare(names_products)?.exists([])? {
         case.execute_batch("ALTER TABLE attempt ADD COLUMN product TEXT NOT NULL DEFAULT 'TCA-0101'")?;
     }
-    case.execute_batch(concat!(include_str!("from-1.sql"), include_str!("derived.sql")))
+    case.execute_batch(concat!(include_str!("from-1.sql"), include_str!("derived.sql")))?;
+    crate::waiting::put_pending(case)
 }
 
 /// The schema of a database that is ours, or `None` for one with nothing in it yet. Somebody else's is refused here

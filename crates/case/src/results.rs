@@ -1,8 +1,8 @@
 //! A sweep read back: its rows, and the tally that proves them complete.
 
 use crate::codes::{count, digests, outcome};
+use crate::joining::COUNTED;
 use crate::ledger::Scope;
-use crate::queue::COUNTED;
 use crate::{Case, CaseError, SweepId};
 use hashsweep_model::{Answer, Outcome, Place, Row, Settled, Skip, Stamp, Tally, Verdict};
 
@@ -30,15 +30,13 @@ pub enum Only {
 const COLUMNS: &str = "SELECT s.root, s.path, s.line, s.size, s.md5, s.sha1, s.sha256,
     CASE
         WHEN s.outcome IS NOT NULL THEN s.outcome
-        WHEN w.state IS NULL AND s.carried THEN iif(a.id IS NULL, 'deferred', 'cached')
-        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > sweep.queued THEN 'deferred'
-        ELSE w.state
+        WHEN w.state IS NULL AND a.id IS NOT NULL THEN 'cached'
+        ELSE coalesce(w.state, 'deferred')
     END,
     CASE
         WHEN s.outcome IS NOT NULL THEN s.reason
         WHEN s.note IS NOT NULL THEN s.note
-        WHEN w.state IS NULL AND s.carried THEN iif(a.id IS NULL, coalesce(sweep.put_off, 'interrupted'), a.reason)
-        WHEN w.state = 'pending' OR w.state IS NULL AND s.seq > sweep.queued THEN 'interrupted'
+        WHEN w.state IS NULL AND a.id IS NULL THEN coalesce(sweep.put_off, 'interrupted')
         ELSE coalesce(w.reason, a.reason)
     END,
     a.digest, a.verdict, a.reason, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,
@@ -135,6 +133,13 @@ impl Case {
         Ok(())
     }
 
+    /// How many digests of a sweep have joined and are not settled.
+    fn n_waiting(&self, sweep: SweepId) -> Result<u64, CaseError> {
+        let sum = "SELECT (SELECT coalesce(sum(n), 0) FROM queue WHERE sweep = ?1)
+            + (SELECT coalesce(sum(n), 0) FROM claim WHERE sweep = ?1)";
+        Ok(count(self.connection.query_row(sum, [sweep.0], |row| row.get(0))?))
+    }
+
     /// Counts the digests that the rows offer, each once, and the rows with them.
     ///
     /// The digests come from the rows themselves, so that one which never reached the queue shows as an imbalance.
@@ -142,26 +147,22 @@ impl Case {
     /// million rows would be two million looks at random pages.
     fn count_digests(&self, sweep: SweepId, tally: &mut Tally) -> Result<(), CaseError> {
         let mut digests = self.connection.prepare(&format!(
-            "SELECT CASE
-                 WHEN want.state IS NULL AND offer.carried THEN iif(answer.id IS NULL, 'deferred', 'cached')
-                 WHEN want.state = 'pending' OR want.state IS NULL AND offer.last > sweep.queued THEN 'deferred'
-                 ELSE want.state END,
-                 answer.verdict,
-                 CASE
-                     WHEN want.state IS NULL AND offer.carried THEN coalesce(sweep.put_off, 'interrupted')
-                     WHEN want.state = 'pending' OR want.state IS NULL THEN 'interrupted'
-                     ELSE want.reason
-                 END,
+            "SELECT coalesce(want.state, CASE
+                     WHEN answer.id IS NOT NULL THEN 'cached'
+                     WHEN offer.carried AND NOT sweep.carried_queued OR offer.first > sweep.queued THEN 'deferred'
+                 END), answer.verdict,
+                 CASE WHEN want.state IS NULL THEN coalesce(sweep.put_off, 'interrupted') ELSE want.reason END,
                  offer.n
              FROM (SELECT *, CASE WHEN carried THEN {COUNTED} END AS counted
                    FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
-                             count(*) AS n, max(iif(carried, 0, seq)) AS last, min(carried) AS carried
+                             count(*) AS n, min(iif(carried, NULL, seq)) AS first, min(carried) AS carried
                          FROM present WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer) AS offer
              JOIN sweep ON sweep.id = ?1
              LEFT JOIN want ON want.sweep = ?1 AND want.kind = offer.kind AND want.digest = offer.digest
              LEFT JOIN answer ON answer.id = coalesce(want.answer, iif(want.state IS NULL, offer.counted, NULL))"
         ))?;
         let mut digests = digests.query([sweep.0])?;
+        let n_waiting = self.n_waiting(sweep)?;
         // There are few different fates and many digests: counted by their words first.
         let mut fates: Vec<(Fate, u64, u64)> = Vec::new();
         while let Some(row) = digests.next()? {
@@ -178,7 +179,11 @@ impl Case {
                 None => fates.push((fate.to_owned(), 1, n_rows)),
             }
         }
-        for ((outcome_word, verdict, reason), n_digests, n_rows) in fates {
+        for ((mut outcome_word, verdict, reason), n_digests, n_rows) in fates {
+            // What has no fate waits, and then the queue and the claims hold as many. Else some were lost.
+            if outcome_word.is_none() && n_digests == n_waiting {
+                outcome_word = Some(Outcome::Deferred.name().to_owned());
+            }
             if let Some(word) = &outcome_word {
                 *tally.digests.entry(outcome(word)?).or_default() += n_digests;
             }

@@ -22,7 +22,8 @@ CREATE TABLE sweep (
     suspicious_since   INTEGER,
     unknown_since      INTEGER,
     known_since        INTEGER,
-    put_off            TEXT                     -- why the digests that it took over and did not want are not asked
+    carried_queued     INTEGER NOT NULL DEFAULT 0, -- 1: what it took over and no answer counts for has joined the queue
+    put_off            TEXT                     -- why what waits is not being asked
 );
 CREATE INDEX series ON sweep (series);
 
@@ -100,7 +101,6 @@ CREATE TABLE answer (
     sha1          BLOB,
     sha256        BLOB
 );
-CREATE INDEX answer_of ON answer (kind, digest, answered_at);
 
 -- One attempt at the service: the ledger. Written before the request's first byte leaves.
 CREATE TABLE attempt (
@@ -118,16 +118,43 @@ CREATE TABLE attempt (
 );
 CREATE INDEX attempt_at ON attempt (reserved_at);
 
--- The queue: one distinct digest of one sweep.
+-- What became of one distinct digest of one sweep. A digest without a row here waits: in the queue, in a claim, or
+-- behind `sweep.queued`.
 CREATE TABLE want (
     sweep   INTEGER NOT NULL REFERENCES sweep,
     kind    INTEGER NOT NULL,
     digest  BLOB NOT NULL,
-    state   TEXT NOT NULL,                      -- pending, or an outcome
-    class   INTEGER NOT NULL,                   -- the best of its sightings: it may only rise
-    turn    INTEGER NOT NULL DEFAULT 1,         -- within its class: 0 if an earlier run put it off
+    state   TEXT NOT NULL,                      -- an outcome
+    class   INTEGER NOT NULL,                   -- in which it waited
     reason  TEXT,
     answer  INTEGER REFERENCES answer,
     attempt INTEGER REFERENCES attempt,         -- the attempt that settled it
     PRIMARY KEY (sweep, kind, digest)
 ) WITHOUT ROWID;
+
+-- The queue: distinct digests that wait to be asked, many to a row.
+CREATE TABLE queue (
+    block INTEGER PRIMARY KEY REFERENCES block,
+    sweep INTEGER NOT NULL REFERENCES sweep,
+    kind  INTEGER NOT NULL,
+    class INTEGER NOT NULL,                     -- the best of its sightings: it may only rise
+    turn  INTEGER NOT NULL,                     -- within its class: 0 if an earlier run put it off
+    first BLOB NOT NULL,                        -- the first of the digests
+    n     INTEGER NOT NULL                      -- how many
+);
+
+-- The digests of a row of the queue, ascending, one behind the other.
+CREATE TABLE block (
+    id      INTEGER PRIMARY KEY,
+    digests BLOB NOT NULL
+);
+
+-- A batch that has left the queue and is not settled.
+CREATE TABLE claim (
+    id      INTEGER PRIMARY KEY,
+    sweep   INTEGER NOT NULL REFERENCES sweep,
+    kind    INTEGER NOT NULL,
+    n       INTEGER NOT NULL,
+    digests BLOB NOT NULL,                      -- ascending, one behind the other
+    ranks   BLOB NOT NULL                       -- a byte for each: twice its class and its turn
+);

@@ -136,6 +136,7 @@ impl Group<'_> {
             [now.0],
         )?;
         self.hand.put_all_down();
+        self.return_claims(None)?;
         self.transaction
             .execute("INSERT INTO run (sweep, started_at) VALUES (?1, ?2)", params![sweep.0, now.0])?;
         Ok(RunId(self.transaction.last_insert_rowid()))

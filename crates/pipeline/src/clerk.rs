@@ -239,9 +239,10 @@ impl Clerk {
                 n_rows += delivery.n_rows();
                 deliveries.push(delivery);
             }
+            let no_more_rows = n_rows < ROWS_PER_GROUP;
             let grouped;
             (work, grouped) = spawn_blocking(move || {
-                let grouped = work.group(deliveries, requests);
+                let grouped = work.group(deliveries, no_more_rows, requests);
                 (work, grouped)
             })
             .await?;
@@ -263,7 +264,12 @@ impl Delivery {
 impl Work {
     /// One transaction of the case. What asking concerns is one of the account's too, durable before the case's: a
     /// crash between the two leaves the account with more than was spent, never with less.
-    fn group(&mut self, deliveries: Vec<Delivery>, requests: Vec<Request>) -> Result<(), CaseError> {
+    fn group(
+        &mut self,
+        deliveries: Vec<Delivery>,
+        no_more_rows: bool,
+        requests: Vec<Request>,
+    ) -> Result<(), CaseError> {
         let Work { case, account, purse, clock, sweep, run, fresh, source, queue, gauges, standing, asks } =
             self;
         let mut left = *queue;
@@ -285,6 +291,11 @@ impl Work {
                         left.intake_open = false;
                     }
                 }
+            }
+            if no_more_rows && left.intake_open {
+                let joined = group.catch_up(*sweep, fresh)?;
+                left.waiting += joined;
+                left.joined += joined;
             }
             crash::point(Moment::Recording);
             if requests.is_empty() {

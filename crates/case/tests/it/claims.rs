@@ -114,21 +114,50 @@ fn what_is_deferred_waits_again_only_when_the_sweep_is_reopened() {
     assert_eq!(world.digests_of(Outcome::Invalid), 1);
 }
 
-/// A claim over a long queue must not walk over everything that is settled already.
+/// A claim over a long queue must not walk over all of it.
 #[test]
-fn a_claim_finds_the_queue_by_its_index() {
+fn a_claim_finds_the_front_of_the_queue_by_its_index() {
     let world = World::new();
-    for statement in [
-        "SELECT class, turn, digest FROM want WHERE sweep = 1 AND state = 'pending' AND kind = 2 AND class <= 3
-         ORDER BY class, turn, digest LIMIT 9",
-        "SELECT count(*) FROM want WHERE sweep = 1 AND state = 'pending'",
-    ] {
-        let by_hand = world.by_hand();
-        let mut plan = by_hand.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
-        let plan: Vec<String> =
-            plan.query_map([], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
-        let plan = plan.join("; ");
-        assert!(!plan.contains("TEMP B-TREE"), "sorted: {plan}: {statement}");
-        assert!(plan.contains("INDEX queue"), "{plan}: {statement}");
+    let statement = "SELECT id, digests FROM queue JOIN block ON block.id = queue.block
+        WHERE sweep = 1 AND kind = 2 AND class <= 3 ORDER BY class, turn, first";
+    let by_hand = world.by_hand();
+    let mut plan = by_hand.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+    let plan: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+    let plan = plan.join("; ");
+    assert!(!plan.contains("TEMP B-TREE"), "sorted: {plan}");
+    assert!(plan.contains("INDEX queue_order"), "{plan}");
+}
+
+#[test]
+fn what_is_left_of_a_block_that_was_begun_is_claimed_next_and_nothing_twice() {
+    let mut world = World::new();
+    // Blocks of two joinings, one inside the other.
+    world.record(&files(0..2000));
+    world.record(&files(700..3000));
+    let mut taken = Vec::new();
+    loop {
+        let claimed = world.claim(7, 100, true);
+        if claimed.is_empty() {
+            break;
+        }
+        taken.extend(digests(&claimed));
+        assert_eq!(world.digests_of(Outcome::Deferred), 3000, "what is claimed is not settled");
     }
+    taken.sort_unstable();
+    assert_eq!(taken, (0..3000).map(sha1).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_batch_that_is_settled_in_parts_leaves_the_rest_of_it_claimed() {
+    let mut world = World::new();
+    world.record(&files(0..10));
+    let claimed = world.claim(1, 10, true).remove(0);
+    let half: Vec<_> = (0..5).map(|n| (sha1(n), Fate::Failed("504".into()))).collect();
+    world.settle(&claimed, &half, Stamp(5));
+    assert!(world.claim(1, 10, true).is_empty());
+    world.case.tally(world.sweep).unwrap().check().unwrap();
+    let mut world = world.killed();
+    let sweep = world.sweep;
+    world.run = world.case.group(|group| group.begin_run(sweep, Stamp(30))).unwrap();
+    assert_eq!(digests(&world.claim(1, 10, true)), (5..10).map(sha1).collect::<Vec<_>>());
 }

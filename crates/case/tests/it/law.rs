@@ -94,12 +94,22 @@ fn the_tally_of_a_sweep_made_by_hand_is_right_to_the_row() {
 fn a_digest_deleted_by_hand_is_missed() {
     let mut world = World::new();
     world.record(&files(0..5));
+    world.answer_all(Verdict::Known, Stamp(5));
     world.case.tally(world.sweep).unwrap().check().unwrap();
     let deleted =
         world.by_hand().execute("DELETE FROM want WHERE digest = ?1", [sha1(3).as_bytes()]).unwrap();
     assert_eq!(deleted, 1);
     let missed = world.case.tally(world.sweep).unwrap().check().unwrap_err();
     assert_eq!(missed.0, "5 rows in, 4 with an outcome");
+}
+
+#[test]
+fn a_block_of_the_queue_deleted_by_hand_is_missed() {
+    let mut world = World::new();
+    world.record(&files(0..5));
+    assert_eq!(world.by_hand().execute("DELETE FROM queue", []).unwrap(), 1);
+    let missed = world.case.tally(world.sweep).unwrap().check().unwrap_err();
+    assert_eq!(missed.0, "5 rows in, 0 with an outcome");
 }
 
 #[derive(Clone, Debug)]

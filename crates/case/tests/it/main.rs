@@ -63,7 +63,9 @@ impl World {
 
     fn record_fresh(&mut self, rows: &[Sighting], fresh: &Freshness) -> u64 {
         let sweep = self.sweep;
-        self.case.group(|group| group.record(sweep, rows, fresh)).unwrap()
+        self.case
+            .group(|group| Ok(group.record(sweep, rows, fresh)? + group.catch_up(sweep, fresh)?))
+            .unwrap()
     }
 
     /// With no budget and down to the last class.

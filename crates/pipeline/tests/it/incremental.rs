@@ -318,7 +318,7 @@ async fn a_night_without_the_service_owes_what_was_never_answered_and_a_later_ru
         let seen = scene.run(scene.late_walk(), None::<Arc<Memory>>).await;
         assert_eq!(seen.because(Outcome::Deferred, "offline"), 3);
     }
-    assert_eq!(count(&scene, "SELECT count(*) FROM want"), 3, "the second night wants nothing of its own");
+    assert_eq!(count(&scene, "SELECT sum(n) FROM queue"), 3, "the second night wants nothing of its own");
     let service = Arc::new(Memory::new(World::default()));
     scene.ask(&service).await.is_whole();
     // The night before still owes them: nobody has asked for it.

@@ -1,0 +1,366 @@
+//! How the digests of recorded rows join the queue: many at a time and in key order, each either new, or answered
+//! already, or there before.
+//!
+//! Everything is set against everything by walking two ascending sequences side by side. A join of a million digests
+//! against a case of ten million reads both once.
+
+use crate::codes::{class, class_code, column, count, digest, kind_code};
+use crate::group::{Freshness, Group};
+use crate::waiting::Rank;
+use crate::{CaseError, Joined, SweepId};
+use hashsweep_model::{Class, Digest, HashKind, Outcome, Verdict};
+use rusqlite::{CachedStatement, Row, params};
+use std::collections::BTreeMap;
+
+/// Whoever asks has enough to do while so many wait.
+const ENOUGH_WAIT: u64 = 20_000;
+
+/// Rows whose digests join together, at least and at most. Digests come in any order, so a joining touches pages all
+/// over the case, however few they are; a large one holds up claims, and its digests in memory.
+const JOIN_AT_LEAST: u64 = 20_000;
+const JOIN_AT_MOST: u64 = 1_000_000;
+
+/// A digest that rows offer, and the best of their classes.
+type Offer = (Digest, Class);
+
+impl Group<'_> {
+    /// Lets the digests of recorded rows join the queue, if they are a good part of all.
+    pub(crate) fn enqueue_if_due(
+        &mut self,
+        sweep: SweepId,
+        last_row: i64,
+        fresh: &Freshness,
+    ) -> Result<u64, CaseError> {
+        let queued = self.queued(sweep)?;
+        let is_due = count(last_row - queued) >= (count(queued) / 4).clamp(JOIN_AT_LEAST, JOIN_AT_MOST);
+        if is_due { self.enqueue(sweep, fresh) } else { Ok(0) }
+    }
+
+    /// Lets the digests of all recorded rows join the queue if few wait there: for when no more rows are at hand, so
+    /// that whoever asks does not run dry beside digests on their way. Returns how many are new to it.
+    pub fn catch_up(&mut self, sweep: SweepId, fresh: &Freshness) -> Result<u64, CaseError> {
+        if self.hand.waiting < ENOUGH_WAIT { self.enqueue(sweep, fresh) } else { Ok(0) }
+    }
+
+    /// The last row of the sweep whose digest has joined.
+    fn queued(&self, sweep: SweepId) -> Result<i64, CaseError> {
+        let mut queued = self.transaction.prepare_cached("SELECT queued FROM sweep WHERE id = ?1")?;
+        Ok(queued.query_row([sweep.0], |row| row.get(0))?)
+    }
+
+    /// Lets the digests of all recorded rows join the queue. Returns how many are new to it.
+    pub(crate) fn enqueue(&mut self, sweep: SweepId, fresh: &Freshness) -> Result<u64, CaseError> {
+        let mut joined = 0;
+        let mut queued = self.queued(sweep)?;
+        loop {
+            let (offers, last_row) = self.offers(sweep, queued)?;
+            if last_row == queued {
+                break;
+            }
+            joined += self.join(sweep, offers, fresh)?;
+            queued = last_row;
+        }
+        self.transaction
+            .prepare_cached("UPDATE sweep SET queued = ?2 WHERE id = ?1")?
+            .execute([sweep.0, queued])?;
+        self.hand.waiting += joined;
+        Ok(joined)
+    }
+
+    /// What the next rows offer, each digest once and in key order, and the last of these rows.
+    fn offers(&self, sweep: SweepId, queued: i64) -> Result<(Vec<Offer>, i64), CaseError> {
+        let mut rows = self.transaction.prepare_cached(
+            "SELECT seq, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END, class
+             FROM sighting WHERE sweep = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        )?;
+        let mut rows = rows.query(params![sweep.0, queued, column(JOIN_AT_MOST)])?;
+        let mut offers = Vec::new();
+        let mut last_row = queued;
+        while let Some(row) = rows.next()? {
+            last_row = row.get(0)?;
+            if let (Some(bytes), Some(code)) = (row.get_ref(1)?.as_blob_or_null()?, row.get(2)?) {
+                offers.push((digest(bytes)?, class(code)?));
+            }
+        }
+        offers.sort_unstable();
+        offers.dedup_by_key(|(digest, _)| *digest);
+        Ok((offers, last_row))
+    }
+
+    /// Lets the digests of the rows that a sweep took over join the queue, unless the sweep wants them already, an answer
+    /// counted for them as it took them over, or this machine decides them. Returns how many did.
+    ///
+    /// Those with an answer get no `want`: what counts for them can be told from the answers and the sweep, so that a
+    /// sweep over unchanged files writes nothing for them. When nobody is asked, only what this machine decides is
+    /// settled; the sweep says for all the others why they wait.
+    pub fn want_carried(
+        &mut self,
+        sweep: SweepId,
+        fresh: &Freshness,
+        asks: bool,
+    ) -> Result<Joined, CaseError> {
+        let mut offers = self.carried_offers(sweep, asks)?;
+        if !asks {
+            offers.retain(|(digest, _)| digest.is_of_empty_input());
+        }
+        let joined = self.join(sweep, offers, fresh)?;
+        if asks {
+            self.transaction.execute(
+                "UPDATE sweep SET carried_queued = 1 WHERE id = ?1 AND answers IS NOT NULL",
+                [sweep.0],
+            )?;
+        }
+        self.hand.waiting += joined;
+        Ok(Joined(joined))
+    }
+
+    /// What those rows offer that no answer counted for, each digest once and in key order: all of them, or those of
+    /// empty files.
+    fn carried_offers(&self, sweep: SweepId, of_all: bool) -> Result<Vec<Offer>, CaseError> {
+        let mut rows = self.transaction.prepare_cached(&format!(
+            "SELECT digest, class FROM (
+                 SELECT s.kind, CASE s.kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest, class
+                 FROM sweep AS later
+                 JOIN sweep AS earlier ON earlier.series = later.series AND earlier.id < later.id
+                 JOIN sighting AS s ON s.sweep = earlier.id
+                 WHERE later.id = ?1 AND later.answers IS NOT NULL AND (s.until IS NULL OR s.until >= later.id)
+                     AND s.kind IS NOT NULL AND (?2 OR s.size = 0)) AS offer
+             WHERE {COUNTED} IS NULL"
+        ))?;
+        let mut rows = rows.query(params![sweep.0, of_all])?;
+        let mut offers = Vec::new();
+        while let Some(row) = rows.next()? {
+            offers.push((digest(row.get_ref(0)?.as_blob()?)?, class(row.get(1)?)?));
+        }
+        offers.sort_unstable();
+        offers.dedup_by_key(|(digest, _)| *digest);
+        Ok(offers)
+    }
+
+    fn join(&mut self, sweep: SweepId, offers: Vec<Offer>, fresh: &Freshness) -> Result<u64, CaseError> {
+        let may_be_known = self.others_may_have_answered(sweep)?;
+        let mut new = Vec::new();
+        let mut n_raised = 0;
+        for of_kind in offers.chunk_by(|(a, _), (b, _)| a.kind() == b.kind()) {
+            let mut offers = self.without_fate(sweep, of_kind)?;
+            self.settle_empty(sweep, &mut offers)?;
+            if may_be_known {
+                self.settle_known(sweep, &mut offers, fresh)?;
+            }
+            self.without_claimed(sweep, &mut offers)?;
+            let raised = self.without_waiting(sweep, &mut offers)?;
+            n_raised += raised.len();
+            new.extend(raised);
+            new.extend(offers.into_iter().map(|(digest, class)| (Rank::new(class), digest)));
+        }
+        let n_new = new.len() - n_raised;
+        self.put(sweep, new)?;
+        Ok(n_new as u64)
+    }
+
+    /// Those that nothing has become of yet.
+    fn without_fate(&self, sweep: SweepId, offers: &[Offer]) -> Result<Vec<Offer>, CaseError> {
+        let fates = self.transaction.prepare_cached(
+            "SELECT digest FROM want WHERE sweep = ?1 AND kind = ?2 AND digest >= ?3 ORDER BY digest",
+        )?;
+        let mut has_fate = vec![false; offers.len()];
+        walk(fates, sweep, offers, |i, _| {
+            has_fate[i] = true;
+            Ok(())
+        })?;
+        Ok(offers.iter().zip(has_fate).filter(|(_, has)| !has).map(|(offer, _)| *offer).collect())
+    }
+
+    /// An empty file is known without asking.
+    fn settle_empty(&self, sweep: SweepId, offers: &mut Vec<Offer>) -> Result<(), CaseError> {
+        if let Some(i) = offers.iter().position(|(digest, _)| digest.is_of_empty_input()) {
+            let (digest, class) = offers.remove(i);
+            self.transaction
+                .prepare_cached(
+                    "INSERT INTO want (sweep, kind, digest, state, class, reason) VALUES (?1, ?2, ?3, ?4, ?5, 'empty file')",
+                )?
+                .execute(params![
+                    sweep.0,
+                    kind_code(digest.kind()),
+                    digest.as_bytes(),
+                    Outcome::Local.name(),
+                    class_code(class)
+                ])?;
+        }
+        Ok(())
+    }
+
+    /// Settles those with an earlier answer that still counts, and takes them out.
+    pub(crate) fn settle_known(
+        &self,
+        sweep: SweepId,
+        offers: &mut Vec<Offer>,
+        fresh: &Freshness,
+    ) -> Result<(), CaseError> {
+        let answers = self.transaction.prepare_cached(
+            "SELECT digest, answered_at, id, verdict FROM answer
+             WHERE ?1 IS NOT NULL AND kind = ?2 AND digest >= ?3 ORDER BY digest, answered_at",
+        )?;
+        // The newest answer decides, even where an older one would still count.
+        let mut newest: Vec<Option<Found>> = vec![None; offers.len()];
+        walk(answers, sweep, offers, |i, row| {
+            let found = Found { at: (row.get(1)?, row.get(2)?), counts: counts(row, fresh)? };
+            if newest[i].is_none_or(|older| older.at < found.at) {
+                newest[i] = Some(found);
+            }
+            Ok(())
+        })?;
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT INTO want (sweep, kind, digest, state, class, answer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        let mut left = Vec::with_capacity(offers.len());
+        for (offer, found) in offers.iter().zip(newest) {
+            match found {
+                Some(Found { at: (_, answer), counts: true }) => {
+                    let (digest, class) = offer;
+                    insert.execute(params![
+                        sweep.0,
+                        kind_code(digest.kind()),
+                        digest.as_bytes(),
+                        Outcome::Cached.name(),
+                        class_code(*class),
+                        answer
+                    ])?;
+                }
+                _ => left.push(*offer),
+            }
+        }
+        *offers = left;
+        Ok(())
+    }
+
+    /// Takes out what is being asked already. Should it come back to the queue, it comes back in the better class.
+    fn without_claimed(&mut self, sweep: SweepId, offers: &mut Vec<Offer>) -> Result<(), CaseError> {
+        let mut raised = BTreeMap::new();
+        offers.retain(|(digest, class)| match self.hand.held(sweep, digest) {
+            Some(held) => {
+                if *class < held.rank.class {
+                    raised.insert(*digest, (held.claim, *class));
+                }
+                false
+            }
+            None => true,
+        });
+        for (digest, (claim, class)) in raised {
+            self.amend(claim, |claimed| {
+                claimed.iter_mut().filter(|(_, one)| *one == digest).for_each(|(rank, _)| rank.class = class);
+            })?;
+            self.hand.raise(sweep, digest, class);
+        }
+        Ok(())
+    }
+
+    /// Takes out what waits already. What waited behind the class that it is offered in now leaves its block and is
+    /// returned, with its new rank.
+    fn without_waiting(
+        &self,
+        sweep: SweepId,
+        offers: &mut Vec<Offer>,
+    ) -> Result<Vec<(Rank, Digest)>, CaseError> {
+        let Some((first, _)) = offers.first() else { return Ok(Vec::new()) };
+        let mut raised = Vec::new();
+        let mut changed = Vec::new();
+        let mut is_there = vec![false; offers.len()];
+        self.blocks((sweep, first.kind()), Class::Last, |block| {
+            let lowest = block.digests.first().expect("a block is never empty");
+            let mut i = offers.partition_point(|(digest, _)| digest < lowest);
+            let mut rises = Vec::new();
+            for waiting in &block.digests {
+                while offers.get(i).is_some_and(|(digest, _)| digest < waiting) {
+                    i += 1;
+                }
+                match offers.get(i) {
+                    None => break,
+                    Some((digest, class)) if digest == waiting => {
+                        is_there[i] = true;
+                        if *class < block.rank.class {
+                            raised.push((Rank { class: *class, ..block.rank }, *digest));
+                            rises.push(*digest);
+                        }
+                    }
+                    Some(_) => {}
+                }
+            }
+            if !rises.is_empty() {
+                let left = block.digests.iter().filter(|digest| rises.binary_search(digest).is_err());
+                let left: Vec<Digest> = left.copied().collect();
+                changed.push((block, left));
+            }
+            Ok(true)
+        })?;
+        for (block, left) in changed {
+            self.keep(&block, &left)?;
+        }
+        let mut there = is_there.into_iter();
+        offers.retain(|_| !there.next().unwrap_or_default());
+        Ok(raised)
+    }
+
+    /// Whether an answer may be there for a digest that this sweep has not asked about.
+    pub(crate) fn others_may_have_answered(&self, sweep: SweepId) -> Result<bool, CaseError> {
+        let mut others = self.transaction.prepare_cached("SELECT 1 FROM sweep WHERE id <> ?1 LIMIT 1")?;
+        Ok(others.exists([sweep.0])?)
+    }
+}
+
+/// The answer that counted for the digest of `offer` when the sweep ?1 took it over.
+pub(crate) const COUNTED: &str = "(SELECT CASE WHEN answered_at >= CASE verdict
+            WHEN 'malicious' THEN sweep.malicious_since WHEN 'suspicious' THEN sweep.suspicious_since
+            WHEN 'unknown' THEN sweep.unknown_since ELSE sweep.known_since END
+        THEN answer.id END
+    FROM answer JOIN sweep ON sweep.id = ?1 AND answer.id <= sweep.answers
+    WHERE answer.kind = offer.kind AND answer.digest = offer.digest
+    ORDER BY answered_at DESC, answer.id DESC LIMIT 1)";
+
+/// An answer that was found for a digest: when it was given, its number, and whether it still counts.
+#[derive(Clone, Copy)]
+struct Found {
+    at: (i64, i64),
+    counts: bool,
+}
+
+fn counts(answer: &Row<'_>, fresh: &Freshness) -> Result<bool, CaseError> {
+    let verdict = answer.get_ref(3)?.as_str()?.parse::<Verdict>();
+    let verdict = verdict.map_err(|e| CaseError::Damaged(e.to_string()))?;
+    Ok(answer.get::<_, i64>(1)? >= fresh.since(verdict).0)
+}
+
+/// Steps over so many rows before it looks the next digest up instead: about what a lookup costs.
+const NEAR: u32 = 24;
+
+/// Walks rows beside digests of one kind, both ascending, and hands each row over that is about one of them.
+///
+/// The statement takes sweep, kind and the lowest digest, and gives the digest in its first column.
+fn walk(
+    mut statement: CachedStatement<'_>,
+    sweep: SweepId,
+    offers: &[Offer],
+    mut each: impl FnMut(usize, &Row<'_>) -> Result<(), CaseError>,
+) -> Result<(), CaseError> {
+    let mut i = 0;
+    while let Some((from, _)) = offers.get(i) {
+        let kind: HashKind = from.kind();
+        let mut rows = statement.query(params![sweep.0, kind_code(kind), from.as_bytes()])?;
+        let mut n_between = 0;
+        loop {
+            let Some(row) = rows.next()? else { return Ok(()) };
+            let found = row.get_ref(0)?.as_blob()?;
+            while offers.get(i).is_some_and(|(digest, _)| digest.as_bytes() < found) {
+                i += 1;
+                n_between = 0;
+            }
+            match offers.get(i) {
+                None => return Ok(()),
+                Some((digest, _)) if digest.as_bytes() == found => each(i, row)?,
+                Some(_) if n_between == NEAR => break,
+                Some(_) => n_between += 1,
+            }
+        }
+    }
+    Ok(())
+}
