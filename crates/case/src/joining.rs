@@ -117,24 +117,49 @@ impl Group<'_> {
     /// What those rows offer that no answer counted for, each digest once and in key order: all of them, or those of
     /// empty files.
     fn carried_offers(&self, sweep: SweepId, of_all: bool) -> Result<Vec<Offer>, CaseError> {
-        let mut rows = self.transaction.prepare_cached(&format!(
-            "SELECT digest, class FROM (
-                 SELECT s.kind, CASE s.kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest, class
-                 FROM sweep AS later
-                 JOIN sweep AS earlier ON earlier.series = later.series AND earlier.id < later.id
-                 JOIN sighting AS s ON s.sweep = earlier.id
-                 WHERE later.id = ?1 AND later.answers IS NOT NULL AND (s.until IS NULL OR s.until >= later.id)
-                     AND s.kind IS NOT NULL AND (?2 OR s.size = 0)) AS offer
-             WHERE {COUNTED} IS NULL"
-        ))?;
+        let mut rows = self.transaction.prepare_cached(
+            "SELECT CASE s.kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END, class
+             FROM sweep AS later
+             JOIN sweep AS earlier ON earlier.series = later.series AND earlier.id < later.id
+             JOIN sighting AS s ON s.sweep = earlier.id
+             WHERE later.id = ?1 AND later.answers IS NOT NULL AND (s.until IS NULL OR s.until >= later.id)
+                 AND s.kind IS NOT NULL AND (?2 OR s.size = 0)",
+        )?;
         let mut rows = rows.query(params![sweep.0, of_all])?;
         let mut offers = Vec::new();
         while let Some(row) = rows.next()? {
             offers.push((digest(row.get_ref(0)?.as_blob()?)?, class(row.get(1)?)?));
         }
+        drop(rows);
         offers.sort_unstable();
         offers.dedup_by_key(|(digest, _)| *digest);
-        Ok(offers)
+        let mut left = Vec::new();
+        for of_kind in offers.chunk_by(|(a, _), (b, _)| a.kind() == b.kind()) {
+            left.extend(self.without_counted(sweep, of_kind)?);
+        }
+        Ok(left)
+    }
+
+    /// Those that no answer counted for when the sweep took them over.
+    fn without_counted(&self, sweep: SweepId, offers: &[Offer]) -> Result<Vec<Offer>, CaseError> {
+        let answers = self.transaction.prepare_cached(
+            "SELECT digest, answered_at, answer.id, answered_at >= CASE verdict
+                 WHEN 'malicious' THEN malicious_since WHEN 'suspicious' THEN suspicious_since
+                 WHEN 'unknown' THEN unknown_since ELSE known_since END
+             FROM sweep CROSS JOIN answer
+             WHERE sweep.id = ?1 AND kind = ?2 AND digest >= ?3 AND answer.id <= answers
+             ORDER BY digest, answered_at",
+        )?;
+        let mut newest: Vec<Option<Found>> = vec![None; offers.len()];
+        walk(answers, sweep, offers, |i, row| {
+            let found = Found { at: (row.get(1)?, row.get(2)?), counts: row.get(3)? };
+            if newest[i].is_none_or(|older| older.at < found.at) {
+                newest[i] = Some(found);
+            }
+            Ok(())
+        })?;
+        let counted = newest.iter().map(|found| found.is_some_and(|found| found.counts));
+        Ok(offers.iter().zip(counted).filter(|(_, counted)| !counted).map(|(offer, _)| *offer).collect())
     }
 
     fn join(&mut self, sweep: SweepId, offers: Vec<Offer>, fresh: &Freshness) -> Result<u64, CaseError> {
