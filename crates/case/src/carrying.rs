@@ -85,12 +85,13 @@ impl Group<'_> {
         self.mark_missing_devices(standing, &missed)?;
         let carried = self.end(base, standing, &missed)?;
         self.copy(sweep, standing.rows.iter().filter(|row| row.is_kept && row.is_seen()))?;
-        let since = Verdict::WORST_FIRST.map(|verdict| fresh.since(verdict).0);
+        let since = Verdict::WORST_FIRST.map(|verdict| fresh.between(verdict).start().0);
+        let until = Verdict::WORST_FIRST.map(|verdict| fresh.between(verdict).end().0).into_iter().min();
         self.transaction.execute(
             "UPDATE sweep SET answers = (SELECT coalesce(max(id), 0) FROM answer), malicious_since = ?2,
-                 suspicious_since = ?3, unknown_since = ?4, known_since = ?5
+                 suspicious_since = ?3, unknown_since = ?4, known_since = ?5, answers_until = ?6
              WHERE id = ?1",
-            params![sweep.0, since[0], since[1], since[2], since[3]],
+            params![sweep.0, since[0], since[1], since[2], since[3], until],
         )?;
         Ok(carried)
     }

@@ -14,6 +14,7 @@ UPDATE sighting SET class = 1 WHERE kind IS NOT NULL;
 ALTER TABLE sweep ADD COLUMN series INTEGER REFERENCES sweep;
 ALTER TABLE sweep ADD COLUMN shape TEXT;
 ALTER TABLE sweep ADD COLUMN answers INTEGER;
+ALTER TABLE sweep ADD COLUMN answers_until INTEGER;
 ALTER TABLE sweep ADD COLUMN malicious_since INTEGER;
 ALTER TABLE sweep ADD COLUMN suspicious_since INTEGER;
 ALTER TABLE sweep ADD COLUMN unknown_since INTEGER;
@@ -35,6 +36,13 @@ CREATE TABLE device (
 );
 ALTER TABLE want ADD COLUMN class INTEGER NOT NULL DEFAULT 1;
 UPDATE want SET state = 'pending' WHERE state = 'asking';
+CREATE TABLE same_file (
+    answer INTEGER NOT NULL REFERENCES answer,
+    md5    BLOB NOT NULL,
+    sha1   BLOB NOT NULL,
+    sha256 BLOB NOT NULL,
+    PRIMARY KEY (answer, md5, sha1, sha256)
+) WITHOUT ROWID;
 CREATE TABLE queue (
     block INTEGER PRIMARY KEY REFERENCES block,
     sweep INTEGER NOT NULL REFERENCES sweep,

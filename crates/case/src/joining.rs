@@ -8,9 +8,10 @@ use crate::codes::{class, class_code, column, count, digest, kind_code};
 use crate::group::{Freshness, Group};
 use crate::waiting::Rank;
 use crate::{CaseError, Joined, SweepId};
-use hashsweep_model::{Class, Digest, HashKind, Outcome, Verdict};
+use hashsweep_model::{Class, Digest, HashKind, Outcome, Stamp, Verdict};
 use rusqlite::{CachedStatement, Row, params};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Whoever asks has enough to do while so many wait.
 const ENOUGH_WAIT: u64 = 20_000;
@@ -21,7 +22,7 @@ const JOIN_AT_LEAST: u64 = 20_000;
 const JOIN_AT_MOST: u64 = 1_000_000;
 
 /// A digest that rows offer, and the best of their classes.
-type Offer = (Digest, Class);
+pub(crate) type Offer = (Digest, Class);
 
 impl Group<'_> {
     /// Lets the digests of recorded rows join the queue, if they are a good part of all.
@@ -57,7 +58,7 @@ impl Group<'_> {
             if last_row == queued {
                 break;
             }
-            joined += self.join(sweep, offers, fresh)?;
+            joined += self.join((sweep, queued..last_row), offers, fresh)?;
             queued = last_row;
         }
         self.transaction
@@ -103,7 +104,7 @@ impl Group<'_> {
         if !asks {
             offers.retain(|(digest, _)| digest.is_of_empty_input());
         }
-        let joined = self.join(sweep, offers, fresh)?;
+        let joined = self.join((sweep, CARRIED), offers, fresh)?;
         if asks {
             self.transaction.execute(
                 "UPDATE sweep SET carried_queued = 1 WHERE id = ?1 AND answers IS NOT NULL",
@@ -117,14 +118,10 @@ impl Group<'_> {
     /// What those rows offer that no answer counted for, each digest once and in key order: all of them, or those of
     /// empty files.
     fn carried_offers(&self, sweep: SweepId, of_all: bool) -> Result<Vec<Offer>, CaseError> {
-        let mut rows = self.transaction.prepare_cached(
+        let mut rows = self.transaction.prepare_cached(&format!(
             "SELECT CASE s.kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END, class
-             FROM sweep AS later
-             JOIN sweep AS earlier ON earlier.series = later.series AND earlier.id < later.id
-             JOIN sighting AS s ON s.sweep = earlier.id
-             WHERE later.id = ?1 AND later.answers IS NOT NULL AND (s.until IS NULL OR s.until >= later.id)
-                 AND s.kind IS NOT NULL AND (?2 OR s.size = 0)",
-        )?;
+             {FROM_CARRIED} AND later.answers IS NOT NULL AND (?2 OR s.size = 0)"
+        ))?;
         let mut rows = rows.query(params![sweep.0, of_all])?;
         let mut offers = Vec::new();
         while let Some(row) = rows.next()? {
@@ -148,6 +145,7 @@ impl Group<'_> {
                  WHEN 'unknown' THEN unknown_since ELSE known_since END
              FROM sweep CROSS JOIN answer
              WHERE sweep.id = ?1 AND kind = ?2 AND digest >= ?3 AND answer.id <= answers
+                 AND answered_at <= answers_until
              ORDER BY digest, answered_at",
         )?;
         let mut newest: Vec<Option<Found>> = vec![None; offers.len()];
@@ -162,18 +160,25 @@ impl Group<'_> {
         Ok(offers.iter().zip(counted).filter(|(_, counted)| !counted).map(|(offer, _)| *offer).collect())
     }
 
-    fn join(&mut self, sweep: SweepId, offers: Vec<Offer>, fresh: &Freshness) -> Result<u64, CaseError> {
+    /// `rows` are those behind its start, up to its end, or [`CARRIED`].
+    fn join(
+        &mut self,
+        (sweep, rows): (SweepId, Range<i64>),
+        offers: Vec<Offer>,
+        fresh: &Freshness,
+    ) -> Result<u64, CaseError> {
         let may_be_known = self.others_may_have_answered(sweep)?;
         let mut new = Vec::new();
         let mut n_raised = 0;
         for of_kind in offers.chunk_by(|(a, _), (b, _)| a.kind() == b.kind()) {
             let mut offers = self.without_fate(sweep, of_kind)?;
             self.settle_empty(sweep, &mut offers)?;
+            self.without_claimed(sweep, &mut offers)?;
+            let raised = self.without_waiting(sweep, &mut offers)?;
+            self.settle_bridged((sweep, &rows), &mut offers, fresh)?;
             if may_be_known {
                 self.settle_known(sweep, &mut offers, fresh)?;
             }
-            self.without_claimed(sweep, &mut offers)?;
-            let raised = self.without_waiting(sweep, &mut offers)?;
             n_raised += raised.len();
             new.extend(raised);
             new.extend(offers.into_iter().map(|(digest, class)| (Rank::new(class), digest)));
@@ -229,7 +234,8 @@ impl Group<'_> {
         // The newest answer decides, even where an older one would still count.
         let mut newest: Vec<Option<Found>> = vec![None; offers.len()];
         walk(answers, sweep, offers, |i, row| {
-            let found = Found { at: (row.get(1)?, row.get(2)?), counts: counts(row, fresh)? };
+            let Some(counts) = counts(row, fresh)? else { return Ok(()) };
+            let found = Found { at: (row.get(1)?, row.get(2)?), counts };
             if newest[i].is_none_or(|older| older.at < found.at) {
                 newest[i] = Some(found);
             }
@@ -333,12 +339,21 @@ impl Group<'_> {
     }
 }
 
+/// In place of the numbers of rows of its own: those that a sweep took over.
+pub(crate) const CARRIED: Range<i64> = 0..0;
+
+/// The rows with a digest that the sweep ?1 took over, as `s`.
+pub(crate) const FROM_CARRIED: &str = "FROM sweep AS later
+    JOIN sweep AS earlier ON earlier.series = later.series AND earlier.id < later.id
+    JOIN sighting AS s ON s.sweep = earlier.id
+    WHERE later.id = ?1 AND (s.until IS NULL OR s.until >= later.id) AND s.kind IS NOT NULL";
+
 /// The answer that counted for the digest of `offer` when the sweep ?1 took it over.
 pub(crate) const COUNTED: &str = "(SELECT CASE WHEN answered_at >= CASE verdict
             WHEN 'malicious' THEN sweep.malicious_since WHEN 'suspicious' THEN sweep.suspicious_since
             WHEN 'unknown' THEN sweep.unknown_since ELSE sweep.known_since END
         THEN answer.id END
-    FROM answer JOIN sweep ON sweep.id = ?1 AND answer.id <= sweep.answers
+    FROM answer JOIN sweep ON sweep.id = ?1 AND answer.id <= sweep.answers AND answered_at <= sweep.answers_until
     WHERE answer.kind = offer.kind AND answer.digest = offer.digest
     ORDER BY answered_at DESC, answer.id DESC LIMIT 1)";
 
@@ -349,10 +364,13 @@ struct Found {
     counts: bool,
 }
 
-fn counts(answer: &Row<'_>, fresh: &Freshness) -> Result<bool, CaseError> {
+/// Whether an answer is recent enough; `None` for one that does not even hide an older one.
+fn counts(answer: &Row<'_>, fresh: &Freshness) -> Result<Option<bool>, CaseError> {
     let verdict = answer.get_ref(3)?.as_str()?.parse::<Verdict>();
     let verdict = verdict.map_err(|e| CaseError::Damaged(e.to_string()))?;
-    Ok(answer.get::<_, i64>(1)? >= fresh.since(verdict).0)
+    let (between, at) = (fresh.between(verdict), Stamp(answer.get(1)?));
+    // One from too far in the future is as if it had never been given.
+    Ok(if at > *between.end() { None } else { Some(between.contains(&at)) })
 }
 
 /// Steps over so many rows before it looks the next digest up instead: about what a lookup costs.

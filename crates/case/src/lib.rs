@@ -16,6 +16,7 @@
 //! ```
 
 mod account;
+mod bridge;
 mod calendar;
 mod carrying;
 mod codes;
@@ -28,9 +29,11 @@ mod results;
 mod session;
 mod standing;
 mod sweeps;
+mod verify;
 mod waiting;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
+pub use bridge::Learned;
 pub use calendar::{day_of, month_of};
 pub use carrying::{Carried, Walked};
 pub use group::{AttemptId, Fate, Freshness, Group};
@@ -40,3 +43,4 @@ pub use queue::{Claim, Claimed, Planned};
 pub use results::{Only, Order};
 pub use standing::{CONTRADICTION, Stand, Standing};
 pub use sweeps::{Joined, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};
+pub use verify::Check;

@@ -18,6 +18,7 @@ CREATE TABLE sweep (
     series             INTEGER REFERENCES sweep, -- the first of the sweeps that carry one another's rows on; NULL: none
     shape              TEXT,                    -- what they have in common
     answers            INTEGER,                 -- the last answer there was when it took over the rows of those before
+    answers_until      INTEGER,                 -- one from later than this, by a wrong clock, counted for nothing
     malicious_since    INTEGER,                 -- and from when on an answer counted for it, by verdict
     suspicious_since   INTEGER,
     unknown_since      INTEGER,
@@ -101,6 +102,16 @@ CREATE TABLE answer (
     sha1          BLOB,
     sha256        BLOB
 );
+
+-- Which digests of a file of ours belong together, where an answer was given for one of them and the sweep computed
+-- more than one. x'' is a digest that was not computed.
+CREATE TABLE same_file (
+    answer INTEGER NOT NULL REFERENCES answer,
+    md5    BLOB NOT NULL,
+    sha1   BLOB NOT NULL,
+    sha256 BLOB NOT NULL,
+    PRIMARY KEY (answer, md5, sha1, sha256)
+) WITHOUT ROWID;
 
 -- One attempt at the service: the ledger. Written before the request's first byte leaves.
 CREATE TABLE attempt (

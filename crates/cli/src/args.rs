@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Show what asking has cost
     Quota(Quota),
+    /// Look at the case itself
+    Case(CaseTools),
     /// Fetch the whole reports of what was found (TCA-0104; each costs quota of its own)
     Details(Box<Details>),
     /// Serve the Spectra Intelligence simulator
@@ -248,6 +250,31 @@ pub(crate) struct Quota {
     pub(crate) credentials: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct CaseTools {
+    #[command(subcommand)]
+    pub(crate) action: CaseAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaseAction {
+    /// Hold the case against its own rules: nothing lost, nothing twice, the ledger covers the answers
+    Verify(CaseVerify),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CaseVerify {
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    /// The case of the built-in simulator, unless --case names one
+    #[arg(long)]
+    pub(crate) sim: bool,
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Which case.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Case")]
@@ -310,7 +337,13 @@ pub(crate) struct Walking {
     /// Hashing threads [default: one a core]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
-    /// Stay out of others' way: lowest priority, and leave nothing of what was read in the page cache
+    /// Threads that may wait for a device at once [default: 1 if it is rotational or unknown, else all]
+    #[arg(long, value_name = "N")]
+    pub(crate) readers: Option<NonZeroUsize>,
+    /// Read files, or map them into memory; auto reads
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub(crate) io: Io,
+    /// Stay out of others' way: lowest priority, and leave nothing in the page cache that was not there before
     #[arg(long)]
     pub(crate) nice: bool,
     /// Read at most so much a second (200MB/s; suffixes as for --min-size)
@@ -322,6 +355,13 @@ pub(crate) struct Walking {
     /// Accepted because other tools want it; directories are always walked
     #[arg(short, long, hide = true)]
     pub(crate) recursive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Io {
+    Auto,
+    Read,
+    Mmap,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -389,7 +429,7 @@ pub(crate) struct Sending {
     /// [default: resend]
     #[arg(long, value_name = "WHAT")]
     pub(crate) on_doubt: Option<OnDoubt>,
-    /// Ask nobody; what is not known already is deferred
+    /// Ask nobody and use every earlier answer, however old; what has none is deferred
     #[arg(long)]
     pub(crate) offline: bool,
     /// Read everything, show what would be asked, in which order and at what cost, and send nothing

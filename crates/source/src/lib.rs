@@ -17,12 +17,14 @@
 
 mod crew;
 mod descent;
-mod device;
+mod devices;
 mod dir;
 mod filter;
+mod gate;
 mod hash;
 mod links;
 pub mod list;
+mod mapped;
 mod meta;
 mod names;
 mod own;
@@ -31,12 +33,14 @@ mod read;
 mod rows;
 mod suspicion;
 mod throttle;
+mod volumes;
 mod walk;
 
-pub use device::Device;
 pub use filter::{BadGlob, Globs};
 pub use hash::{Hasher, digests_of};
 pub use hashsweep_lanes::{Engine, EngineError};
 pub use own::OwnFiles;
+pub use read::Io;
 pub use rows::{Fresh, Gauges, Recorded, Rows};
+pub use volumes::Device;
 pub use walk::{MissingRoot, Root, Walk, WalkError, Walked, check_roots, walk};

@@ -2,8 +2,8 @@
 
 use crate::memory::Memory;
 use crate::scene::{REAL_LIMIT, Scene, Seen};
-use hashsweep_case::{CONTRADICTION, Case, CaseError, Only, Order, SweepId};
-use hashsweep_model::{Outcome, Place, Row, Stamp, Verdict};
+use hashsweep_case::{CONTRADICTION, Case, CaseError, Freshness, Only, Order, SweepId};
+use hashsweep_model::{Outcome, Place, Row, Stamp};
 use hashsweep_pipeline::Intake;
 use hashsweep_sim::World;
 use std::collections::BTreeMap;
@@ -16,9 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 async fn first_night(files: &[&str]) -> (Scene, Arc<Memory>) {
     let mut scene = Scene::walking();
     scene.limit = REAL_LIMIT;
-    for verdict in Verdict::WORST_FIRST {
-        scene.fresh.accept_since(verdict, Stamp(0));
-    }
+    scene.fresh = Freshness::ANYTHING;
     for file in files {
         write(&scene, file, file);
     }
@@ -309,9 +307,7 @@ async fn a_sweep_that_another_one_overtook_keeps_its_rows_to_itself() {
 async fn a_night_without_the_service_owes_what_was_never_answered_and_a_later_run_asks_it() {
     let mut scene = Scene::walking();
     scene.limit = REAL_LIMIT;
-    for verdict in Verdict::WORST_FIRST {
-        scene.fresh.accept_since(verdict, Stamp(0));
-    }
+    scene.fresh = Freshness::ANYTHING;
     for file in ["a", "b", "c"] {
         write(&scene, file, file);
     }
@@ -332,9 +328,7 @@ async fn a_night_without_the_service_owes_what_was_never_answered_and_a_later_ru
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_have_grown_old_are_asked_again() {
     let (mut scene, service) = first_night(&["a", "b"]).await;
-    for verdict in Verdict::WORST_FIRST {
-        scene.fresh.accept_since(verdict, Stamp(i64::MAX));
-    }
+    scene.fresh = Freshness::NOTHING;
     let seen = night(&mut scene, &service).await;
     assert_eq!((read(&scene), seen.answered()), ((0, 2), 2));
     seen.is_whole();

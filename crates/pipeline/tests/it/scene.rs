@@ -173,6 +173,8 @@ impl Scene {
             own: OwnFiles::default(),
             jobs: NonZeroUsize::new(2).unwrap(),
             engine: hashsweep_source::Engine::best(),
+            io: hashsweep_source::Io::Auto,
+            readers: None,
             nice: false,
             max_read: None,
             missing_root: MissingRoot::Fail,

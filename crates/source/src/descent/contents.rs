@@ -104,7 +104,7 @@ impl<'w> Descent<'w> {
     }
 
     /// A file was opened, or was not.
-    fn begun(&self, worker: &mut Worker<'w>, file: File, open: Result<Option<Open>, Trouble>) {
+    fn begun(&self, worker: &mut Worker<'w>, file: File, open: Result<Option<Open<'w>>, Trouble>) {
         match open {
             Ok(Some(open)) => worker.push(file, open),
             Ok(None) => self.settle(worker, file, Ok(Attempt::Changed)),
@@ -191,7 +191,7 @@ impl<'w> Descent<'w> {
     /// One that was changed as the sweep began or later may be changed again within the same tick of its file
     /// system's clock, and no time would tell.
     fn trace(&self, meta: &Meta) -> Option<Trace> {
-        let (device, is_trusted) = self.devices.get(meta.id.dev)?;
+        let (device, is_trusted) = self.volumes.get(meta.id.dev)?;
         let changed_ns = meta.changed.nanos()?;
         let steady_before = self.order.sweep_started.0.saturating_sub(TICK_MILLIS).saturating_mul(1_000_000);
         Some(Trace {

@@ -47,13 +47,13 @@ const TRUSTED: [(u32, &str, bool); 14] = [
 
 /// The file systems that a walk came to, by the kernel's numbers.
 #[derive(Default)]
-pub(crate) struct Devices {
+pub(crate) struct Volumes {
     /// `None` for one that will not say what it is.
     met: RwLock<HashMap<u64, Option<Device>>>,
     uuids: OnceLock<HashMap<u64, String>>,
 }
 
-impl Devices {
+impl Volumes {
     /// The walk has come to this file system, by something open on it.
     pub(crate) fn meet(&self, dev: u64, on_it: impl AsFd) {
         self.meet_as(dev, || Some((fstatfs(&on_it).ok()?.f_type.into(), fstatvfs(&on_it).ok()?)));
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn a_file_system_is_known_once_something_on_it_was_open() {
-        let devices = Devices::default();
-        devices.meet(1, fs::File::open("/proc").unwrap());
-        assert_eq!((devices.get(1).map(|(_, is_trusted)| is_trusted), devices.get(2)), (Some(false), None));
-        assert_eq!(devices.met()[0].name, "type 9fa0, device 0:1");
+        let volumes = Volumes::default();
+        volumes.meet(1, fs::File::open("/proc").unwrap());
+        assert_eq!((volumes.get(1).map(|(_, is_trusted)| is_trusted), volumes.get(2)), (Some(false), None));
+        assert_eq!(volumes.met()[0].name, "type 9fa0, device 0:1");
     }
 }
