@@ -1,12 +1,18 @@
 //! What can be typed. Nothing here looks at the system; `settings` turns it into what is meant.
 
+mod sim;
+mod values;
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hashsweep_model::{HashKind, Kinds};
 use hashsweep_pipeline::Rate;
 use hashsweep_source::list::InputFormat;
+pub(crate) use sim::{Sim, Switches};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
+pub(crate) use values::time;
+use values::{delimiter, percent, read_rate, size};
 
 /// Sweep files and hash lists through a file-reputation service.
 #[derive(Debug, Parser)]
@@ -95,14 +101,6 @@ pub(crate) struct Rehashing {
     /// Read a share of the unchanged files (5%), another one in each scan, and report content that changed unnoticed
     #[arg(long, value_name = "P%", value_parser = percent, conflicts_with = "rehash")]
     pub(crate) rehash_sample: Option<u8>,
-}
-
-/// `5%`, or `5`.
-fn percent(text: &str) -> Result<u8, String> {
-    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
-    number
-        .filter(|percent| (1..=100).contains(percent))
-        .ok_or_else(|| "write a share from 1% to 100%".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -590,88 +588,6 @@ pub(crate) struct Details {
     pub(crate) limit: usize,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Sim {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
-    pub(crate) listen: std::net::SocketAddr,
-    /// Speak https, with a certificate authority made at the start
-    #[arg(long)]
-    pub(crate) tls: bool,
-    /// Write the certificate authority there (PEM), for --ca-cert
-    #[arg(long, value_name = "FILE", requires = "tls")]
-    pub(crate) ca_out: Option<PathBuf>,
-    /// Read the simulated world from a TOML file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) world: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) switches: Switches,
-}
-
-/// The switches of a world file, each over what the file says.
-#[derive(Debug, Args)]
-#[expect(clippy::doc_markdown, reason = "these are help texts")]
-#[command(next_help_heading = "Switches (docs/simulator.md)")]
-pub(crate) struct Switches {
-    /// entry, omit, list, http404_if_all
-    #[arg(long)]
-    pub(crate) unknown_mode: Option<String>,
-    /// list, omit, http400
-    #[arg(long)]
-    pub(crate) invalid_mode: Option<String>,
-    /// sent, returned_all, returned_found
-    #[arg(long)]
-    pub(crate) charge_mode: Option<String>,
-    /// shuffle, request
-    #[arg(long)]
-    pub(crate) order: Option<String>,
-    /// once, each
-    #[arg(long)]
-    pub(crate) duplicates: Option<String>,
-    /// accept, invalid
-    #[arg(long)]
-    pub(crate) uppercase: Option<String>,
-    /// 413, truncate
-    #[arg(long)]
-    pub(crate) over_limit: Option<String>,
-    /// Requests a second, or off
-    #[arg(long)]
-    pub(crate) rate_limit_rps: Option<String>,
-    /// off, seconds, date
-    #[arg(long)]
-    pub(crate) retry_after: Option<String>,
-    /// Seconds that Retry-After asks for
-    #[arg(long)]
-    pub(crate) retry_after_s: Option<i64>,
-    /// A batch that passes the quota is charged up to it
-    #[arg(long)]
-    pub(crate) allow_last: bool,
-    /// Optional fields come as null, as appliances send them
-    #[arg(long)]
-    pub(crate) null_fields: bool,
-    /// Answers are compressed for whoever accepts it
-    #[arg(long)]
-    pub(crate) gzip: bool,
-    /// malware_presence, quickstart, both
-    #[arg(long = "dialects")]
-    pub(crate) dialect: Option<String>,
-    /// Milliseconds before an answer
-    #[arg(long)]
-    pub(crate) latency_ms: Option<i64>,
-    /// The moment at which the simulated clock starts
-    #[arg(long)]
-    pub(crate) starts_at: Option<String>,
-    /// drawn, demo
-    #[arg(long)]
-    pub(crate) verdicts: Option<String>,
-    /// Units a day that everybody shares
-    #[arg(long)]
-    pub(crate) quota_daily: Option<i64>,
-    /// Units a month that everybody shares
-    #[arg(long)]
-    pub(crate) quota_monthly: Option<i64>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ManifestFormat {
     Coreutils,
@@ -715,49 +631,6 @@ pub(crate) enum Gap {
     Failed,
 }
 
-/// `;`, `tab`.
-fn delimiter(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        b"tab" | b"\\t" => Ok(b'\t'),
-        b"\"" | b"\n" | b"\r" => Err("a quote or a line break divides no cells".to_owned()),
-        [byte] if byte.is_ascii() => Ok(*byte),
-        _ => Err(format!("'{text}' is not one ASCII character (or tab)")),
-    }
-}
-
-/// `10M`, `10MB`, `4096`.
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        other => return Err(format!("'{other}' is no unit of size (known: k, M, G, T, kB, MB, GB, TB)")),
-    };
-    let n: u64 = digits.parse().map_err(|_| format!("'{text}' is no size (write 4096, 10M, 2GB)"))?;
-    n.checked_mul(unit).ok_or_else(|| format!("'{text}' is too large"))
-}
-
-/// `200MB/s`.
-fn read_rate(text: &str) -> Result<NonZeroU64, String> {
-    let no_rate = || format!("'{text}' is no rate (write 200MB/s)");
-    NonZeroU64::new(size(text.strip_suffix("/s").ok_or_else(no_rate)?)?).ok_or_else(no_rate)
-}
-
-/// `60s`, `10m`, `7d`, `1h 30m`.
-pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    let no_time = || format!("'{text}' is no time (write 60s, 10m, 24h, 7d)");
-    let span: jiff::Span = text.parse().map_err(|_| no_time())?;
-    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| no_time())?;
-    Duration::try_from(length).ok().filter(|t| !t.is_zero()).ok_or_else(no_time)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -766,20 +639,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_and_times_read() {
-        assert_eq!((delimiter(";"), delimiter("tab"), delimiter("\t")), (Ok(b';'), Ok(b'\t'), Ok(b'\t')));
-        assert!(delimiter("").is_err() && delimiter("\"").is_err() && delimiter("::").is_err());
-        assert_eq!(size("10M"), Ok(10 << 20));
-        assert_eq!(size("2GB"), Ok(2_000_000_000));
-        assert_eq!(size("4096"), Ok(4096));
-        assert!(size("10X").is_err() && size("M").is_err() && size("99999999T").is_err());
-        assert_eq!(read_rate("200MB/s").map(NonZeroU64::get), Ok(200_000_000));
-        assert!(read_rate("200MB").is_err() && read_rate("0/s").is_err() && read_rate("x/s").is_err());
-        assert_eq!(time("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(time("7d"), Ok(Duration::from_secs(7 * 86400)));
-        assert!(time("soon").is_err() && time("0s").is_err() && time("-1s").is_err());
     }
 }

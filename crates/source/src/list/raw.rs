@@ -25,7 +25,7 @@ const MAX_KEPT: usize = 4 << 10;
 /// UTF-8's byte order mark, which some tools write before the first character.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Goes through a list's rows in their order, in bounded memory (see [`MAX_RECORD`]) and what unpacking takes.
+/// Goes through a list's rows in their order, in bounded memory (a record of 4 MiB at most) and what unpacking takes.
 #[derive(Debug)]
 pub struct RawRows {
     path: PathBuf,
