@@ -12,7 +12,15 @@ ALTER TABLE sighting ADD COLUMN suspicion TEXT;
 -- Nothing is known of the files that would put one behind another.
 UPDATE sighting SET class = 1 WHERE kind IS NOT NULL;
 ALTER TABLE want ADD COLUMN class INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE run ADD COLUMN budget INTEGER;
 UPDATE want SET state = 'pending' WHERE state = 'asking';
+CREATE TABLE same_file (
+    answer INTEGER NOT NULL REFERENCES answer,
+    md5    BLOB NOT NULL,
+    sha1   BLOB NOT NULL,
+    sha256 BLOB NOT NULL,
+    PRIMARY KEY (answer, md5, sha1, sha256)
+) WITHOUT ROWID;
 CREATE TABLE queue (
     block INTEGER PRIMARY KEY REFERENCES block,
     sweep INTEGER NOT NULL REFERENCES sweep,

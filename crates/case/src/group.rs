@@ -9,6 +9,7 @@ use hashsweep_model::{
 };
 use rusqlite::{CachedStatement, Transaction, params};
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 /// One open transaction. Dropping it without [`Case::group`](crate::Case::group)'s commit undoes it.
 #[derive(Debug)]
@@ -35,25 +36,30 @@ pub enum Fate {
     Deferred(String),
 }
 
-/// The oldest answer that still counts, per verdict.
+/// Which earlier answers still count, per verdict: those given between two moments. There is a latest one because a
+/// clock may have been set back since: an answer from far in the future would stay young for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
     /// In the order of [`Verdict`].
     since: [Stamp; 4],
+    until: [Stamp; 4],
 }
 
 impl Freshness {
     /// No earlier answer counts.
-    pub const NOTHING: Freshness = Freshness { since: [Stamp(i64::MAX); 4] };
+    pub const NOTHING: Freshness = Freshness { since: [Stamp(i64::MAX); 4], until: [Stamp(i64::MAX); 4] };
 
-    /// Answers with this verdict count from this moment on.
-    pub fn accept_since(&mut self, verdict: Verdict, moment: Stamp) {
-        self.since[verdict as usize] = moment;
+    /// Every earlier answer counts, however old.
+    pub const ANYTHING: Freshness = Freshness { since: [Stamp(i64::MIN); 4], until: [Stamp(i64::MAX); 4] };
+
+    /// Answers with this verdict count if they were given between these moments, both included.
+    pub fn accept(&mut self, verdict: Verdict, between: RangeInclusive<Stamp>) {
+        (self.since[verdict as usize], self.until[verdict as usize]) = between.into_inner();
     }
 
-    /// The oldest moment that counts for an answer with this verdict.
-    pub(crate) fn since(&self, verdict: Verdict) -> Stamp {
-        self.since[verdict as usize]
+    /// The oldest and the latest moment that count for an answer with this verdict.
+    pub fn between(&self, verdict: Verdict) -> RangeInclusive<Stamp> {
+        self.since[verdict as usize]..=self.until[verdict as usize]
     }
 }
 

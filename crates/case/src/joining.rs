@@ -8,9 +8,10 @@ use crate::codes::{class, class_code, column, count, digest, kind_code};
 use crate::group::{Freshness, Group};
 use crate::waiting::Rank;
 use crate::{CaseError, SweepId};
-use hashsweep_model::{Class, Digest, HashKind, Outcome, Verdict};
+use hashsweep_model::{Class, Digest, HashKind, Outcome, Stamp, Verdict};
 use rusqlite::{CachedStatement, Row, params};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Whoever asks has enough to do while so many wait.
 const ENOUGH_WAIT: u64 = 20_000;
@@ -21,7 +22,7 @@ const JOIN_AT_LEAST: u64 = 20_000;
 const JOIN_AT_MOST: u64 = 1_000_000;
 
 /// A digest that rows offer, and the best of their classes.
-type Offer = (Digest, Class);
+pub(crate) type Offer = (Digest, Class);
 
 impl Group<'_> {
     /// Lets the digests of recorded rows join the queue, if they are a good part of all.
@@ -57,7 +58,7 @@ impl Group<'_> {
             if last_row == queued {
                 break;
             }
-            joined += self.join(sweep, offers, fresh)?;
+            joined += self.join((sweep, queued..last_row), offers, fresh)?;
             queued = last_row;
         }
         self.transaction
@@ -87,18 +88,25 @@ impl Group<'_> {
         Ok((offers, last_row))
     }
 
-    fn join(&mut self, sweep: SweepId, offers: Vec<Offer>, fresh: &Freshness) -> Result<u64, CaseError> {
+    /// `rows` are those behind its start, up to its end.
+    fn join(
+        &mut self,
+        (sweep, rows): (SweepId, Range<i64>),
+        offers: Vec<Offer>,
+        fresh: &Freshness,
+    ) -> Result<u64, CaseError> {
         let may_be_known = self.others_may_have_answered(sweep)?;
         let mut new = Vec::new();
         let mut n_raised = 0;
         for of_kind in offers.chunk_by(|(a, _), (b, _)| a.kind() == b.kind()) {
             let mut offers = self.without_fate(sweep, of_kind)?;
             self.settle_empty(sweep, &mut offers)?;
+            self.without_claimed(sweep, &mut offers)?;
+            let raised = self.without_waiting(sweep, &mut offers)?;
+            self.settle_bridged((sweep, &rows), &mut offers, fresh)?;
             if may_be_known {
                 self.settle_known(sweep, &mut offers, fresh)?;
             }
-            self.without_claimed(sweep, &mut offers)?;
-            let raised = self.without_waiting(sweep, &mut offers)?;
             n_raised += raised.len();
             new.extend(raised);
             new.extend(offers.into_iter().map(|(digest, class)| (Rank::new(class), digest)));
@@ -154,7 +162,8 @@ impl Group<'_> {
         // The newest answer decides, even where an older one would still count.
         let mut newest: Vec<Option<Found>> = vec![None; offers.len()];
         walk(answers, sweep, offers, |i, row| {
-            let found = Found { at: (row.get(1)?, row.get(2)?), counts: counts(row, fresh)? };
+            let Some(counts) = counts(row, fresh)? else { return Ok(()) };
+            let found = Found { at: (row.get(1)?, row.get(2)?), counts };
             if newest[i].is_none_or(|older| older.at < found.at) {
                 newest[i] = Some(found);
             }
@@ -265,10 +274,13 @@ struct Found {
     counts: bool,
 }
 
-fn counts(answer: &Row<'_>, fresh: &Freshness) -> Result<bool, CaseError> {
+/// Whether an answer is recent enough; `None` for one that does not even hide an older one.
+fn counts(answer: &Row<'_>, fresh: &Freshness) -> Result<Option<bool>, CaseError> {
     let verdict = answer.get_ref(3)?.as_str()?.parse::<Verdict>();
     let verdict = verdict.map_err(|e| CaseError::Damaged(e.to_string()))?;
-    Ok(answer.get::<_, i64>(1)? >= fresh.since(verdict).0)
+    let (between, at) = (fresh.between(verdict), Stamp(answer.get(1)?));
+    // One from too far in the future is as if it had never been given.
+    Ok(if at > *between.end() { None } else { Some(between.contains(&at)) })
 }
 
 /// Steps over so many rows before it looks the next digest up instead: about what a lookup costs.

@@ -16,6 +16,7 @@
 //! ```
 
 mod account;
+mod bridge;
 mod calendar;
 mod codes;
 mod group;
@@ -24,15 +25,20 @@ mod ledger;
 mod open;
 mod queue;
 mod results;
+mod runs;
 mod session;
 mod sweeps;
+mod verify;
 mod waiting;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
+pub use bridge::Learned;
 pub use calendar::{day_of, month_of};
 pub use group::{AttemptId, Fate, Freshness, Group};
 pub use ledger::{RunCost, Scope};
 pub use open::{Case, CaseError};
 pub use queue::{Claim, Claimed, Planned};
 pub use results::{Only, Order};
+pub use runs::{Request, Run};
 pub use sweeps::{Joined, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};
+pub use verify::Check;

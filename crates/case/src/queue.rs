@@ -4,6 +4,7 @@
 //! in the order of their first digests. Which of two digests of one class was seen more rarely is not looked at: that
 //! would be a count over all sightings for every claim.
 
+use crate::bridge::Learned;
 use crate::codes::{class, count, kind};
 use crate::group::{AttemptId, Freshness, Group};
 use crate::waiting::{Block, Rank};
@@ -132,6 +133,16 @@ impl Hand {
 }
 
 impl Group<'_> {
+    /// Settles digests that would be claimed next and that an answer about another digest of their file answers:
+    /// whoever claims does this first.
+    pub fn learn_before(&mut self, sweep: SweepId, claim: &Claim) -> Result<Learned, CaseError> {
+        let most = claim.n_batches.saturating_mul(claim.batch_size.clamp(1, MAX_BATCH)) as u64;
+        let most = (claim.up_to, most.min(claim.most_digests));
+        let n_learned = self.learn(sweep, most, &Freshness::NOTHING)?;
+        self.hand.waiting = self.hand.waiting.saturating_sub(n_learned);
+        Ok(Learned(n_learned))
+    }
+
     /// Takes batches out of the queue, best class first, each with its reservation.
     pub fn claim(
         &mut self,
@@ -175,7 +186,7 @@ impl Group<'_> {
     }
 
     /// The first blocks of one kind in the queue that hold this many digests.
-    fn front(
+    pub(crate) fn front(
         &self,
         sweep: SweepId,
         kind: HashKind,
@@ -224,6 +235,7 @@ impl Group<'_> {
         self.requeue(sweep)?;
         if self.others_may_have_answered(sweep)? {
             self.settle_learned(sweep, fresh)?;
+            self.learn(sweep, (Class::Last, u64::MAX), fresh)?;
         }
         self.hand.waiting = self.waiting(sweep)?;
         Ok(self.hand.waiting)
@@ -271,6 +283,8 @@ impl Group<'_> {
     pub fn defer_rest(&mut self, sweep: SweepId, why: &str, fresh: &Freshness) -> Result<u64, CaseError> {
         self.enqueue(sweep, fresh)?;
         self.return_claims(Some(sweep))?;
+        self.learn(sweep, (Class::Last, u64::MAX), fresh)?;
+        self.remember_files(sweep)?;
         self.hand.put_all_down();
         self.hand.waiting = 0;
         self.transaction.execute("UPDATE queue SET turn = 0 WHERE sweep = ?1 AND turn <> 0", [sweep.0])?;

@@ -134,7 +134,9 @@ impl Case {
         let mut digests = self.connection.prepare(
             "SELECT coalesce(want.state, CASE WHEN offer.first > sweep.queued THEN 'deferred' END), answer.verdict,
                  CASE WHEN want.state IS NULL THEN coalesce(sweep.put_off, 'interrupted') ELSE want.reason END,
-                 offer.n
+                 offer.n,
+                 CASE want.state WHEN 'cached' THEN answer.answered_at END,
+                 want.state = 'cached' AND answer.run IN (SELECT id FROM run WHERE sweep = ?1)
              FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
                        count(*) AS n, min(seq) AS first
                    FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer
@@ -151,6 +153,10 @@ impl Case {
             let fate = Counted { outcome: text(0)?, verdict: text(1)?, reason: text(2)? };
             let n_rows = count(row.get(3)?);
             tally.distinct += 1;
+            if let Some(at) = row.get::<_, Option<i64>>(4)?.map(Stamp) {
+                tally.oldest_cached = Some(tally.oldest_cached.map_or(at, |oldest| oldest.min(at)));
+                tally.learned += u64::from(row.get::<_, Option<bool>>(5)?.unwrap_or(false));
+            }
             tally.duplicates += n_rows - 1;
             match fates.iter_mut().find(|(known, ..)| fate.is(known)) {
                 Some((_, digests, rows)) => {

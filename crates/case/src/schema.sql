@@ -34,7 +34,8 @@ CREATE TABLE run (
     sweep      INTEGER NOT NULL REFERENCES sweep,
     started_at INTEGER NOT NULL,
     ended_at   INTEGER,
-    exit_code  INTEGER
+    exit_code  INTEGER,
+    budget     INTEGER                          -- what it might spend, in hashes of quota; NULL: whatever it took
 );
 
 -- One row of the user's.
@@ -77,6 +78,16 @@ CREATE TABLE answer (
     sha1          BLOB,
     sha256        BLOB
 );
+
+-- Which digests of a file of ours belong together, where an answer was given for one of them and the sweep computed
+-- more than one. x'' is a digest that was not computed.
+CREATE TABLE same_file (
+    answer INTEGER NOT NULL REFERENCES answer,
+    md5    BLOB NOT NULL,
+    sha1   BLOB NOT NULL,
+    sha256 BLOB NOT NULL,
+    PRIMARY KEY (answer, md5, sha1, sha256)
+) WITHOUT ROWID;
 
 -- One attempt at the service: the ledger. Written before the request's first byte leaves.
 CREATE TABLE attempt (

@@ -3,6 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hashsweep_model::{HashKind, Kinds};
 use hashsweep_pipeline::Rate;
+use hashsweep_source::list::InputFormat;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Walk directories, hash every file, look the hashes up, report
     Scan(Box<Scan>),
-    /// Look up the hashes of CSV and text lists
+    /// Look up the hashes of lists: CSV, text, JSON, manifests, bodyfiles, reports
     List(Box<List>),
     /// Only hash: a manifest on stdout, no case, no network
     Hash(Box<Hash>),
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Show what asking has cost
     Quota(Quota),
+    /// Look at the case itself
+    Case(CaseTools),
     /// Fetch the whole reports of what was found (TCA-0104; each costs quota of its own)
     Details(Box<Details>),
     /// Serve the Spectra Intelligence simulator
@@ -87,12 +90,8 @@ pub(crate) struct List {
     /// Lists to look up; - is stdin
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// The column that holds the hash: its name, or its number from 1
-    #[arg(long, value_name = "NAME|N")]
-    pub(crate) column: Option<String>,
-    /// The only kind of hash to accept
-    #[arg(long, value_name = "KIND")]
-    pub(crate) hash_type: Option<HashKind>,
+    #[command(flatten)]
+    pub(crate) reading: ListReading,
     #[command(flatten)]
     pub(crate) hashing: Hashing,
     #[command(flatten)]
@@ -103,6 +102,33 @@ pub(crate) struct List {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) ending: Ending,
+}
+
+/// How lists are read, where the first rows do not tell.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub(crate) struct ListReading {
+    /// The column of a table that holds the hash: its name, or its number from 1
+    #[arg(long, value_name = "NAME|N")]
+    pub(crate) column: Option<String>,
+    /// The only kind of hash to accept
+    #[arg(long, value_name = "KIND")]
+    pub(crate) hash_type: Option<HashKind>,
+    /// What stands between the cells of a table: one character, or tab
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    pub(crate) delimiter: Option<u8>,
+    /// The first line of a table is a row
+    #[arg(long)]
+    pub(crate) no_header: bool,
+    /// The form of the lists: text, csv, hashdeep, coreutils, bodyfile, dfxml, json, jsonl, extract
+    #[arg(long, value_name = "FORM")]
+    pub(crate) input_format: Option<InputFormat>,
+    /// The member of each JSON value that holds the hash, as a JSON pointer
+    #[arg(long, value_name = "/NAME/…", conflicts_with_all = ["column", "delimiter", "no_header"])]
+    pub(crate) field: Option<String>,
+    /// Take every hash in a text of any kind: a report, an e-mail, a log
+    #[arg(long, conflicts_with_all = ["column", "delimiter", "no_header", "input_format", "field"])]
+    pub(crate) extract: bool,
 }
 
 #[derive(Debug, Args)]
@@ -157,6 +183,15 @@ pub(crate) struct Report {
     /// Write the summary as one JSON object to stdout, and no rows
     #[arg(long, conflicts_with_all = ["output", "format", "emit"])]
     pub(crate) json: bool,
+    /// Who answers for the sweep; goes into its manifest
+    #[arg(long, value_name = "NAME", help_heading = "Manifest")]
+    pub(crate) examiner: Option<String>,
+    /// What the evidence is called; goes into the sweep's manifest
+    #[arg(long, value_name = "ID", help_heading = "Manifest")]
+    pub(crate) evidence_id: Option<String>,
+    /// Anything else that belongs into the sweep's manifest
+    #[arg(long, value_name = "TEXT", help_heading = "Manifest")]
+    pub(crate) note: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -177,7 +212,7 @@ pub(crate) struct Diff {
     pub(crate) output: Vec<PathBuf>,
     /// Write this format whatever the ending says
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<DifferenceFormat>,
     /// Refuse to replace an output that is there
     #[arg(long, help_heading = "Output")]
     pub(crate) no_clobber: bool,
@@ -226,6 +261,31 @@ pub(crate) struct Quota {
     /// A TOML file with username and password, readable by you alone
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct CaseTools {
+    #[command(subcommand)]
+    pub(crate) action: CaseAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaseAction {
+    /// Hold the case against its own rules: nothing lost, nothing twice, the ledger covers the answers
+    Verify(CaseVerify),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CaseVerify {
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    /// The case of the built-in simulator, unless --case names one
+    #[arg(long)]
+    pub(crate) sim: bool,
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which case.
@@ -290,7 +350,13 @@ pub(crate) struct Walking {
     /// Hashing threads [default: one a core]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
-    /// Stay out of others' way: lowest priority, and leave nothing of what was read in the page cache
+    /// Threads that may wait for a device at once [default: 1 if it is rotational or unknown, else all]
+    #[arg(long, value_name = "N")]
+    pub(crate) readers: Option<NonZeroUsize>,
+    /// Read files, or map them into memory; auto reads
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub(crate) io: Io,
+    /// Stay out of others' way: lowest priority, and leave nothing in the page cache that was not there before
     #[arg(long)]
     pub(crate) nice: bool,
     /// Read at most so much a second (200MB/s; suffixes as for --min-size)
@@ -302,6 +368,13 @@ pub(crate) struct Walking {
     /// Accepted because other tools want it; directories are always walked
     #[arg(short, long, hide = true)]
     pub(crate) recursive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Io {
+    Auto,
+    Read,
+    Mmap,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -369,7 +442,7 @@ pub(crate) struct Sending {
     /// [default: resend]
     #[arg(long, value_name = "WHAT")]
     pub(crate) on_doubt: Option<OnDoubt>,
-    /// Ask nobody; what is not known already is deferred
+    /// Ask nobody and use every earlier answer, however old; what has none is deferred
     #[arg(long)]
     pub(crate) offline: bool,
     /// Read everything, show what would be asked, in which order and at what cost, and send nothing
@@ -412,6 +485,39 @@ pub(crate) struct Output {
 pub(crate) enum Format {
     Csv,
     Jsonl,
+    Html,
+    Manifest,
+    Markdown,
+}
+
+/// How differences are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DifferenceFormat {
+    Csv,
+    Jsonl,
+}
+
+impl From<DifferenceFormat> for Format {
+    fn from(format: DifferenceFormat) -> Format {
+        match format {
+            DifferenceFormat::Csv => Format::Csv,
+            DifferenceFormat::Jsonl => Format::Jsonl,
+        }
+    }
+}
+
+impl TryFrom<Format> for DifferenceFormat {
+    type Error = anyhow::Error;
+
+    fn try_from(format: Format) -> anyhow::Result<DifferenceFormat> {
+        match format {
+            Format::Csv => Ok(DifferenceFormat::Csv),
+            Format::Jsonl => Ok(DifferenceFormat::Jsonl),
+            Format::Html | Format::Manifest | Format::Markdown => {
+                anyhow::bail!("differences are written as CSV or JSONL only")
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -589,6 +695,16 @@ pub(crate) enum Gap {
     Failed,
 }
 
+/// `;`, `tab`.
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        b"\"" | b"\n" | b"\r" => Err("a quote or a line break divides no cells".to_owned()),
+        [byte] if byte.is_ascii() => Ok(*byte),
+        _ => Err(format!("'{text}' is not one ASCII character (or tab)")),
+    }
+}
+
 /// `10M`, `10MB`, `4096`.
 fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -634,6 +750,8 @@ mod tests {
 
     #[test]
     fn sizes_and_times_read() {
+        assert_eq!((delimiter(";"), delimiter("tab"), delimiter("\t")), (Ok(b';'), Ok(b'\t'), Ok(b'\t')));
+        assert!(delimiter("").is_err() && delimiter("\"").is_err() && delimiter("::").is_err());
         assert_eq!(size("10M"), Ok(10 << 20));
         assert_eq!(size("2GB"), Ok(2_000_000_000));
         assert_eq!(size("4096"), Ok(4096));

@@ -18,8 +18,20 @@ pub(crate) struct Config {
     pub(crate) rate: Option<String>,
     pub(crate) concurrency: Option<std::num::NonZeroUsize>,
     pub(crate) reserve: Option<u64>,
+    #[serde(default)]
+    pub(crate) cache: Cache,
     username: Option<String>,
     password: Option<String>,
+}
+
+/// `[cache]`: how long an answer counts, by its verdict.
+#[derive(Clone, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cache {
+    pub(crate) malicious: Option<String>,
+    pub(crate) suspicious: Option<String>,
+    pub(crate) unknown: Option<String>,
+    pub(crate) known: Option<String>,
 }
 
 #[derive(serde::Deserialize)]

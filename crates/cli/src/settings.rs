@@ -2,13 +2,13 @@
 //! this.
 
 use crate::args::{self, Emit, FailOn, Format, Gap};
-use crate::config::{Config, home};
+use crate::config::{Cache, Config, home};
 use crate::json::{path_text, stamp, text_path};
 use anyhow::{Context, anyhow, bail};
 use hashsweep_case::{Account, CaseError, Freshness};
 use hashsweep_model::{HashKind, Kinds, Source, Stamp, Verdict};
 use hashsweep_pipeline::{Asking, OnDoubt, Rate, now};
-use hashsweep_source::{Engine, Globs, MissingRoot, OwnFiles, Root, Walk};
+use hashsweep_source::{Engine, Globs, Io, MissingRoot, OwnFiles, Root, Walk};
 use hashsweep_spectra::{
     Client, ContentType, DEFAULT_URL, Dialect, Endpoint, Format as WireFormat, Settings,
 };
@@ -61,6 +61,12 @@ pub(crate) struct Filters {
     /// This run's affair, not the sweep's: a resume may happen on another machine.
     #[serde(skip)]
     engine: Option<Engine>,
+    /// As the engine.
+    #[serde(skip)]
+    io: Io,
+    /// As the engine.
+    #[serde(skip)]
+    readers: Option<NonZeroUsize>,
 }
 
 impl Filters {
@@ -84,6 +90,12 @@ impl Filters {
             nice: walking.nice,
             max_read: walking.max_read,
             engine: walking.engine,
+            io: match walking.io {
+                args::Io::Auto => Io::Auto,
+                args::Io::Read => Io::Read,
+                args::Io::Mmap => Io::Mmap,
+            },
+            readers: walking.readers,
         })
     }
 
@@ -122,6 +134,8 @@ impl Filters {
             own,
             jobs: self.jobs.unwrap_or(cores),
             engine: engine(self.engine)?,
+            io: self.io,
+            readers: self.readers,
             nice: self.nice,
             max_read: self.max_read,
             missing_root: if self.skip_missing_roots { MissingRoot::Skip } else { MissingRoot::Fail },
@@ -294,7 +308,13 @@ impl Sending {
                 Err(error) => return Err(error),
             }
         };
-        let (speech, fresh) = (Speech::resolve(typed, stored), freshness(typed, now()));
+        let trust = Trust {
+            refresh: typed.refresh,
+            offline: typed.offline,
+            max_age: typed.max_cache_age,
+            by_verdict: &config.cache,
+        };
+        let (speech, fresh) = (Speech::resolve(typed, stored), trust.freshness(now())?);
         let stop_at = typed.stop_at.map(|time| next(time, now())).transpose()?;
         let dry_run = typed.dry_run;
         Ok(Sending { service, account, identity, source, asking, timeout, speech, fresh, stop_at, dry_run })
@@ -484,16 +504,51 @@ impl Speech {
     }
 }
 
-fn freshness(typed: &args::Sending, now: Stamp) -> Freshness {
-    let mut fresh = Freshness::NOTHING;
-    if typed.refresh {
-        return fresh;
+/// Which earlier answers a run makes use of.
+#[derive(Clone, Copy)]
+struct Trust<'a> {
+    refresh: bool,
+    offline: bool,
+    /// Whatever else is said, nothing older counts.
+    max_age: Option<Duration>,
+    by_verdict: &'a Cache,
+}
+
+impl Trust<'_> {
+    /// An answer is as young as it is far from now, in either direction, because the clock may have been set back since.
+    /// Where nobody is asked, an old answer is better than none.
+    fn freshness(&self, now: Stamp) -> anyhow::Result<Freshness> {
+        if self.refresh {
+            return Ok(Freshness::NOTHING);
+        }
+        let mut fresh = Freshness::ANYTHING;
+        for (verdict, days) in DAYS_FRESH {
+            let configured = match verdict {
+                Verdict::Malicious => &self.by_verdict.malicious,
+                Verdict::Suspicious => &self.by_verdict.suspicious,
+                Verdict::Unknown => &self.by_verdict.unknown,
+                Verdict::Known => &self.by_verdict.known,
+            };
+            let limit = match configured {
+                Some(text) => millis(
+                    args::time(text)
+                        .map_err(|e| anyhow!("{e}"))
+                        .with_context(|| format!("read '{verdict}' under [cache] in the configuration"))?,
+                ),
+                None => days * DAY_MILLIS,
+            };
+            let limit = if self.offline { None } else { Some(limit) };
+            if let Some(limit) = limit.into_iter().chain(self.max_age.map(millis)).min() {
+                let between = now.0.saturating_sub(limit)..=now.0.saturating_add(limit);
+                fresh.accept(verdict, Stamp(*between.start())..=Stamp(*between.end()));
+            }
+        }
+        Ok(fresh)
     }
-    let cap = typed.max_cache_age.map_or(i64::MAX, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-    for (verdict, days) in DAYS_FRESH {
-        fresh.accept_since(verdict, Stamp(now.0 - (days * DAY_MILLIS).min(cap)));
-    }
-    fresh
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// One place a report goes to.
@@ -512,6 +567,14 @@ pub(crate) struct Outputs {
     pub(crate) no_clobber: bool,
     /// Whether the findings are shown as a table on stdout.
     pub(crate) table: bool,
+}
+
+impl Target {
+    pub(crate) fn format(&self) -> Format {
+        match self {
+            Target::Stdout(format) | Target::File(_, format) => *format,
+        }
+    }
 }
 
 impl Outputs {
@@ -553,11 +616,21 @@ fn format_of(path: &Path) -> anyhow::Result<Format> {
     match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => Ok(Format::Csv),
         Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
+        Some("html" | "htm") => Ok(Format::Html),
+        Some("md" | "markdown") => Ok(Format::Markdown),
+        // Only these names: whoever writes `rows.json` expects rows, and those are JSONL.
+        Some("json") if is_manifest(path) => Ok(Format::Manifest),
         _ => bail!(
-            "the ending of {} names no format (known: .csv, .jsonl)\n  hint: say it with --format",
+            "the ending of {} names no format (known: .csv, .jsonl, .html, .md, .manifest.json)\n  hint: say it with --format",
             path.display()
         ),
     }
+}
+
+/// `report.json`, `evidence-7.manifest.json`
+fn is_manifest(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+    name == "report.json" || name == "manifest.json" || name.ends_with(".manifest.json")
 }
 
 /// What the exit code depends on.
@@ -576,5 +649,67 @@ impl Ending {
             _ => typed.incomplete_ok.clone(),
         };
         Ending { fail_on, incomplete_ok }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Stamp = Stamp(1_795_359_845_999);
+
+    fn counts(trust: &Trust<'_>, verdict: Verdict, at: i64) -> bool {
+        trust.freshness(NOW).unwrap().between(verdict).contains(&Stamp(at))
+    }
+
+    fn cache(days: i64) -> Cache {
+        let text = Some(format!("{days}d"));
+        Cache { malicious: text.clone(), suspicious: text.clone(), unknown: text.clone(), known: text }
+    }
+
+    fn trust(by_verdict: &Cache) -> Trust<'_> {
+        Trust { refresh: false, offline: false, max_age: None, by_verdict }
+    }
+
+    #[test]
+    fn an_answer_counts_up_to_the_day_that_its_verdict_lasts() {
+        for (verdict, days) in DAYS_FRESH {
+            let none = Cache::default();
+            let (trust, limit) = (trust(&none), days * DAY_MILLIS);
+            let check = |at, expected| assert_eq!(counts(&trust, verdict, at), expected, "{verdict} {at}");
+            check(NOW.0 - limit, true);
+            check(NOW.0 - limit - 1, false);
+            check(NOW.0 + limit, true);
+            check(NOW.0 + limit + 1, false);
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_no_time_is_named() {
+        let cache = Cache { known: Some("soon".to_owned()), ..Cache::default() };
+        let error = format!("{:#}", trust(&cache).freshness(NOW).unwrap_err());
+        assert!(error.starts_with("read 'known' under [cache] in the configuration: "), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_shorter_of_what_is_configured_and_what_is_typed_holds(
+            days in 1i64..4000, typed in prop::option::of(0i64..4000), off in -2i64..=2, future: bool,
+        ) {
+            let cache = cache(days);
+            let max_age = typed.map(|days| Duration::from_secs(days.unsigned_abs() * 24 * 3600));
+            let trust = Trust { max_age, ..trust(&cache) };
+            let limit = typed.map_or(days, |typed| typed.min(days)) * DAY_MILLIS;
+            let age = if future { -(limit + off) } else { limit + off };
+            for verdict in Verdict::WORST_FIRST {
+                prop_assert_eq!(counts(&trust, verdict, NOW.0 - age), age.abs() <= limit);
+                let refresh = Trust { refresh: true, ..trust };
+                prop_assert!(!counts(&refresh, verdict, NOW.0 - age));
+                let offline = Trust { offline: true, ..trust };
+                let old_enough = typed.is_none_or(|typed| age.abs() <= typed * DAY_MILLIS);
+                prop_assert_eq!(counts(&offline, verdict, NOW.0 - age), old_enough);
+            }
+        }
     }
 }

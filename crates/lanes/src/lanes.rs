@@ -23,6 +23,17 @@ pub trait Message {
     /// It is asked again until it says [`Piece::Last`] or [`Piece::Broken`], each time with room for at least one
     /// byte. What it does not say it has written holds bytes of other messages, never to be looked at.
     fn read(&mut self, space: &mut [u8]) -> Piece;
+
+    /// Moves on to its next bytes where they lie in memory already and need no copy: how many there are, in whole
+    /// blocks of 64. With 0, [`read`](Message::read) is asked for what comes next.
+    fn lend(&mut self) -> usize {
+        0
+    }
+
+    /// The bytes that the last call of [`lend`](Message::lend) counted.
+    fn lent(&self) -> &[u8] {
+        &[]
+    }
 }
 
 /// What a [`Message`] put into the space it was given, in bytes from the beginning.
@@ -54,11 +65,21 @@ pub struct Lanes<M> {
 struct Lane<M> {
     message: M,
     n_bytes: u64,
-    /// The part of its buffer that waits to be hashed: whole blocks.
+    /// Whether the message has lent its bytes; otherwise they are in the lane's buffer.
+    is_lent: bool,
+    /// The part of its bytes that waits to be hashed: whole blocks.
     from: usize,
     to: usize,
     /// Whether the padding is in the buffer.
     is_last: bool,
+}
+
+impl<M: Message> Lane<M> {
+    /// What waits to be hashed, where that is not in the message's own memory in this buffer.
+    fn waiting<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
+        let bytes = if self.is_lent { self.message.lent() } else { buffer };
+        &bytes[self.from..self.to]
+    }
 }
 
 impl<M: Message> Lanes<M> {
@@ -91,7 +112,7 @@ impl<M: Message> Lanes<M> {
             }
         };
         self.states.set(free, &State::NEW);
-        self.lanes[free] = Some(Lane { message, n_bytes: 0, from: 0, to: 0, is_last: false });
+        self.lanes[free] = Some(Lane { message, n_bytes: 0, is_lent: false, from: 0, to: 0, is_last: false });
         self.fill(free, ended);
         if !self.uses_lanes() {
             self.complete(free, ended);
@@ -157,7 +178,7 @@ impl<M: Message> Lanes<M> {
         for (nth, (blocks, lane)) in blocks.iter_mut().zip(&self.lanes).enumerate() {
             if let Some(lane) = lane {
                 let buffer = &self.space[self.space_from + nth * STRIDE..][..STRIDE];
-                *blocks = buffer[lane.from..lane.from + n_bytes].as_chunks().0;
+                *blocks = lane.waiting(buffer)[..n_bytes].as_chunks().0;
             }
         }
         let alone = self.wanted.without(in_lanes);
@@ -199,6 +220,14 @@ impl<M: Message> Lanes<M> {
     /// Fills the lane's buffer with as much as the message has; pads it if that was the end.
     fn fill(&mut self, nth: usize, ended: &mut impl FnMut(M, Option<&Sums>)) {
         let lane = self.lanes[nth].as_mut().expect("a buffer is filled for a message");
+        let n_lent = lane.message.lend();
+        lane.is_lent = n_lent > 0;
+        if lane.is_lent {
+            assert!(n_lent.is_multiple_of(64), "a message lends whole blocks");
+            lane.n_bytes = lane.n_bytes.wrapping_add(n_lent as u64);
+            (lane.from, lane.to) = (0, n_lent);
+            return;
+        }
         let buffer = &mut self.space[self.space_from + nth * STRIDE..][..STRIDE];
         let mut n_held = 0;
         while n_held < PIECE {
@@ -226,7 +255,7 @@ impl<M: Message> Lanes<M> {
     fn complete(&mut self, nth: usize, ended: &mut impl FnMut(M, Option<&Sums>)) {
         while let Some(lane) = &mut self.lanes[nth] {
             let buffer = &self.space[self.space_from + nth * STRIDE..][..STRIDE];
-            let blocks = buffer[lane.from..lane.to].as_chunks().0;
+            let blocks = lane.waiting(buffer).as_chunks().0;
             let mut state = self.states.of(nth);
             let turn_last = lane.is_last && single::is_length_turned(self.wanted);
             single::run(&mut state, blocks, self.wanted, turn_last);
@@ -254,9 +283,24 @@ mod tests {
         step: usize,
         /// Breaks when so many bytes were read.
         breaks_at: Option<usize>,
+        /// How many bytes it lends at a time, and where those of the last time began.
+        lends: usize,
+        lent_from: usize,
     }
 
     impl Message for Bytes {
+        fn lend(&mut self) -> usize {
+            let end = self.breaks_at.unwrap_or(self.bytes.len());
+            let n = self.lends.min(end - self.from) / 64 * 64;
+            self.lent_from = self.from;
+            self.from += n;
+            n
+        }
+
+        fn lent(&self) -> &[u8] {
+            &self.bytes[self.lent_from..self.from]
+        }
+
         fn read(&mut self, space: &mut [u8]) -> Piece {
             if self.breaks_at.is_some_and(|at| self.from >= at) {
                 return Piece::Broken;
@@ -332,7 +376,15 @@ mod tests {
     }
 
     fn whole(nth: usize, n_bytes: usize) -> Bytes {
-        Bytes { nth, bytes: bytes(nth, n_bytes), from: 0, step: usize::MAX, breaks_at: None }
+        Bytes {
+            nth,
+            bytes: bytes(nth, n_bytes),
+            from: 0,
+            step: usize::MAX,
+            breaks_at: None,
+            lends: 0,
+            lent_from: 0,
+        }
     }
 
     #[test]
@@ -451,6 +503,7 @@ mod tests {
                     prop_oneof![0..300usize, 0..5_000usize, PIECE - 70..PIECE + 70, 0..100_000usize],
                     prop_oneof![Just(usize::MAX), 1..200usize, 1..5_000usize],
                     prop::option::weighted(0.1, 0..5_000usize),
+                    prop_oneof![Just(0), 64..70_000usize],
                 ),
                 0..SEVERAL,
             ),
@@ -458,12 +511,14 @@ mod tests {
         ) {
             let wanted = Wanted { md5: mix & 1 != 0, sha1: mix & 2 != 0, sha256: mix & 4 != 0 };
             for kernel in kernels() {
-                let messages = shapes.iter().enumerate().map(|(nth, (n_bytes, step, breaks_at))| Bytes {
+                let messages = shapes.iter().enumerate().map(|(nth, (n_bytes, step, breaks_at, lends))| Bytes {
                     nth,
                     bytes: bytes(nth, *n_bytes),
                     from: 0,
                     step: *step,
                     breaks_at: breaks_at.filter(|at| at < n_bytes),
+                    lends: *lends,
+                    lent_from: 0,
                 });
                 check(kernel, wanted, messages.collect());
             }

@@ -1,6 +1,6 @@
 //! The count that proves nothing was lost.
 
-use crate::{Outcome, Quota, Skip, Verdict};
+use crate::{Outcome, Quota, Skip, Stamp, Verdict};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -24,6 +24,10 @@ pub struct Tally {
     pub distinct: u64,
     /// Distinct digests by what became of them.
     pub digests: BTreeMap<Outcome, u64>,
+    /// Those of the `cached` ones whose answer this sweep got for another digest of the same file.
+    pub learned: u64,
+    /// When the oldest answer that counts as `cached` was given.
+    pub oldest_cached: Option<Stamp>,
     /// Entries that the user's own filters left out; they are no rows.
     pub excluded: u64,
     /// Bytes in the rows that were read.

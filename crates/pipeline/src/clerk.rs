@@ -14,7 +14,8 @@ use crate::purse::Purse;
 use crate::{Clock, Gauges, PipelineError};
 use futures::future::BoxFuture;
 use hashsweep_case::{
-    Account, AttemptId, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, Joined, RunId, SweepId,
+    Account, AttemptId, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, Joined, Learned,
+    RunId, SweepId,
 };
 use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp};
 use hashsweep_spectra::Allowance;
@@ -356,6 +357,8 @@ impl Desk<'_, '_, '_> {
             wanted.up_to
         };
         let wanted = Claim { most_digests: room.min(wanted.most_digests), up_to, ..wanted };
+        let Learned(n_learned) = self.group.learn_before(self.at.0, &wanted)?;
+        self.left.waiting = self.left.waiting.saturating_sub(n_learned);
         let mut batches = Vec::new();
         for claimed in self.group.claim(self.at, wanted, now)? {
             self.left.waiting = self.left.waiting.saturating_sub(claimed.batch.len() as u64);

@@ -4,7 +4,7 @@ use crate::clerk::{Delivery, RowsDoor};
 use crate::{Gauges, PipelineError};
 use hashsweep_case::{Case, CaseError, SweepId};
 use hashsweep_model::Sighting;
-use hashsweep_source::list::{self, Layout, ListError, ListOrder, ListRead, RawRows};
+use hashsweep_source::list::{self, BadCell, Content, Layout, ListError, ListOrder, ListRead, RawRows};
 use hashsweep_source::{Recorded, Rows, Walk, Walked};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher};
@@ -57,12 +57,16 @@ impl Beginning {
     /// Whether the list as it stands now begins with the same rows.
     fn holds(&self, order: &ListOrder, layout: &Layout) -> Result<bool, ListError> {
         let mut now = Beginning::default();
-        let mut rows = RawRows::open(&order.path, layout)?;
+        let mut rows = RawRows::open(order, layout)?;
         while now.last_row < self.last_row {
-            let Some(row) = rows.next()? else { return Ok(false) };
-            match row.digest(layout, order.hash_type) {
-                Ok(digest) => now.add(row.number, Ok(digest.as_bytes())),
-                Err(reason) => now.add(row.number, Err(&reason.to_string())),
+            let Some(row) = rows.next() else { return Ok(false) };
+            match row.content {
+                Content::Digests { digests, .. } => {
+                    let first = digests.iter().next().expect("there is one");
+                    now.add(row.number, Ok(first.as_bytes()));
+                }
+                Content::Invalid(why) => now.add(row.number, Err(&why.to_string())),
+                Content::Lost(skip) => now.add(row.number, Err(&skip.to_string())),
             }
         }
         let print = |beginning: &Beginning| beginning.halves.each_ref().map(Hasher::finish);
@@ -146,8 +150,14 @@ fn read_lists(
             return Err(PipelineError::ListChanged(order.path.clone()));
         }
         let first_row = beginning.last_row + 1;
-        let ListRead { finished, fingerprint, .. } =
+        let ListRead { finished, fingerprint, with_bad_cell, first_bad_cell, .. } =
             list::read(order, layout, root, door, first_row, &gauges.source, stop)?;
+        if let Some((row, BadCell { cell, why })) = first_bad_cell {
+            tracing::warn!(
+                "{}: {with_bad_cell} rows have a cell that holds no hash beside one that does; the first is cell {cell} of row {row}: {why}",
+                order.path.display()
+            );
+        }
         let Some(sha256) = fingerprint.filter(|_| finished) else { return Ok(false) };
         if door.deliver(Delivery::Fingerprint { root, sha256 }).is_break() {
             return Ok(false);

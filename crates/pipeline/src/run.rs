@@ -95,6 +95,9 @@ pub async fn sweep<S: Service>(
     let before = if intake_open { Before::of(&case, sweep)? } else { Before::default() };
     let (run, waiting) = case.group(|group| {
         let run = group.begin_run(sweep, clock.now())?;
+        if let Some(budget) = asking.max_quota {
+            group.bound_run(run, budget)?;
+        }
         Ok((run, group.reopen(sweep, &fresh)?))
     })?;
     let judge = Judge::new(&asking, case.unknowns_are_reported()?);

@@ -4,6 +4,7 @@
 //! is whole, and every other line is a sum that can be checked by eye. It does not know what happened in the run:
 //! it reads a [`Tally`], which was read from the case, and the caller's [`Figures`].
 
+use crate::columns::when;
 use crate::figures::{bytes, bytes_rate, duration, per_second, rate, thousands};
 use crate::findings::Paint;
 use crate::{SIMULATED, jsonl, safe};
@@ -121,6 +122,7 @@ impl<'a> Summary<'a> {
             },
             "distinct": distinct,
             "digests": by_name(&Outcome::ALL, Outcome::name, |outcome| tally.digests_of(outcome)),
+            "learned": tally.learned,
             "asked": tally.asked(),
             "duplicates": duplicates,
             "excluded": excluded,
@@ -139,6 +141,7 @@ impl<'a> Summary<'a> {
             }
         };
         put("imbalance", tally.check().err().map(|imbalance| imbalance.to_string().into()));
+        put("oldest_cached", tally.oldest_cached.map(|at| when(at).into()));
         put("run", self.figures.speed.map(|speed| speed.json()));
         put("next_step", self.next_step().map(Into::into));
         put("case", self.figures.case_path.as_ref().map(|path| safe::text(path).into()));
@@ -158,6 +161,7 @@ impl<'a> Summary<'a> {
         lines.push(String::new());
         lines.push(self.rows());
         lines.push(self.digests());
+        lines.extend(self.oldest_cached());
         lines.push(self.asked());
         lines.extend(self.skipped_line());
         lines.extend(
@@ -227,21 +231,30 @@ impl<'a> Summary<'a> {
         format!("rows {} = {sum}", thousands(self.tally.rows))
     }
 
-    /// `digests 12 distinct = 3 cached + 1 local + 8 asked + 0 deferred`
+    /// `digests 12 distinct = 3 cached + 1 local + 8 asked + 0 deferred`, with `learned` between them where an answer
+    /// of this sweep taught other digests of its file.
     fn digests(&self) -> String {
         let tally = self.tally;
         let mut parts = vec![
-            (tally.digests_of(Outcome::Cached), "cached"),
+            (tally.digests_of(Outcome::Cached).saturating_sub(tally.learned), "cached"),
             (tally.digests_of(Outcome::Local), "local"),
             (tally.asked(), "asked"),
             (tally.digests_of(Outcome::Deferred), "deferred"),
         ];
+        if tally.learned > 0 {
+            parts.insert(1, (tally.learned, "learned"));
+        }
         // A skipped row offers no digest; were there one, the sum must still add up on the screen.
         let skipped = tally.digests_of(Outcome::Skipped);
         if skipped > 0 {
             parts.push((skipped, "skipped"));
         }
         format!("digests {} distinct = {}", thousands(tally.distinct), sum(parts))
+    }
+
+    /// `oldest earlier answer 2026-11-15T04:00:00Z`
+    fn oldest_cached(&self) -> Option<String> {
+        self.tally.oldest_cached.map(|at| format!("oldest earlier answer {}", when(at)))
     }
 
     /// `asked 8 = 8 answered + 0 failed + 0 invalid`
@@ -314,7 +327,7 @@ impl<'a> Summary<'a> {
     }
 
     /// `skipped` rows by reason: those that nobody looked at, or those with nothing to read.
-    fn skipped(&self, not_looked_at: bool) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn skipped(&self, not_looked_at: bool) -> impl Iterator<Item = (&str, u64)> {
         self.tally
             .skipped
             .iter()
@@ -322,7 +335,7 @@ impl<'a> Summary<'a> {
             .map(|(reason, n)| (reason.as_str(), *n))
     }
 
-    fn reasons(&self, outcome: Outcome) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn reasons(&self, outcome: Outcome) -> impl Iterator<Item = (&str, u64)> {
         self.tally
             .reasons
             .iter()

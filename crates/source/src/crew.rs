@@ -109,13 +109,13 @@ impl<'w> Ending<'w> {
 /// A file in a lane.
 pub(crate) struct Job<'w> {
     file: File,
-    reading: InLane,
+    reading: InLane<'w>,
     gauges: &'w Gauges,
     ending: &'w Ending<'w>,
 }
 
-enum InLane {
-    Open(Open),
+enum InLane<'w> {
+    Open(Open<'w>),
     Ended(Ended),
     Trouble(Trouble),
 }
@@ -123,9 +123,12 @@ enum InLane {
 impl Message for Job<'_> {
     fn read(&mut self, space: &mut [u8]) -> Piece {
         let (gauges, ending) = (self.gauges, self.ending);
-        let InLane::Open(open) = std::mem::replace(&mut self.reading, InLane::Trouble(Trouble::Stopped))
-        else {
-            return Piece::Broken;
+        let open = match std::mem::replace(&mut self.reading, InLane::Trouble(Trouble::Stopped)) {
+            InLane::Open(open) => open,
+            over => {
+                self.reading = over;
+                return Piece::Broken;
+            }
         };
         let (reading, piece) = match open.next(space, &mut |n_bytes| ending.on_block(gauges, n_bytes)) {
             Ok(Next::More(open, n)) => (InLane::Open(open), Piece::More(n)),
@@ -134,6 +137,25 @@ impl Message for Job<'_> {
         };
         self.reading = reading;
         piece
+    }
+
+    fn lend(&mut self) -> usize {
+        let (gauges, ending) = (self.gauges, self.ending);
+        let InLane::Open(open) = &mut self.reading else { return 0 };
+        match open.lend(&mut |n_bytes| ending.on_block(gauges, n_bytes)) {
+            Ok(n) => n,
+            Err(trouble) => {
+                self.reading = InLane::Trouble(trouble);
+                0
+            }
+        }
+    }
+
+    fn lent(&self) -> &[u8] {
+        match &self.reading {
+            InLane::Open(open) => open.lent(),
+            InLane::Ended(_) | InLane::Trouble(_) => &[],
+        }
     }
 }
 
@@ -166,8 +188,8 @@ impl<'w> Worker<'w> {
     }
 
     /// Puts an open file into a lane. Other files end by that: see [`Worker::ended`].
-    pub(crate) fn push(&mut self, file: File, open: Open) {
-        if file.meta.size >= STAYS_OPEN && self.most_open < LANES {
+    pub(crate) fn push(&mut self, file: File, open: Open<'w>) {
+        if (file.meta.size >= STAYS_OPEN || open.is_mapped()) && self.most_open < LANES {
             if self.n_open >= self.most_open {
                 self.finish();
             }

@@ -16,6 +16,7 @@
 mod contents;
 
 use crate::crew::{Ending, File, Hoard, Home, Worker};
+use crate::devices::Devices;
 use crate::dir::{Desk, Dir, open_dir, open_root, with_root};
 use crate::links::HardLinks;
 use crate::meta::{Id, Links, Meta, nothing_to_read, refused, words};
@@ -43,6 +44,9 @@ const WAITING_PER_JOB: usize = 4;
 /// What one call to the kernel lists at most: some thousand names.
 const LISTING: usize = 32 * 1024;
 
+/// Names of a directory that are put in the order of their inodes at a time.
+const SORTED: usize = 4096;
+
 /// Root tasks, so that a list of a million roots does not become a million tasks.
 const ROOT_TASKS: usize = 1024;
 
@@ -54,6 +58,7 @@ pub(crate) struct Descent<'w> {
     gauges: &'w Gauges,
     ending: &'w Ending<'w>,
     reader: Reader<'w>,
+    devices: &'w Devices,
     hard_links: HardLinks<File>,
     hoard: Hoard,
     /// One for each of the pool's threads, which alone takes its lock.
@@ -81,8 +86,9 @@ impl<'w> Descent<'w> {
         recorded: &'w dyn Recorded,
         gauges: &'w Gauges,
         ending: &'w Ending<'w>,
+        devices: &'w Devices,
     ) -> Descent<'w> {
-        let reader = Reader::new(&order.kinds, &order.own);
+        let reader = Reader::new(&order.kinds, &order.own, devices, order.io);
         let worker = || {
             let out = Outbox::new(door, gauges, &ending.closed);
             Mutex::new(Worker::new(order, gauges, ending, out))
@@ -94,6 +100,7 @@ impl<'w> Descent<'w> {
             gauges,
             ending,
             reader: if order.nice { reader.forgetful() } else { reader },
+            devices,
             hard_links: HardLinks::default(),
             hoard: Hoard::default(),
             workers: (0..order.jobs.get()).map(|_| worker()).collect(),
@@ -283,6 +290,9 @@ impl<'w> Descent<'w> {
         let n_base = path.len();
         let mut files = Names::default();
         let mut dirs = Names::default();
+        // Inodes lie on a disk about in the order of their numbers, and often their contents too.
+        let is_sorted = self.devices.of(dir.id.dev, fd).gate.is_some();
+        let mut by_inode: Vec<(u64, Box<[u8]>)> = Vec::new();
         while !self.is_over() {
             let entry = match listing.next() {
                 None => break,
@@ -314,6 +324,12 @@ impl<'w> Descent<'w> {
                 }
                 FileType::Directory => dirs.push(name),
                 // Some file systems do not say in the listing what an entry is.
+                FileType::RegularFile | FileType::Unknown if is_sorted => {
+                    by_inode.push((entry.ino(), name.into()));
+                    if by_inode.len() == SORTED {
+                        self.in_order(scope, dir, fd, &mut by_inode, &mut files, out);
+                    }
+                }
                 FileType::RegularFile | FileType::Unknown => files.push(name),
                 FileType::Symlink if self.order.follow => files.push(name),
                 kind => {
@@ -324,20 +340,51 @@ impl<'w> Descent<'w> {
                     }
                 }
             }
-            if files.len == FILES {
-                let files = files.take();
-                if self.n_waiting.load(Relaxed) < WAITING_PER_JOB * self.order.jobs.get() {
-                    self.spawn_files(scope, dir, fd, files);
-                } else {
-                    self.files(scope, dir, fd, files, out);
-                }
-            }
+            self.hand_on(scope, dir, fd, &mut files, out);
         }
+        self.in_order(scope, dir, fd, &mut by_inode, &mut files, out);
         if dirs.len > 0 {
             self.desk.hold(dir, fd);
             self.spawn_dirs(scope, Arc::clone(dir), dirs);
         }
         self.files(scope, dir, fd, files, out);
+    }
+
+    /// Names in the order of their inodes.
+    fn in_order<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        dir: &Arc<Dir>,
+        fd: &Arc<OwnedFd>,
+        by_inode: &mut Vec<(u64, Box<[u8]>)>,
+        files: &mut Names,
+        out: &mut Outbox<'_>,
+    ) {
+        by_inode.sort_unstable_by_key(|(inode, _)| *inode);
+        for (_, name) in by_inode.drain(..) {
+            files.push(&name);
+            self.hand_on(scope, dir, fd, files, out);
+        }
+    }
+
+    /// A task's worth of names goes to whoever is idle, or is worked on here and now.
+    fn hand_on<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        dir: &Arc<Dir>,
+        fd: &Arc<OwnedFd>,
+        files: &mut Names,
+        out: &mut Outbox<'_>,
+    ) {
+        if files.len < FILES {
+            return;
+        }
+        let files = files.take();
+        if self.n_waiting.load(Relaxed) < WAITING_PER_JOB * self.order.jobs.get() {
+            self.spawn_files(scope, dir, fd, files);
+        } else {
+            self.files(scope, dir, fd, files, out);
+        }
     }
 
     fn spawn_dirs<'s>(&'s self, scope: &Scope<'s>, above: Arc<Dir>, mut names: Names) {

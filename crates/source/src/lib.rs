@@ -17,11 +17,14 @@
 
 mod crew;
 mod descent;
+mod devices;
 mod dir;
 mod filter;
+mod gate;
 mod hash;
 mod links;
 pub mod list;
+mod mapped;
 mod meta;
 mod names;
 mod own;
@@ -36,5 +39,6 @@ pub use filter::{BadGlob, Globs};
 pub use hash::{Hasher, digests_of};
 pub use hashsweep_lanes::{Engine, EngineError};
 pub use own::OwnFiles;
+pub use read::Io;
 pub use rows::{Fresh, Gauges, Recorded, Rows};
 pub use walk::{MissingRoot, Root, Walk, WalkError, Walked, check_roots, walk};

@@ -1,21 +1,25 @@
 //! One regular file becomes its digests, or a reason why not.
 //!
 //! The file is stat-ed before it is opened and when it was read to its end; a content is only believed when nothing
-//! moved in between. Plain reads into a buffer that the thread keeps: mapping was measured
-//! to save nothing, and a file cut short under a mapping kills the process.
+//! moved in between. Plain reads into a buffer that the thread keeps, or the file's pages where they are mapped
+//! (`mapped` says what that takes). On a device that wants to be read by few at a time, what lies in the page cache
+//! is read by everybody, and only a read that would have to wait takes its turn.
 //!
 //! Knows nothing of rows, of the walk or of other names of the same file.
 
+use crate::devices::{Device, Devices, Kind};
 use crate::hash::{Hasher, Shared};
+use crate::mapped::Mapped;
 use crate::meta::{Id, Links, Meta, refused, words};
 use crate::own::OwnFiles;
 use crate::pseudo;
 use hashsweep_model::{Content, Digests, Kinds, Skip, SkipKind};
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Advice, FileType, Mode, OFlags, fadvise, openat};
-use rustix::io::{Errno, read, retry_on_intr};
+use rustix::io::{Errno, ReadWriteFlags, preadv2, read, retry_on_intr};
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::io::IoSliceMut;
 use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::sync::RwLock;
@@ -37,6 +41,13 @@ pub(crate) const LARGE: u64 = 1 << 20;
 
 /// Behind the reading of a large file the cache is emptied in steps of this size.
 const FORGOTTEN_AT_ONCE: u64 = 8 << 20;
+
+/// A reader whose turn it is asks for so much at once, so that the device goes on in one sweep while the bytes are
+/// hashed. The kernel takes as much of it as it sees fit.
+const AHEAD: NonZeroU64 = NonZeroU64::new(8 << 20).expect("not zero");
+
+/// `preadv2` goes on from where the descriptor is.
+const ON_FROM_HERE: u64 = u64::MAX;
 
 thread_local! {
     static SPACE: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
@@ -82,9 +93,24 @@ pub(crate) struct Target<'a> {
 pub(crate) struct Reader<'w> {
     kinds: &'w Kinds,
     own: &'w OwnFiles,
-    /// Whether what was read is dropped from the page cache.
+    devices: &'w Devices,
+    io: Io,
+    /// Whether what reading brought into the page cache is dropped from it.
     forgets: bool,
     no_atime: NoAtime,
+}
+
+/// How the bytes of files come to the hash functions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Io {
+    /// Reads. Mapping saves time on large files and costs resident memory (docs/adr/0009).
+    #[default]
+    Auto,
+    /// Read into buffers.
+    Read,
+    /// Mapped into memory where that is possible and safe: not when empty, nor on a network or a device that only
+    /// so many may read from, nor by a walk that is nice. Those files are read.
+    Mmap,
 }
 
 /// How one attempt ended.
@@ -97,21 +123,29 @@ pub(crate) enum Attempt {
 
 /// A file that is being read, from its opening to its last byte. When that is in it is closed: whoever hashes the
 /// bytes later holds no descriptor.
-pub(crate) struct Open {
+pub(crate) struct Open<'w> {
     fd: OwnedFd,
     before: Meta,
+    device: &'w Device,
+    /// Its content in memory, where it is not read.
+    pages: Option<Mapped>,
     n_read: u64,
+    /// How much was lent last.
+    n_lent: u64,
     /// Known from the first block on.
     content: Option<Content>,
     /// More than this is not read: a file that grows as fast as it is read ends all the same.
     limit: u64,
+    /// Whether to drop from the cache what was not there before. What was is known until the first read that had to
+    /// wait; from there on the kernel reads ahead for us.
+    forgets: bool,
     /// Where the pages begin that are still to be dropped from the cache, if any are.
     forgotten_to: Option<u64>,
 }
 
 /// What came next of an open file.
-pub(crate) enum Next {
-    More(Open, usize),
+pub(crate) enum Next<'w> {
+    More(Open<'w>, usize),
     Last(Ended, usize),
 }
 
@@ -123,17 +157,91 @@ pub(crate) struct Ended {
     content: Content,
     /// Whether reading stopped because there was more than could be right.
     is_too_long: bool,
+    /// Whether bytes went away under their mapping.
+    is_broken: bool,
 }
 
-impl Open {
+impl<'w> Open<'w> {
+    /// Whether its descriptor is kept until the lane asks for more.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.pages.is_some()
+    }
+
+    /// Moves on to bytes that are in memory already, in whole blocks of 64; 0 if there are none. [`Open::next`] has
+    /// what remains.
+    pub(crate) fn lend(
+        &mut self,
+        on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<usize, Trouble> {
+        let rest = self.unread();
+        let n = rest.len().min(BUFFER) / 64 * 64;
+        if n > 0 {
+            let content = self.content.unwrap_or_else(|| Content::of_head(&rest[..n]));
+            self.content = Some(content);
+            self.n_lent = n as u64;
+            self.n_read += self.n_lent;
+            if on_block(self.n_lent).is_break() {
+                return Err(Trouble::Stopped);
+            }
+        }
+        Ok(n)
+    }
+
+    /// What was lent last.
+    pub(crate) fn lent(&self) -> &[u8] {
+        let from = |n: u64| usize::try_from(n).expect("it was mapped, so it fits");
+        let pages = self.pages.as_ref().map_or(&[][..], Mapped::bytes);
+        &pages[from(self.n_read - self.n_lent)..from(self.n_read)]
+    }
+
+    /// What is in memory and was not looked at.
+    fn unread(&self) -> &[u8] {
+        self.pages.as_ref().map_or(&[], |pages| {
+            &pages.bytes()[usize::try_from(self.n_read).expect("it was mapped, so it fits")..]
+        })
+    }
+
+    /// Puts what comes next into `space`. Waits for a device in its turn.
+    fn fetch(&mut self, space: &mut [u8]) -> Result<usize, Errno> {
+        if self.pages.is_some() {
+            let rest = self.unread();
+            let n = rest.len().min(space.len());
+            space[..n].copy_from_slice(&rest[..n]);
+            return Ok(n);
+        }
+        if !self.forgets && self.device.gate.is_none() {
+            return retry_on_intr(|| read(&self.fd, &mut space[..]));
+        }
+        let cached = retry_on_intr(|| {
+            preadv2(&self.fd, &mut [IoSliceMut::new(space)], ON_FROM_HERE, ReadWriteFlags::NOWAIT)
+        });
+        match cached {
+            // It would have to wait, or the file system cannot say.
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {}
+            done => return done,
+        }
+        if self.forgets {
+            self.forgotten_to.get_or_insert(self.n_read);
+        }
+        let mut wait = || retry_on_intr(|| read(&self.fd, &mut space[..]));
+        match &self.device.gate {
+            None => wait(),
+            Some(gate) => gate.pass(|| {
+                // Advice: where none is taken the read alone does.
+                let _ = fadvise(&self.fd, self.n_read, Some(AHEAD), Advice::WillNeed);
+                wait()
+            }),
+        }
+    }
+
     /// Reads on into `space`, whose length says how much may be read at once. Bytes from the file's very beginning
     /// arrive at the first call. `on_block` hears of every block's length and may break off.
     pub(crate) fn next(
         mut self,
         space: &mut [u8],
         on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<Next, Trouble> {
-        let n = match retry_on_intr(|| read(&self.fd, &mut space[..])) {
+    ) -> Result<Next<'w>, Trouble> {
+        let n = match self.fetch(space) {
             Ok(n) => n,
             Err(errno) => return self.broken(errno),
         };
@@ -157,17 +265,20 @@ impl Open {
             return Ok(Next::More(self, n));
         }
         let after = Meta::of(&self.fd).map_err(broken)?;
-        Ok(Next::Last(Ended { before: self.before, after, n_read: self.n_read, content, is_too_long }, n))
+        let is_broken = self.pages.as_ref().is_some_and(Mapped::is_broken);
+        let Open { before, n_read, .. } = self;
+        Ok(Next::Last(Ended { before, after, n_read, content, is_too_long, is_broken }, n))
     }
 
     /// Reading failed. A small file is not looked at between its discovery and its first byte, so what failed may be
     /// a directory or a FIFO that has taken its name: that is a change, and no trouble with the file that was found.
-    fn broken(self, errno: Errno) -> Result<Next, Trouble> {
+    fn broken(self, errno: Errno) -> Result<Next<'w>, Trouble> {
         let Open { before, n_read, content, .. } = self;
         match Meta::of(&self.fd) {
             Ok(after) if after.id != before.id => {
                 let content = content.unwrap_or_else(|| Content::of_head(&[]));
-                Ok(Next::Last(Ended { before, after, n_read, content, is_too_long: false }, 0))
+                let ended = Ended { before, after, n_read, content, is_too_long: false, is_broken: false };
+                Ok(Next::Last(ended, 0))
             }
             _ => Err(broken(errno).into()),
         }
@@ -177,7 +288,10 @@ impl Open {
 impl Ended {
     /// What to think of the content, whose digests are these.
     pub(crate) fn attempt(self, digests: Digests) -> Result<Attempt, Trouble> {
-        let Ended { before, after, n_read, content, is_too_long } = self;
+        let Ended { before, after, n_read, content, is_too_long, is_broken } = self;
+        if is_broken {
+            return Ok(Attempt::Changed);
+        }
         if is_too_long {
             return if before.size == 0 && after.size == 0 {
                 Err(Skip::because(SkipKind::Limit, "says it is empty and yields more than 64 MiB").into())
@@ -199,11 +313,11 @@ impl Ended {
 }
 
 impl<'w> Reader<'w> {
-    pub(crate) fn new(kinds: &'w Kinds, own: &'w OwnFiles) -> Reader<'w> {
-        Reader { kinds, own, forgets: false, no_atime: NoAtime::default() }
+    pub(crate) fn new(kinds: &'w Kinds, own: &'w OwnFiles, devices: &'w Devices, io: Io) -> Reader<'w> {
+        Reader { kinds, own, devices, io, forgets: false, no_atime: NoAtime::default() }
     }
 
-    /// The same, which leaves nothing of what it reads in the page cache.
+    /// The same, which leaves nothing in the page cache that was not there before.
     pub(crate) fn forgetful(self) -> Reader<'w> {
         Reader { forgets: true, ..self }
     }
@@ -285,7 +399,7 @@ impl<'w> Reader<'w> {
         on_block: &mut dyn FnMut(u64) -> ControlFlow<()>,
         mut take: impl FnMut(&[u8]),
     ) -> Result<Option<Ended>, Trouble> {
-        let Some(mut open) = self.begin(target, found)? else { return Ok(None) };
+        let Some(mut open) = self.begin_reading(target, found)? else { return Ok(None) };
         SPACE.with_borrow_mut(|space| {
             loop {
                 match open.next(space, on_block)? {
@@ -302,12 +416,27 @@ impl<'w> Reader<'w> {
         })
     }
 
+    /// Opens the file that `found` describes for the lanes, mapped if that is wanted and can be; `None` if something
+    /// else is there by now.
+    pub(crate) fn begin(&self, target: Target<'_>, found: &Meta) -> Result<Option<Open<'w>>, Trouble> {
+        let mut open = self.begin_reading(target, found)?;
+        if self.io == Io::Mmap
+            && let Some(open) = &mut open
+            && !open.forgets
+            && open.device.gate.is_none()
+            && open.device.kind != Kind::Network
+        {
+            open.pages = Mapped::new(open.fd.as_fd(), open.before.size);
+        }
+        Ok(open)
+    }
+
     /// Opens the file that `found` describes; `None` if something else is there by now.
     ///
     /// What it was before it was read is what `found` says, so that a small file is stat-ed twice and not three
     /// times: it must be unchanged from its discovery to its last byte. That is asked again of a large one, which
     /// may have waited for its turn, and of files of the kernel.
-    pub(crate) fn begin(&self, target: Target<'_>, found: &Meta) -> Result<Option<Open>, Trouble> {
+    fn begin_reading(&self, target: Target<'_>, found: &Meta) -> Result<Option<Open<'w>>, Trouble> {
         let fd = match self.open(target, found) {
             Ok(fd) => fd,
             // It has become a link since it was found.
@@ -327,8 +456,19 @@ impl<'w> Reader<'w> {
             return Err(Skip::because(SkipKind::PseudoFileSystem, name).into());
         }
         let limit = if before.size == 0 { UNSIZED_LIMIT } else { before.size };
-        let forgotten_to = self.forgets.then_some(0);
-        Ok(Some(Open { fd, before, n_read: 0, content: None, limit, forgotten_to }))
+        let device = self.devices.of(before.id.dev, &fd);
+        Ok(Some(Open {
+            fd,
+            before,
+            device,
+            pages: None,
+            n_read: 0,
+            n_lent: 0,
+            content: None,
+            limit,
+            forgets: self.forgets,
+            forgotten_to: None,
+        }))
     }
 
     fn open(&self, target: Target<'_>, found: &Meta) -> Result<OwnedFd, Errno> {
@@ -377,7 +517,6 @@ impl NoAtime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fd::AsFd as _;
     use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
     use std::fs::{self, File, OpenOptions};
     use std::io::Write as _;
@@ -388,7 +527,8 @@ mod tests {
     fn read_while(path: &Path, mut meddle: impl FnMut(usize)) -> Result<Reading, Trouble> {
         let kinds = Kinds::default();
         let own = OwnFiles::default();
-        let reader = Reader::new(&kinds, &own);
+        let devices = Devices::new(None);
+        let reader = Reader::new(&kinds, &own, &devices, Io::Auto);
         let name = path.as_os_str().as_bytes();
         let target = Target { dir: CWD.as_fd(), name, links: Links::Never, is_mounted: false };
         let meta = Meta::at(CWD, name, Links::Never).unwrap();
@@ -501,15 +641,17 @@ mod tests {
         let meta = Meta::at(CWD, &*path, Links::Never).unwrap();
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
-        let (kinds, own) = (Kinds::default(), OwnFiles::default());
+        let (kinds, own, devices) = (Kinds::default(), OwnFiles::default(), Devices::new(None));
         let target = Target {
             dir: CWD.as_fd(),
             name: path.as_os_str().as_bytes(),
             links: Links::Never,
             is_mounted: false,
         };
-        let read =
-            |meta| Reader::new(&kinds, &own).read(target, meta, None, &mut |_| ControlFlow::Continue(()));
+        let read = |meta| {
+            Reader::new(&kinds, &own, &devices, Io::Auto)
+                .read(target, meta, None, &mut |_| ControlFlow::Continue(()))
+        };
         assert_eq!(skip_of(read(&meta)), "changed while reading");
         fs::remove_file(&path).unwrap();
         assert_eq!(skip_of(read(&meta)), "vanished");
@@ -525,15 +667,15 @@ mod tests {
         // Something else gets the file's inode number, and the directory another.
         fs::write(dir.path().join("other"), "other").unwrap();
         fs::create_dir(&path).unwrap();
-        let (kinds, own) = (Kinds::default(), OwnFiles::default());
+        let (kinds, own, devices) = (Kinds::default(), OwnFiles::default(), Devices::new(None));
         let target = Target {
             dir: CWD.as_fd(),
             name: path.as_os_str().as_bytes(),
             links: Links::Never,
             is_mounted: false,
         };
-        let reading =
-            Reader::new(&kinds, &own).read(target, &found, None, &mut |_| ControlFlow::Continue(()));
+        let reading = Reader::new(&kinds, &own, &devices, Io::Auto)
+            .read(target, &found, None, &mut |_| ControlFlow::Continue(()));
         assert_eq!(skip_of(reading), "changed while reading");
     }
 
@@ -544,6 +686,7 @@ mod tests {
         let found = Meta::at(CWD, &*path, Links::Never).unwrap();
         fs::write(dir.path().join("own"), "own").unwrap();
         let (kinds, own) = (Kinds::default(), OwnFiles::of([dir.path().join("own")]));
+        let devices = Devices::new(None);
         fs::rename(dir.path().join("own"), &path).unwrap();
         let target = Target {
             dir: CWD.as_fd(),
@@ -551,8 +694,8 @@ mod tests {
             links: Links::Never,
             is_mounted: false,
         };
-        let reading =
-            Reader::new(&kinds, &own).read(target, &found, None, &mut |_| ControlFlow::Continue(()));
+        let reading = Reader::new(&kinds, &own, &devices, Io::Auto)
+            .read(target, &found, None, &mut |_| ControlFlow::Continue(()));
         assert_eq!(skip_of(reading), "own file");
     }
 
@@ -560,7 +703,7 @@ mod tests {
     fn a_stop_ends_the_reading_between_blocks() {
         let dir = tempfile::tempdir().unwrap();
         let path = file(dir.path());
-        let (kinds, own) = (Kinds::default(), OwnFiles::default());
+        let (kinds, own, devices) = (Kinds::default(), OwnFiles::default(), Devices::new(None));
         let target = Target {
             dir: CWD.as_fd(),
             name: path.as_os_str().as_bytes(),
@@ -569,7 +712,7 @@ mod tests {
         };
         let meta = Meta::at(CWD, &*path, Links::Never).unwrap();
         let mut n_blocks = 0;
-        let reading = Reader::new(&kinds, &own).read(target, &meta, None, &mut |_| {
+        let reading = Reader::new(&kinds, &own, &devices, Io::Auto).read(target, &meta, None, &mut |_| {
             n_blocks += 1;
             ControlFlow::Break(())
         });
@@ -585,5 +728,177 @@ mod tests {
         assert_eq!(reading.digests, digests_at(version));
         let fickle = read_while(Path::new("/proc/sys/kernel/random/uuid"), |_| {});
         assert_eq!(skip_of(fickle), "changed while reading");
+    }
+
+    /// Reads a file of these bytes through `begin`, as a lane does, while `meddle` does as it likes between blocks.
+    fn read_in_lane(
+        reader: &Reader<'_>,
+        path: &Path,
+        mut meddle: impl FnMut(usize),
+    ) -> (Vec<u8>, bool, Result<Attempt, Trouble>) {
+        let on_block = &mut |_| ControlFlow::Continue(());
+        let name = path.as_os_str().as_bytes();
+        let target = Target { dir: CWD.as_fd(), name, links: Links::Never, is_mounted: false };
+        let found = Meta::at(CWD, name, Links::Never).unwrap();
+        let mut open = reader.begin(target, &found).unwrap().unwrap();
+        let is_mapped = open.is_mapped();
+        let mut bytes = Vec::new();
+        let mut space = vec![0; 32 * 1024];
+        for nth in 0.. {
+            if open.lend(on_block).unwrap() > 0 {
+                bytes.extend_from_slice(open.lent());
+            } else {
+                match open.next(&mut space, on_block).unwrap() {
+                    Next::More(rest, n) => {
+                        bytes.extend_from_slice(&space[..n]);
+                        open = rest;
+                    }
+                    Next::Last(ended, n) => {
+                        bytes.extend_from_slice(&space[..n]);
+                        return (bytes, is_mapped, ended.attempt(Digests::default()));
+                    }
+                }
+            }
+            meddle(nth);
+        }
+        unreachable!("a file ends")
+    }
+
+    fn dev_of(path: &Path) -> u64 {
+        Meta::at(CWD, path, Links::Never).unwrap().id.dev
+    }
+
+    #[test]
+    fn a_mapped_file_of_any_length_gives_the_bytes_that_reading_gives() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let (kinds, own) = (Kinds::default(), OwnFiles::default());
+        let devices = Devices::knowing(dev_of(dir.path()), Kind::Solid);
+        let reader = Reader::new(&kinds, &own, &devices, Io::Mmap);
+        for n_bytes in [0, 1, 63, 64, 65, 4096, BUFFER - 1, BUFFER, BUFFER + 1, 3 * BUFFER + 100, 2 << 20] {
+            let content: Vec<u8> = (0..n_bytes).map(|i| (i % 251).to_le_bytes()[0]).collect();
+            fs::write(&path, &content).unwrap();
+            let (bytes, is_mapped, attempt) = read_in_lane(&reader, &path, |_| {});
+            assert!(bytes == content, "{n_bytes}");
+            assert_eq!(is_mapped, n_bytes > 0);
+            assert!(matches!(attempt, Ok(Attempt::Steady(_))));
+        }
+    }
+
+    #[test]
+    fn a_file_cut_short_under_its_mapping_and_made_whole_again_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, vec![7; 4 * BUFFER]).unwrap();
+        let (kinds, own) = (Kinds::default(), OwnFiles::default());
+        let devices = Devices::knowing(dev_of(dir.path()), Kind::Solid);
+        let reader = Reader::new(&kinds, &own, &devices, Io::Mmap);
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let (bytes, is_mapped, attempt) = read_in_lane(&reader, &path, |nth| match nth {
+            0 => file.set_len(10).unwrap(),
+            2 => file.set_len(4 * BUFFER as u64).unwrap(),
+            _ => {}
+        });
+        assert!(is_mapped && bytes.len() == 4 * BUFFER);
+        assert!(bytes[BUFFER..].iter().all(|byte| *byte == 0));
+        assert!(matches!(attempt, Ok(Attempt::Changed)));
+    }
+
+    #[test]
+    fn what_may_not_be_mapped_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(dir.path());
+        let (kinds, own) = (Kinds::default(), OwnFiles::default());
+        for (kind, is_nice) in [(Kind::Network, false), (Kind::Rotational, false), (Kind::Solid, true)] {
+            let devices = Devices::knowing(dev_of(dir.path()), kind);
+            let reader = Reader::new(&kinds, &own, &devices, Io::Mmap);
+            let reader = if is_nice { reader.forgetful() } else { reader };
+            let (bytes, is_mapped, _) = read_in_lane(&reader, &path, |_| {});
+            assert_eq!((bytes, is_mapped), (fs::read(&path).unwrap(), false), "{kind}");
+        }
+    }
+
+    /// Drops a file's pages from the cache. `None` where the file system keeps them or does not say, as tmpfs.
+    fn make_cold(path: &Path) -> Option<()> {
+        let file = File::open(path).unwrap();
+        file.sync_all().unwrap();
+        fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+        (!is_cached(path)?).then_some(())
+    }
+
+    fn is_cached(path: &Path) -> Option<bool> {
+        let mut byte = [0];
+        let read = preadv2(
+            File::open(path).unwrap(),
+            &mut [IoSliceMut::new(&mut byte)],
+            ON_FROM_HERE,
+            ReadWriteFlags::NOWAIT,
+        );
+        match read {
+            Ok(n) => Some(n == 1),
+            Err(Errno::AGAIN) => Some(false),
+            Err(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_nice_walk_leaves_in_the_cache_what_was_there_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(dir.path());
+        let (kinds, own) = (Kinds::default(), OwnFiles::default());
+        let devices = Devices::knowing(dev_of(dir.path()), Kind::Solid);
+        let reader = Reader::new(&kinds, &own, &devices, Io::Auto).forgetful();
+        let Some(()) = make_cold(&path) else { return };
+        let (bytes, ..) = read_in_lane(&reader, &path, |_| {});
+        assert_eq!((bytes, is_cached(&path)), (fs::read(&path).unwrap(), Some(false)));
+        assert_eq!(is_cached(&path), Some(true), "the comparison has read it");
+        assert!(read_in_lane(&reader, &path, |_| {}).2.is_ok());
+        assert_eq!(is_cached(&path), Some(true));
+    }
+
+    #[test]
+    fn a_cold_file_on_a_rotational_disk_is_read_through_its_gate() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let content: Vec<u8> = (0..5_000_000_u32).map(|i| (i % 251).to_le_bytes()[0]).collect();
+        fs::write(&path, &content).unwrap();
+        let (kinds, own) = (Kinds::default(), OwnFiles::default());
+        let devices = Devices::knowing(dev_of(dir.path()), Kind::Rotational);
+        let reader = Reader::new(&kinds, &own, &devices, Io::Auto);
+        for _ in 0..2 {
+            let _ = make_cold(&path);
+            let (bytes, ..) = read_in_lane(&reader, &path, |_| {});
+            assert!(bytes == content);
+        }
+        assert!(read_in_lane(&reader, &path, |_| {}).0 == content, "warm");
+    }
+
+    #[test]
+    fn a_device_or_a_fifo_that_took_the_place_of_a_small_file_neither_blocks_nor_goes_on_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(dir.path());
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let found = Meta::at(CWD, &*path, Links::Never).unwrap();
+        let (kinds, own, devices) = (Kinds::default(), OwnFiles::default(), Devices::new(None));
+        let read = |name: &Path, io| {
+            let mut n_read = 0;
+            let name = name.as_os_str().as_bytes();
+            let target = Target { dir: CWD.as_fd(), name, links: Links::Never, is_mounted: false };
+            let reading = Reader::new(&kinds, &own, &devices, io).read(target, &found, None, &mut |n| {
+                n_read += n;
+                ControlFlow::Continue(())
+            });
+            assert_eq!(skip_of(reading), "changed while reading");
+            n_read
+        };
+        for io in [Io::Read, Io::Mmap] {
+            assert_eq!(read(&fifo, io), 0);
+            assert!(read(Path::new("/dev/zero"), io) <= found.size + BUFFER as u64);
+            // Somebody holds the other end and writes nothing: reading would wait.
+            let end = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+            assert_eq!(read(&fifo, io), 0);
+            drop(end);
+        }
     }
 }

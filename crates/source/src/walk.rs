@@ -4,9 +4,11 @@
 
 use crate::crew::Ending;
 use crate::descent::Descent;
+use crate::devices::Devices;
 use crate::dir::{open_root, with_root};
 use crate::meta::{Links, Meta};
 use crate::pseudo;
+use crate::read::Io;
 use crate::{Gauges, Globs, OwnFiles, Recorded, Rows};
 use hashsweep_lanes::Engine;
 use hashsweep_model::{Kinds, Stamp};
@@ -54,8 +56,13 @@ pub struct Walk {
     pub jobs: NonZeroUsize,
     /// What they hash with. One that the processor can run: see [`Engine::checked`].
     pub engine: Engine,
+    /// How the bytes of files come to the hash functions.
+    pub io: Io,
+    /// How many threads at a time may wait for a device: what is in the page cache is read by all of them. `None`:
+    /// one for a device that is rotational or of which nothing is known, all for others.
+    pub readers: Option<NonZeroUsize>,
     /// Whether to stay out of others' way: the threads take the lowest priority, which for most I/O schedulers is
-    /// theirs too, and what was read is dropped from the page cache.
+    /// theirs too, and what reading brought into the page cache is dropped from it.
     pub nice: bool,
     /// At most so many bytes are read a second.
     pub max_read: Option<NonZeroU64>,
@@ -150,7 +157,8 @@ pub fn walk(
         .build()
         .map_err(|error| WalkError::NoThreads(error.to_string()))?;
     let ending = Ending::new(stop, order.max_read);
-    let descent = Descent::new(order, rows, recorded, gauges, &ending);
+    let devices = Devices::new(order.readers);
+    let descent = Descent::new(order, rows, recorded, gauges, &ending, &devices);
     pool.scope(|scope| descent.roots(scope));
     // Links to directories wait until every directory was reached by its real path, so that which path its files
     // are shown under does not depend on luck. Links found behind links make further rounds; each round enters

@@ -6,7 +6,7 @@ use hashsweep_model::{Answer, Digests, HashKind, Outcome, Row, Source, Stamp, Ve
 
 fn fresh(verdict: Verdict, since: i64) -> Freshness {
     let mut fresh = Freshness::NOTHING;
-    fresh.accept_since(verdict, Stamp(since));
+    fresh.accept(verdict, Stamp(since)..=Stamp(i64::MAX));
     fresh
 }
 
@@ -91,6 +91,27 @@ fn an_earlier_answer_counts_as_long_as_its_verdict_keeps() {
             check(verdict, fresh(other, 0), false);
         }
     }
+}
+
+#[test]
+fn an_answer_from_the_future_is_as_if_it_had_not_been_given() {
+    let until = |until| {
+        let mut fresh = Freshness::NOTHING;
+        fresh.accept(Verdict::Known, Stamp(50)..=Stamp(until));
+        fresh
+    };
+    check(Verdict::Known, until(100), true);
+    check(Verdict::Known, until(99), false);
+    // It does not hide the one before it either.
+    let mut world = World::new();
+    for at in [60, 100] {
+        world.next_sweep();
+        world.record(&files(0..1));
+        world.answer_all(Verdict::Known, Stamp(at));
+    }
+    world.next_sweep();
+    assert_eq!(world.record_fresh(&files(0..1), &until(99)), 0);
+    assert_eq!(rows(&world)[0].answer.as_ref().unwrap().answered_at, Stamp(60));
 }
 
 #[test]

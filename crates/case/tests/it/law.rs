@@ -21,7 +21,7 @@ fn the_tally_of_a_sweep_made_by_hand_is_right_to_the_row() {
     world.next_sweep();
     let sweep = world.sweep;
     let mut fresh = Freshness::NOTHING;
-    fresh.accept_since(Verdict::Known, Stamp(0));
+    fresh.accept(Verdict::Known, Stamp(0)..=Stamp(i64::MAX));
     let mut rows = files(1..7);
     // 1 is cached, 2 answered twice, 3 failed, 4 invalid by the service's word, 5 deferred, 6 left in the queue.
     rows.push(file("/copy", sha1(2)));
@@ -78,6 +78,8 @@ fn the_tally_of_a_sweep_made_by_hand_is_right_to_the_row() {
             (Outcome::Invalid, 1),
         ]
         .into(),
+        learned: 0,
+        oldest_cached: Some(Stamp(100)),
         excluded: 8,
         bytes_read: 8 * 7,
         requests: 1,

@@ -1,7 +1,9 @@
 //! One file a command. Each turns its arguments into settings and hands them to a room that does the work.
 
+mod case;
 mod details;
 mod diff;
+mod documents;
 mod hash;
 mod list;
 mod plan;
@@ -31,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Resume(resume) => resume::run(*resume, &terminal),
         Command::Report(report) => report::run(report, &terminal),
         Command::Diff(diff) => diff::run(diff, &terminal),
+        Command::Case(tools) => case::run(tools),
         Command::Quota(quota) => quota::run(&quota),
         Command::Details(details) => details::run(&details, &terminal),
         Command::Sim(sim) => sim::run(&sim),

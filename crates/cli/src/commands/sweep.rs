@@ -9,6 +9,7 @@ use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
 use crate::shell::{Terminal, day_and_time, lines_safe, say, steady_now, stop_on_signals};
 use anyhow::{Context, bail};
 use hashsweep_case::{Account, Case, RunId, SweepId};
+use hashsweep_model::Stamp;
 use hashsweep_pipeline::{Clock, Ended, Gauges, Halt, HaltKind, Intake, Order, now, sweep};
 use hashsweep_report::{Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
@@ -66,16 +67,19 @@ impl Ready {
         let Ended { mut case, run, halt, interrupted, out_of_time, reading, asking } = ended;
 
         if let Some(halt) = halt.as_ref().filter(|halt| !halt.after_an_answer && halt.kind.is_fatal()) {
-            close(&mut case, run, Exit::CouldNotRun)?;
+            close(&mut case, run, now(), Some(Exit::CouldNotRun))?;
             bail!("{}\n  what was read is kept; to go on: {}", words_of(halt), resume_command(&case, sweep)?);
         }
+        // Its reports tell when it ended, now and whenever they are written again.
+        let ended_at = now();
+        close(&mut case, run, ended_at, None)?;
         // Both read the whole sweep, each on a connection of its own.
         let path = case.path().to_owned();
         let counting = std::thread::spawn(move || Case::open_to_read(&path)?.tally(sweep));
         let written = written::write_all(&case, sweep, &outputs, open, terminal, simulated);
         let tally = counting.join().expect("counting does not panic")?;
         let exit = Exit::of(&tally, &ending);
-        close(&mut case, run, exit)?;
+        close(&mut case, run, ended_at, Some(exit))?;
         if tally.is_complete() && written.is_ok() {
             super::spool::drop_spools(case.path(), &case.sweep(Some(sweep))?.roots);
         }
@@ -139,7 +143,7 @@ impl Ready {
             let Ended { mut case, run, .. } = carry_out(order, &gauges, stop, terminal).await?;
             let plan = Plan::of(&case, sweep, &sending).await?;
             let exit = if case.sweep(Some(sweep))?.intake_finished { Exit::Clean } else { Exit::Incomplete };
-            close(&mut case, run, exit)?;
+            close(&mut case, run, now(), Some(exit))?;
             plan.write(&resume_command(&case, sweep)?, &mut std::io::stdout().lock())?;
             Ok(exit)
         })
@@ -207,8 +211,8 @@ pub(crate) fn path_bytes(case: &Case) -> Vec<u8> {
     case.path().as_os_str().as_bytes().to_vec()
 }
 
-fn close(case: &mut Case, run: RunId, exit: Exit) -> anyhow::Result<()> {
-    Ok(case.group(|group| group.end_run(run, now(), Some(exit.code())))?)
+fn close(case: &mut Case, run: RunId, ended_at: Stamp, exit: Option<Exit>) -> anyhow::Result<()> {
+    Ok(case.group(|group| group.end_run(run, ended_at, exit.map(Exit::code)))?)
 }
 
 /// The service to ask, if any. The simulator lives as long as its handle.

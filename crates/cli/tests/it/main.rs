@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod asking;
+mod case_tools;
 mod demo;
 mod differences;
 mod kills;
@@ -14,5 +15,6 @@ mod money;
 mod outputs;
 mod stopping;
 mod trees;
+mod verdicts;
 mod wire;
 mod words;

@@ -105,5 +105,6 @@ fn an_engine_can_be_forced_and_a_wrong_one_is_refused() {
     with("sse9").exits(2).says("no hashing engine is called");
     lab.run(["hash", "tree", "--engine", "sse9"]).exits(2).says("no hashing engine is called");
     lab.run(["hash", "tree", "--nice", "--max-read", "200MB/s"]).exits(0);
+    lab.run(["hash", "tree", "--io", "mmap", "--readers", "1"]).exits(0);
     lab.run(["hash", "tree", "--max-read", "200"]).exits(2).says("write 200MB/s");
 }

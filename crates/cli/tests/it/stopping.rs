@@ -87,8 +87,9 @@ fn one_interrupt_ends_cleanly_and_resume_completes_without_asking_twice() {
 fn an_interrupted_walk_is_walked_to_its_end() {
     let lab = Lab::new();
     tree(&lab, 600, 1 << 19);
-    let args = ["scan", "tree", "--offline", "--case", "c.db", "-j", "1", "--progress", "never"];
-    let child = start(&lab, &args);
+    let slowly = ["-j", "1", "--max-read", "100MB/s"];
+    let args = ["scan", "tree", "--offline", "--case", "c.db", "--progress", "never"];
+    let child = start(&lab, &[&args[..], &slowly[..]].concat());
     recorded(&lab, 1);
     signal(&child, Signal::INT);
     let run: Run = child.wait_with_output().unwrap().into();
@@ -153,7 +154,7 @@ fn a_full_disk_is_said_and_resume_goes_on_when_there_is_room() {
     tree(&lab, 3000, 32);
     std::fs::create_dir(lab.path("small")).unwrap();
     let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=700k", "tmpfs"]).arg(lab.path("small"));
+    mount.args(["-t", "tmpfs", "-o", "size=400k", "tmpfs"]).arg(lab.path("small"));
     if !mount.status().is_ok_and(|status| status.success()) {
         eprintln!("NOT TESTED: a full disk needs the right to mount one");
         return;

@@ -6,10 +6,27 @@ use std::process::Command;
 #[test]
 fn help() {
     let lab = Lab::new();
-    for command in ["", "scan", "list", "hash", "resume", "report", "diff", "quota", "details", "sim"] {
+    for command in [
+        "",
+        "scan",
+        "list",
+        "hash",
+        "resume",
+        "report",
+        "diff",
+        "quota",
+        "case",
+        "case verify",
+        "details",
+        "sim",
+    ] {
         let args = command.split(' ').filter(|word| !word.is_empty()).chain(["--help"]);
         let run = lab.run(args).exits(0);
-        let name = if command.is_empty() { "help".to_owned() } else { format!("help_{command}") };
+        let name = if command.is_empty() {
+            "help".to_owned()
+        } else {
+            format!("help_{}", command.replace(' ', "_"))
+        };
         insta::assert_snapshot!(name, String::from_utf8(run.stdout).unwrap());
     }
 }

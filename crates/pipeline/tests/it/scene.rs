@@ -121,7 +121,7 @@ impl Scene {
     }
 
     pub(crate) fn lists(&self) -> Intake {
-        let order = ListOrder { path: self.list(), kinds: kinds(), column: None, hash_type: None };
+        let order = ListOrder::new(self.list(), kinds());
         Intake::Lists(vec![(order, Layout::Text)])
     }
 
@@ -140,6 +140,8 @@ impl Scene {
             own: OwnFiles::default(),
             jobs: NonZeroUsize::new(2).unwrap(),
             engine: hashsweep_source::Engine::best(),
+            io: hashsweep_source::Io::Auto,
+            readers: None,
             nice: false,
             max_read: None,
             missing_root: MissingRoot::Fail,

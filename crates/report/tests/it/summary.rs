@@ -1,6 +1,6 @@
 //! The summary.
 
-use hashsweep_model::{Outcome, Quota, Tally, Verdict};
+use hashsweep_model::{Outcome, Quota, Stamp, Tally, Verdict};
 use hashsweep_report::{Figures, Speed, Summary, What};
 use serde_json::Value;
 use std::time::Duration;
@@ -22,6 +22,8 @@ fn tally() -> Tally {
         duplicates: 4,
         distinct: 12,
         digests: [(Outcome::Answered, 8), (Outcome::Cached, 3), (Outcome::Local, 1)].into(),
+        learned: 1,
+        oldest_cached: Some(Stamp(1_795_359_845_999)),
         excluded: 2,
         bytes_read: 4_200_000_000,
         requests: 1,

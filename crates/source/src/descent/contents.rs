@@ -93,7 +93,7 @@ impl<'w> Descent<'w> {
     }
 
     /// A file was opened, or was not.
-    fn begun(&self, worker: &mut Worker<'w>, file: File, open: Result<Option<Open>, Trouble>) {
+    fn begun(&self, worker: &mut Worker<'w>, file: File, open: Result<Option<Open<'w>>, Trouble>) {
         match open {
             Ok(Some(open)) => worker.push(file, open),
             Ok(None) => self.settle(worker, file, Ok(Attempt::Changed)),

@@ -2,6 +2,7 @@
 //! accounted for, does not.
 
 use crate::support::{order, run, told};
+use hashsweep_source::{Io, Walk};
 use std::fs::{self, OpenOptions};
 use std::io::{Seek as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -20,8 +21,8 @@ fn while_walking(meddle: impl Fn(&std::path::Path) + Sync, check: impl Fn(&crate
                 meddle(dir);
             }
         });
-        for _ in 0..10 {
-            let seens = run(&order(&[dir]));
+        for io in [Io::Read, Io::Mmap].into_iter().cycle().take(10) {
+            let seens = run(&Walk { io, ..order(&[dir]) });
             assert!(seens.walked.finished);
             assert_eq!(seens.below(dir)["still"], "5");
             check(&seens);

@@ -2,7 +2,7 @@
 
 use crate::support::{ALL_KINDS, Seens, kinds, order, run, try_run};
 use hashsweep_model::Seen;
-use hashsweep_source::{Engine, Fresh, Gauges, Rows, digests_of, walk};
+use hashsweep_source::{Engine, Fresh, Gauges, Io, Rows, Walk, digests_of, walk};
 use std::fs::{self, File};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::ops::ControlFlow;
@@ -143,4 +143,17 @@ fn a_door_that_closes_ends_the_walk_with_files_in_the_lanes() {
     assert!(!walked.finished);
     let deliveries = door.0.lock().unwrap();
     assert!(deliveries.len() == 1 && deliveries[0] < paths.len(), "{deliveries:?} of {}", paths.len());
+}
+
+#[test]
+fn however_files_are_read_and_by_however_many_the_digests_are_the_same() {
+    let (dir, paths) = tree();
+    for io in [Io::Read, Io::Mmap] {
+        for readers in [None, NonZeroUsize::new(1), NonZeroUsize::new(3)] {
+            for nice in [false, true] {
+                let order = order(&[dir.path()]);
+                check(&run(&Walk { io, readers, nice, kinds: kinds(ALL_KINDS), ..order }), &paths);
+            }
+        }
+    }
 }

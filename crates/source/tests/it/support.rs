@@ -37,6 +37,8 @@ pub(crate) fn order(roots: &[&Path]) -> Walk {
         own: OwnFiles::default(),
         jobs: NonZeroUsize::new(4).unwrap(),
         engine: hashsweep_source::Engine::best(),
+        io: hashsweep_source::Io::Auto,
+        readers: None,
         nice: false,
         max_read: None,
         missing_root: MissingRoot::Fail,

@@ -1,0 +1,214 @@
+//! Whether a case keeps its own rules: read from the tables alone, so that it also judges the code that wrote them.
+//!
+//! Every rule is a question whose answer is what breaks it. It costs a few readings of the whole case in key order,
+//! and changes nothing.
+
+use crate::codes::count;
+use crate::{Case, CaseError};
+use rusqlite::Connection;
+
+/// What came of holding a case against one of its rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The rule, as it should be.
+    pub rule: &'static str,
+    /// How many things break it.
+    pub n_broken: u64,
+    /// The first of them, if any: what it is and where.
+    pub example: Option<String>,
+}
+
+/// The digest that a row asks about.
+const ASKED: &str = "CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END";
+
+/// Digests on their way, each in a row of its own.
+const ON_THE_WAY: &str = "WITH RECURSIVE packed AS MATERIALIZED (
+        SELECT 'block ' || block AS place, sweep, kind, digests, CASE kind WHEN 1 THEN 16 WHEN 2 THEN 20 ELSE 32 END AS width
+        FROM queue JOIN block ON block.id = queue.block
+        UNION ALL
+        SELECT 'claim ' || id, sweep, kind, digests, CASE kind WHEN 1 THEN 16 WHEN 2 THEN 20 ELSE 32 END FROM claim
+    ), longest AS (SELECT coalesce(max(length(digests) / width), 0) AS n FROM packed),
+    number(i) AS (SELECT 0 FROM longest WHERE n > 0 UNION ALL SELECT i + 1 FROM number, longest WHERE i + 1 < n),
+    waiting AS MATERIALIZED (
+        SELECT place, sweep, kind, substr(digests, i * width + 1, width) AS digest
+        FROM packed JOIN number ON i < length(digests) / width
+    ) ";
+
+/// Rules about single tables and references, with what breaks each. The first column says what and where.
+const RULES: [(&str, &str); 10] = [
+    (
+        "every row of a sweep has one of its roots and a place",
+        "SELECT 'sweep ' || sweep || ' row ' || seq FROM sighting WHERE (path IS NULL) = (line IS NULL)
+             OR NOT EXISTS (SELECT 1 FROM root WHERE root.sweep = sighting.sweep AND root.n = sighting.root)",
+    ),
+    (
+        "every row has either a digest to ask about or an outcome",
+        "SELECT 'sweep ' || sweep || ' row ' || seq FROM sighting
+         WHERE (kind IS NULL) = (outcome IS NULL) OR kind IS NOT NULL AND {ASKED} IS NULL",
+    ),
+    (
+        "every digest has the length of its kind",
+        "SELECT 'sweep ' || sweep || ' row ' || seq FROM sighting
+             WHERE length(md5) <> 16 OR length(sha1) <> 20 OR length(sha256) <> 32
+         UNION ALL SELECT 'sweep ' || sweep || ' want ' || hex(digest) FROM want
+             WHERE length(digest) IS NOT CASE kind WHEN 1 THEN 16 WHEN 2 THEN 20 WHEN 3 THEN 32 END
+         UNION ALL SELECT 'answer ' || id FROM answer
+             WHERE length(digest) IS NOT CASE kind WHEN 1 THEN 16 WHEN 2 THEN 20 WHEN 3 THEN 32 END
+             OR length(md5) <> 16 OR length(sha1) <> 20 OR length(sha256) <> 32
+         UNION ALL SELECT 'block ' || block FROM queue LEFT JOIN block ON block.id = queue.block
+             WHERE length(digests) IS NOT n * CASE kind WHEN 1 THEN 16 WHEN 2 THEN 20 WHEN 3 THEN 32 END
+             OR first IS NOT substr(digests, 1, length(first))
+         UNION ALL SELECT 'block ' || id FROM block WHERE id NOT IN (SELECT block FROM queue)
+         UNION ALL SELECT 'claim ' || id FROM claim
+             WHERE length(digests) IS NOT n * CASE kind WHEN 1 THEN 16 WHEN 2 THEN 20 WHEN 3 THEN 32 END
+             OR length(ranks) IS NOT n",
+    ),
+    (
+        "every digest of a row is settled or waits, and only once",
+        "{ON_THE_WAY}, known AS (
+             SELECT sweep, kind, digest, 1 AS n FROM want UNION ALL SELECT sweep, kind, digest, 1 FROM waiting
+         ), counted AS MATERIALIZED (SELECT sweep, kind, digest, sum(n) AS n FROM known GROUP BY 1, 2, 3),
+         offered AS MATERIALIZED (
+             SELECT sighting.sweep, kind, {ASKED} AS digest, min(seq) AS seq FROM sighting
+             WHERE kind IS NOT NULL GROUP BY 1, 2, 3
+         )
+         SELECT 'sweep ' || offered.sweep || ' row ' || seq FROM offered JOIN sweep ON sweep.id = offered.sweep
+             LEFT JOIN counted USING (sweep, kind, digest)
+             WHERE seq <= sweep.queued AND n IS NOT 1",
+    ),
+    (
+        "every digest that is settled or waits is a row's",
+        "{ON_THE_WAY}, offered AS MATERIALIZED (
+             SELECT DISTINCT sweep, kind, {ASKED} AS digest FROM sighting WHERE kind IS NOT NULL
+         ), known AS (
+             SELECT sweep, kind, digest, 'want' AS place FROM want
+             UNION ALL SELECT sweep, kind, digest, place FROM waiting
+         )
+         SELECT 'sweep ' || sweep || ' ' || place || ' ' || hex(known.digest) FROM known
+             LEFT JOIN offered USING (sweep, kind, digest) WHERE offered.digest IS NULL",
+    ),
+    (
+        "a settled digest has an outcome, and an answer about it if it was answered or cached",
+        "SELECT 'sweep ' || want.sweep || ' want ' || hex(want.digest) FROM want LEFT JOIN answer ON answer.id = want.answer
+         WHERE want.state NOT IN ('answered', 'cached', 'local', 'deferred', 'failed', 'invalid')
+             OR want.state IN ('answered', 'cached') AND (answer.id IS NULL
+                 OR want.digest NOT IN (answer.digest, coalesce(answer.md5, x''), coalesce(answer.sha1, x''), coalesce(answer.sha256, x'')))
+             OR want.state NOT IN ('answered', 'cached') AND want.answer IS NOT NULL",
+    ),
+    (
+        "every answer has a verdict and a source",
+        "SELECT 'answer ' || id FROM answer WHERE verdict NOT IN ('malicious', 'suspicious', 'unknown', 'known')
+             OR source NOT IN ('service', 'simulator')",
+    ),
+    (
+        "no attempt is charged for more than it sent, or before it was sent",
+        "SELECT 'attempt ' || id FROM attempt
+         WHERE charged_min > charged_max OR charged_max + in_doubt > n_hashes
+             OR charged_max < 0 OR charged_min < 0 OR in_doubt < 0
+             OR sent_at IS NULL AND charged_max + in_doubt > 0
+             OR settled_at IS NULL AND charged_max + in_doubt > 0",
+    ),
+    (
+        "no attempt settled more digests than it asked about",
+        "SELECT 'attempt ' || attempt.id FROM attempt JOIN want ON want.attempt = attempt.id
+         GROUP BY attempt.id HAVING count(*) > n_hashes OR attempt.sent_at IS NULL AND sum(want.state = 'answered') > 0",
+    ),
+    (
+        "what the ledger charged covers every digest that was answered",
+        "SELECT 'sweep ' || answered.sweep || ': ' || n || ' answered, ' || coalesce(charged, 0) || ' charged'
+         FROM (SELECT sweep, count(*) AS n FROM want WHERE state = 'answered' GROUP BY sweep) AS answered
+         LEFT JOIN (SELECT sweep, sum(charged_max + in_doubt) AS charged FROM attempt JOIN run ON run.id = attempt.run
+                    GROUP BY sweep) AS ledger USING (sweep)
+         WHERE n > coalesce(charged, 0)",
+    ),
+];
+
+impl Case {
+    /// Holds the case against every rule, as it is at one moment. What breaks a rule is not an error; what keeps a
+    /// rule from being looked at counts as breaking it.
+    pub fn verify(&self) -> Result<Vec<Check>, CaseError> {
+        // One snapshot: beside a writer the tables would contradict one another.
+        let snapshot = self.connection.unchecked_transaction()?;
+        let mut checks = vec![
+            check("the file's pages and indexes are whole", integrity(&snapshot)),
+            check("what refers to a row finds it", references(&snapshot)),
+        ];
+        for (rule, breaking) in RULES {
+            let breaking = breaking.replace("{ON_THE_WAY}", ON_THE_WAY).replace("{ASKED}", ASKED);
+            checks.push(check(rule, found(&snapshot, &breaking)));
+        }
+        drop(snapshot);
+        checks.push(check("the books of every sweep balance", self.imbalances()));
+        Ok(checks)
+    }
+
+    /// Sweeps whose rows are not all accounted for, or that the view `result` shows otherwise than the tables do.
+    fn imbalances(&self) -> Result<Found, CaseError> {
+        let mut found = Found::default();
+        for sweep in self.sweep_ids()? {
+            let tally = self.tally(sweep)?;
+            if let Err(imbalance) = tally.check() {
+                found.add(format!("sweep {}: {}", sweep.0, imbalance.0));
+                continue;
+            }
+            let mut shown = self.connection.prepare(
+                "SELECT outcome, count(*) FROM result WHERE sweep = ?1 GROUP BY outcome ORDER BY outcome",
+            )?;
+            let shown = shown.query_map([sweep.0], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
+            let shown: Vec<(String, u64)> = shown.collect::<Result<_, _>>()?;
+            let outcomes = tally.outcomes.iter().filter(|(_, n)| **n > 0);
+            let mut counted: Vec<_> = outcomes.map(|(outcome, n)| (outcome.name().to_owned(), *n)).collect();
+            counted.sort();
+            if shown != counted {
+                found.add(format!("sweep {}: the view 'result' counts otherwise than the tables", sweep.0));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What breaks a rule.
+#[derive(Default)]
+struct Found {
+    n: u64,
+    first: Option<String>,
+}
+
+impl Found {
+    fn add(&mut self, what: String) {
+        self.n += 1;
+        self.first.get_or_insert(what);
+    }
+}
+
+fn check(rule: &'static str, found: Result<Found, CaseError>) -> Check {
+    let found = found.unwrap_or_else(|error| Found { n: 1, first: Some(error.to_string()) });
+    Check { rule, n_broken: found.n, example: found.first }
+}
+
+fn found(case: &Connection, breaking: &str) -> Result<Found, CaseError> {
+    let mut rows = case.prepare(breaking)?;
+    let mut rows = rows.query([])?;
+    let mut found = Found::default();
+    while let Some(row) = rows.next()? {
+        let what: Option<String> = row.get(0)?;
+        found.add(what.unwrap_or_else(|| "a row without a name".to_owned()));
+    }
+    Ok(found)
+}
+
+fn integrity(case: &Connection) -> Result<Found, CaseError> {
+    let mut found = found(case, "SELECT integrity_check FROM pragma_integrity_check")?;
+    if found.first.as_deref() == Some("ok") {
+        found = Found::default();
+    }
+    Ok(found)
+}
+
+fn references(case: &Connection) -> Result<Found, CaseError> {
+    found(
+        case,
+        "SELECT \"table\" || coalesce(' ' || rowid, '') || ' refers to a ' || parent || ' that is not there'
+         FROM pragma_foreign_key_check",
+    )
+}

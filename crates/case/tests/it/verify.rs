@@ -1,0 +1,112 @@
+//! Every rule of a case, broken by hand and found.
+
+use crate::{World, everything, files};
+use hashsweep_case::{Case, Check};
+use hashsweep_model::{Stamp, Verdict};
+
+/// Two sweeps: one settled, one with cached digests, a batch in the air, and digests in the queue.
+fn world() -> World {
+    let mut world = World::new();
+    world.record(&files(0..20));
+    world.answer_all(Verdict::Known, Stamp(100));
+    world.next_sweep();
+    world.record_fresh(&files(10..400), &everything());
+    assert_eq!(world.claim(1, 100, false).len(), 1);
+    world
+}
+
+fn broken(world: &World) -> Vec<Check> {
+    let case = Case::open_to_read(&world.path).unwrap();
+    case.verify().unwrap().into_iter().filter(|check| check.n_broken > 0).collect()
+}
+
+#[test]
+fn a_case_in_use_keeps_every_rule() {
+    let world = world();
+    assert_eq!(broken(&world), []);
+    assert_eq!(broken(&world.killed()), []);
+}
+
+#[test]
+fn a_rule_that_is_broken_by_hand_is_named_with_the_place() {
+    let check = |damage: &str, rule: &str, place: &str| {
+        let world = world();
+        let by_hand = world.by_hand();
+        by_hand.pragma_update(None, "foreign_keys", false).unwrap();
+        let changed = by_hand.execute(damage, []).unwrap();
+        assert!(changed > 0, "{damage}");
+        let broken = broken(&world);
+        let named = broken.iter().find(|check| check.rule.contains(rule));
+        let named = named.unwrap_or_else(|| panic!("{damage}: only {broken:?}"));
+        let example = named.example.as_deref().unwrap();
+        assert!(example.contains(place), "{damage}: {example}");
+    };
+    check("DELETE FROM run WHERE id = 1", "finds it", "refers to a run");
+    check("UPDATE sighting SET root = 7 WHERE sweep = 2 AND seq = 3", "one of its roots", "sweep 2 row 3");
+    check("UPDATE sighting SET path = NULL WHERE sweep = 2 AND seq = 3", "a place", "sweep 2 row 3");
+    check("UPDATE sighting SET kind = NULL WHERE sweep = 1 AND seq = 4", "or an outcome", "sweep 1 row 4");
+    check("UPDATE sighting SET sha1 = NULL WHERE sweep = 1 AND seq = 4", "or an outcome", "sweep 1 row 4");
+    check("UPDATE sighting SET sha1 = x'00' WHERE sweep = 1 AND seq = 4", "length", "sweep 1 row 4");
+    check("UPDATE answer SET digest = x'00' WHERE id = 5", "length", "answer 5");
+    check("UPDATE queue SET n = n + 1", "length", "block");
+    check("UPDATE claim SET ranks = x''", "length", "claim 1");
+    check("DELETE FROM want WHERE sweep = 1 AND hex(digest) LIKE '00000003%'", "only once", "sweep 1 row 4");
+    check("DELETE FROM claim", "only once", "sweep 2 row");
+    check("DELETE FROM queue", "only once", "sweep 2 row");
+    check(
+        "INSERT INTO want (sweep, kind, digest, state, class)
+         SELECT 2, 2, first, 'failed', 4 FROM queue LIMIT 1",
+        "only once",
+        "sweep 2 row",
+    );
+    check("DELETE FROM sighting WHERE sweep = 1 AND seq = 4", "is a row's", "sweep 1 want 00000003");
+    check("DELETE FROM sighting WHERE sweep = 2 AND seq = 390", "is a row's", "sweep 2 block");
+    check("UPDATE want SET state = 'asking' WHERE sweep = 1", "has an outcome", "sweep 1 want");
+    check("UPDATE want SET answer = NULL WHERE sweep = 2", "an answer about it", "sweep 2 want");
+    check("UPDATE want SET answer = answer % 20 + 1 WHERE sweep = 1", "an answer about it", "sweep 1 want");
+    check("UPDATE answer SET verdict = 'fine' WHERE id = 2", "a verdict", "answer 2");
+    check("UPDATE attempt SET charged_max = n_hashes + 1 WHERE id = 1", "more than it sent", "attempt 1");
+    check("UPDATE attempt SET sent_at = NULL WHERE id = 1", "before it was sent", "attempt 1");
+    check("UPDATE attempt SET n_hashes = 3, charged_max = 3 WHERE id = 1", "settled more", "attempt 1");
+    check(
+        "UPDATE attempt SET charged_max = 19 WHERE id = 1",
+        "covers every digest",
+        "20 answered, 19 charged",
+    );
+    check(
+        "DELETE FROM want WHERE sweep = 1 AND hex(digest) LIKE '00000003%'",
+        "balance",
+        "sweep 1: 20 rows in",
+    );
+}
+
+#[test]
+fn a_view_that_shows_otherwise_than_the_tables_is_found() {
+    let world = world();
+    world
+        .by_hand()
+        .execute_batch(
+            "DROP VIEW result; CREATE VIEW result AS SELECT sweep, 'answered' AS outcome FROM sighting LIMIT 5",
+        )
+        .unwrap();
+    let broken = broken(&world);
+    assert_eq!(broken.len(), 1, "{broken:?}");
+    assert!(broken[0].example.as_deref().unwrap().contains("the view 'result' counts otherwise"));
+}
+
+#[test]
+fn an_index_that_lost_an_entry_is_found() {
+    let world = world();
+    let by_hand = world.by_hand();
+    // The tree of an index goes to another index of the same shape: its entries are then another table's.
+    by_hand
+        .execute_batch(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'queue_order')
+             WHERE name = 'attempt_at';
+             PRAGMA writable_schema = RESET;",
+        )
+        .unwrap();
+    let broken = broken(&world);
+    assert!(broken.iter().any(|check| check.rule.contains("pages and indexes")), "{broken:?}");
+}
