@@ -5,7 +5,7 @@ use crate::reader::{ImageReader, Place};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
 use std::path::{Path, PathBuf};
 
 /// One file opened for reading.
@@ -18,10 +18,12 @@ impl Piece {
     pub(crate) fn open(path: &Path) -> Result<Piece, Fault> {
         use std::io::{Seek as _, SeekFrom};
         let lost = |error| Fault::Io { offset: 0, error };
-        let mut file = File::open(path).map_err(lost)?;
-        if file.metadata().map_err(lost)?.is_dir() {
-            return Err(Fault::Unsupported("a directory is no image".into()));
+        // Opening a pipe would wait for its writer.
+        let kind = fs::metadata(path).map_err(lost)?.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(Fault::Unsupported("neither a file nor a block device".into()));
         }
+        let mut file = File::open(path).map_err(lost)?;
         // A block device states no length, and has an end all the same.
         let len = file.seek(SeekFrom::End(0)).map_err(lost)?;
         Ok(Piece { file, len })

@@ -114,6 +114,17 @@ fn a_set_of_pieces_is_found_and_its_gaps_are_named() {
 }
 
 #[test]
+fn a_directory_or_a_pipe_is_no_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    run("mkfifo", &[pipe.to_str().unwrap()]);
+    for path in [dir.path(), &pipe] {
+        let refused = open(path).err().unwrap().to_string();
+        assert_eq!(refused, "not supported: neither a file nor a block device");
+    }
+}
+
+#[test]
 fn containers_that_are_not_read_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let raw = dir.path().join("disk.raw");
