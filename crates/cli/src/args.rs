@@ -74,6 +74,8 @@ pub(crate) struct Scan {
     #[command(flatten)]
     pub(crate) walking: Walking,
     #[command(flatten)]
+    pub(crate) rehashing: Rehashing,
+    #[command(flatten)]
     pub(crate) hashing: Hashing,
     #[command(flatten)]
     pub(crate) case: CaseChoice,
@@ -83,6 +85,24 @@ pub(crate) struct Scan {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) ending: Ending,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rehashing {
+    /// Read every file, also those that are unchanged since the last scan of the same paths
+    #[arg(long)]
+    pub(crate) rehash: bool,
+    /// Read a share of the unchanged files (5%), another one in each scan, and report content that changed unnoticed
+    #[arg(long, value_name = "P%", value_parser = percent, conflicts_with = "rehash")]
+    pub(crate) rehash_sample: Option<u8>,
+}
+
+/// `5%`, or `5`.
+fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    number
+        .filter(|percent| (1..=100).contains(percent))
+        .ok_or_else(|| "write a share from 1% to 100%".to_owned())
 }
 
 #[derive(Debug, Args)]

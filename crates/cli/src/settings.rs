@@ -107,6 +107,18 @@ impl Filters {
             == (&other.include, &other.exclude, by_path(other), other.min_size, other.max_size)
     }
 
+    /// The same in words that can be compared. How fast and with what a walk works makes no difference to its rows.
+    pub(crate) fn shape(&self) -> Filters {
+        Filters {
+            skip_missing_roots: false,
+            jobs: None,
+            nice: false,
+            max_read: None,
+            engine: None,
+            ..self.clone()
+        }
+    }
+
     /// Whether it depends on the file, and not on its path alone, what is left out.
     pub(crate) fn go_by_file(&self) -> bool {
         self.min_size.is_some() || self.max_size.is_some() || self.newer.is_some()

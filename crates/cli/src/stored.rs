@@ -7,6 +7,7 @@ use crate::settings::{Ending, Filters, Outputs, StoredSending, Target};
 use anyhow::Context;
 use hashsweep_source::list::{ColumnChoice, InputFormat, ListOrder};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
 use std::path::Path;
 
 /// Raised when an older hashsweep would misread what is stored.
@@ -23,6 +24,8 @@ pub(crate) struct Stored {
     outputs: Vec<StoredOutput>,
     pub(crate) emit: Option<Emit>,
     pub(crate) ending: Ending,
+    #[serde(default)]
+    pub(crate) distrust: Option<NonZeroU64>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -95,7 +98,20 @@ impl Stored {
             outputs: outputs.targets.iter().map(stored).collect(),
             emit: outputs.emit,
             ending: ending.clone(),
+            distrust: None,
         }
+    }
+
+    /// The same, of a scan that reads one file in so many although nothing tells of a change.
+    pub(crate) fn distrusting(self, distrust: Option<NonZeroU64>) -> Stored {
+        Stored { distrust, ..self }
+    }
+
+    /// What decides which rows a scan has and what is in them, beside the roots and the files: scans with the same
+    /// shape carry one another's rows on.
+    pub(crate) fn shape(&self) -> String {
+        let filters = self.walking.as_ref().map(Filters::shape);
+        serde_json::json!({ "kinds": self.kinds, "walking": filters }).to_string()
     }
 
     pub(crate) fn json(&self) -> String {

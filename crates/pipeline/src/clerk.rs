@@ -15,7 +15,7 @@ use crate::{Clock, Gauges, PipelineError};
 use futures::future::BoxFuture;
 use hashsweep_case::{
     Account, AttemptId, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId, Joined, Learned,
-    RunId, SweepId,
+    RunId, Standing, SweepId, Walked,
 };
 use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp};
 use hashsweep_spectra::Allowance;
@@ -37,8 +37,15 @@ const ROWS_PER_GROUP: usize = 20_000;
 /// What an intake brings.
 pub(crate) enum Delivery {
     Rows(Vec<Sighting>),
-    Fingerprint { root: u32, sha256: [u8; 32] },
-    Finished { excluded: u64 },
+    Fingerprint {
+        root: u32,
+        sha256: [u8; 32],
+    },
+    /// `walked` tells which of the earlier rows the walk could have found again.
+    Finished {
+        excluded: u64,
+        walked: Walked,
+    },
 }
 
 /// What submit wants done.
@@ -116,6 +123,10 @@ pub(crate) struct Work {
     pub(crate) source: Source,
     pub(crate) queue: Queue,
     pub(crate) gauges: Arc<Gauges>,
+    /// The rows of earlier sweeps, as the intake finds them.
+    pub(crate) standing: Arc<Standing>,
+    /// Whether anybody is asked.
+    pub(crate) asks: bool,
 }
 
 /// The two doors and the window. Dropping both doors ends the clerk.
@@ -259,7 +270,8 @@ impl Work {
         no_more_rows: bool,
         requests: Vec<Request>,
     ) -> Result<(), CaseError> {
-        let Work { case, account, purse, clock, sweep, run, fresh, source, queue, gauges } = self;
+        let Work { case, account, purse, clock, sweep, run, fresh, source, queue, gauges, standing, asks } =
+            self;
         let mut left = *queue;
         let confirmations = case.group(|group| {
             for delivery in deliveries {
@@ -270,10 +282,12 @@ impl Work {
                         left.joined += joined;
                     }
                     Delivery::Fingerprint { root, sha256 } => group.fingerprint(*sweep, root, sha256)?,
-                    Delivery::Finished { excluded } => {
+                    Delivery::Finished { excluded, walked } => {
+                        group.carry_over(standing, &walked, fresh)?;
                         let Joined(joined) = group.finish_intake(*sweep, excluded, fresh, clock.now())?;
-                        left.waiting += joined;
-                        left.joined += joined;
+                        let Joined(carried) = group.want_carried(*sweep, fresh, *asks)?;
+                        left.waiting += joined + carried;
+                        left.joined += joined + carried;
                         left.intake_open = false;
                     }
                 }

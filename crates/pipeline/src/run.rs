@@ -7,8 +7,9 @@ use crate::judge::Judge;
 use crate::purse::Purse;
 use crate::submit::{Asked, Asker, Broken, submit};
 use crate::{Asking, Clock, Gauges, Intake, Service};
-use hashsweep_case::{Account, Case, CaseError, Freshness, SweepId};
+use hashsweep_case::{Account, Case, CaseError, Freshness, Joined, SweepId};
 use hashsweep_model::{Source, Stamp};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -38,6 +39,8 @@ pub struct Order<S> {
     pub fresh: Freshness,
     /// How the service is asked.
     pub asking: Asking,
+    /// One file in so many is read although nothing tells of a change, another share in each sweep; with 1, every file.
+    pub distrust: Option<NonZeroU64>,
     /// When the run stops by itself, whatever is left.
     pub stop_at: Option<Stamp>,
 }
@@ -90,15 +93,19 @@ pub async fn sweep<S: Service>(
     gauges: Arc<Gauges>,
     stop: CancellationToken,
 ) -> Result<Ended, PipelineError> {
-    let Order { mut case, account, clock, sweep, intake, service, source, fresh, asking, stop_at } = order;
+    let Order { mut case, account, clock, sweep, intake, service, source, fresh, asking, distrust, stop_at } =
+        order;
     let intake_open = !matches!(intake, Intake::Finished);
-    let before = if intake_open { Before::of(&case, sweep)? } else { Before::default() };
+    let before = if intake_open { Before::of(&case, sweep, distrust)? } else { Before::nothing(sweep) };
+    let asks = service.is_ok();
     let (run, waiting) = case.group(|group| {
         let run = group.begin_run(sweep, clock.now())?;
         if let Some(budget) = asking.max_quota {
             group.bound_run(run, budget)?;
         }
-        Ok((run, group.reopen(sweep, &fresh)?))
+        let waiting = group.reopen(sweep, &fresh)?;
+        let Joined(carried) = group.want_carried(sweep, &fresh, asks)?;
+        Ok((run, waiting + carried))
     })?;
     let judge = Judge::new(&asking, case.unknowns_are_reported()?);
     let slots = account.slots()?;
@@ -115,6 +122,8 @@ pub async fn sweep<S: Service>(
         source,
         queue,
         gauges: Arc::clone(&gauges),
+        standing: Arc::clone(&before.standing),
+        asks,
     };
     let (doors, clerk) = doors(work, asking.outstanding());
     let clerk = tokio::spawn(clerk.run());

@@ -59,7 +59,7 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     }
     let new = NewSweep { command: "list".to_owned(), settings: stored.json(), roots };
     let sweep = case.group(|group| group.begin_sweep(&new, now()))?;
-    Ready { case, sweep, intake, sending, outputs, open, ending }.run(terminal)
+    Ready { case, sweep, intake, sending, outputs, open, ending, distrust: None }.run(terminal)
 }
 
 /// Lists share an output, so their columns must agree; better said before a unit of quota is spent.

@@ -14,6 +14,7 @@ use hashsweep_pipeline::{Clock, Ended, Gauges, Halt, HaltKind, Intake, Order, no
 use hashsweep_report::{Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::runtime::Runtime;
@@ -29,6 +30,8 @@ pub(crate) struct Ready {
     /// Opened before the long work starts.
     pub(crate) open: Vec<Open>,
     pub(crate) ending: Ending,
+    /// One file in so many is read although nothing tells of a change.
+    pub(crate) distrust: Option<NonZeroU64>,
 }
 
 impl Ready {
@@ -37,7 +40,7 @@ impl Ready {
         if self.sending.dry_run {
             return self.plan(terminal);
         }
-        let Ready { case, sweep, intake, sending, outputs, open, ending } = self;
+        let Ready { case, sweep, intake, sending, outputs, open, ending, distrust } = self;
         let what = if matches!(intake, Intake::Lists(_)) { What::Rows } else { What::Files };
         let simulated = case.service()?.as_deref() == Some(SIMULATOR);
         let gauges = Arc::new(Gauges::default());
@@ -59,6 +62,7 @@ impl Ready {
                 source,
                 fresh,
                 asking,
+                distrust,
                 stop_at,
             };
             carry_out(order, &gauges, stop, terminal).await
@@ -94,6 +98,7 @@ impl Ready {
                     What::Files => gauges.source.files_hashed.load(Relaxed),
                     What::Rows => gauges.source.rows.load(Relaxed),
                 },
+                n_unchanged: gauges.source.files_unchanged.load(Relaxed),
                 bytes_read: gauges.source.bytes_hashed.load(Relaxed),
                 reading,
                 n_asked: gauges.answered.load(Relaxed) + gauges.failed.load(Relaxed),
@@ -123,7 +128,7 @@ impl Ready {
     /// Reads everything, asks nothing and shows what asking would cost. No report is written; `resume` writes them
     /// when it has carried the plan out.
     fn plan(self, terminal: &Terminal) -> anyhow::Result<Exit> {
-        let Ready { case, sweep, intake, sending, .. } = self;
+        let Ready { case, sweep, intake, sending, distrust, .. } = self;
         let gauges = Arc::new(Gauges::default());
         let runtime = runtime()?;
         runtime.block_on(async {
@@ -138,6 +143,7 @@ impl Ready {
                 source: sending.source,
                 fresh: sending.fresh,
                 asking: sending.asking,
+                distrust,
                 stop_at: None,
             };
             let Ended { mut case, run, .. } = carry_out(order, &gauges, stop, terminal).await?;

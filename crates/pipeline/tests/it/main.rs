@@ -9,6 +9,7 @@
 mod answers;
 mod endings;
 mod faults;
+mod incremental;
 mod intake;
 mod load;
 mod memory;
