@@ -8,6 +8,7 @@
 
 use crate::codes::{class_code, digest, digests, kind_code};
 use crate::joining::Offer;
+use crate::joining::{CARRIED, FROM_CARRIED};
 use crate::{CaseError, Freshness, Group, SweepId};
 use hashsweep_model::{Class, Digest, Digests, HashKind, Outcome, Stamp, Verdict};
 use rusqlite::params;
@@ -223,9 +224,12 @@ impl Group<'_> {
         if !self.has_several_kinds(sweep)? {
             return Ok(files);
         }
-        let mut sightings = self.transaction.prepare_cached(
-            "SELECT md5, sha1, sha256 FROM sighting WHERE sweep = ?1 AND seq > ?2 AND seq <= ?3 AND kind = ?4",
-        )?;
+        let mut sightings = self.transaction.prepare_cached(&if *rows == CARRIED {
+            format!("SELECT md5, sha1, sha256 {FROM_CARRIED} AND ?2 = ?3 AND s.kind = ?4")
+        } else {
+            "SELECT md5, sha1, sha256 FROM sighting WHERE sweep = ?1 AND seq > ?2 AND seq <= ?3 AND kind = ?4"
+                .to_owned()
+        })?;
         let mut sightings = sightings.query(params![sweep.0, rows.start, rows.end, kind_code(kind)])?;
         while let Some(row) = sightings.next()? {
             let blob = |i: usize| row.get_ref(i)?.as_blob_or_null().map_err(rusqlite::Error::from);
@@ -242,10 +246,11 @@ impl Group<'_> {
 
     /// Whether a sweep computes more than one kind of digest.
     fn has_several_kinds(&self, sweep: SweepId) -> Result<bool, CaseError> {
-        let mut first = self.transaction.prepare_cached(
-            "SELECT (md5 IS NOT NULL) + (sha1 IS NOT NULL) + (sha256 IS NOT NULL) > 1
-             FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL LIMIT 1",
-        )?;
+        let several = "SELECT (md5 IS NOT NULL) + (sha1 IS NOT NULL) + (sha256 IS NOT NULL) > 1";
+        let mut first = self.transaction.prepare_cached(&format!(
+            "SELECT * FROM ({several} FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL LIMIT 1)
+             UNION ALL SELECT * FROM ({several} {FROM_CARRIED} LIMIT 1)"
+        ))?;
         Ok(first.query_map([sweep.0], |row| row.get(0))?.next().transpose()?.unwrap_or(false))
     }
 

@@ -14,7 +14,31 @@ ALTER TABLE sighting ADD COLUMN class INTEGER;
 ALTER TABLE sighting ADD COLUMN suspicion TEXT;
 -- Nothing is known of the files that would put one behind another.
 UPDATE sighting SET class = 1 WHERE kind IS NOT NULL;
+ALTER TABLE sweep ADD COLUMN series INTEGER REFERENCES sweep;
+ALTER TABLE sweep ADD COLUMN shape TEXT;
+ALTER TABLE sweep ADD COLUMN answers INTEGER;
+ALTER TABLE sweep ADD COLUMN answers_until INTEGER;
+ALTER TABLE sweep ADD COLUMN malicious_since INTEGER;
+ALTER TABLE sweep ADD COLUMN suspicious_since INTEGER;
+ALTER TABLE sweep ADD COLUMN unknown_since INTEGER;
+ALTER TABLE sweep ADD COLUMN known_since INTEGER;
+ALTER TABLE sweep ADD COLUMN carried_queued INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX series ON sweep (series);
+ALTER TABLE sighting ADD COLUMN until INTEGER;
+ALTER TABLE sighting ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sighting ADD COLUMN device INTEGER;
+ALTER TABLE sighting ADD COLUMN inode INTEGER;
+ALTER TABLE sighting ADD COLUMN modified_ns INTEGER;
+ALTER TABLE sighting ADD COLUMN changed_ns INTEGER;
+ALTER TABLE sighting ADD COLUMN born_ns INTEGER;
+ALTER TABLE sighting ADD COLUMN note TEXT;
+CREATE TABLE device (
+    id      INTEGER PRIMARY KEY,
+    name    TEXT NOT NULL,
+    trusted INTEGER NOT NULL
+);
 ALTER TABLE want ADD COLUMN class INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE run ADD COLUMN budget INTEGER;
 UPDATE want SET state = 'pending' WHERE state = 'asking';
 CREATE TABLE same_file (
     answer INTEGER NOT NULL REFERENCES answer,

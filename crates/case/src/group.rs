@@ -5,6 +5,7 @@ use crate::codes::{class_code, column, kind_code};
 use crate::others::Others;
 use crate::queue::Hand;
 use crate::session::Session;
+use crate::standing::CONTRADICTION;
 use crate::{CaseError, RunId, SweepId};
 use hashsweep_model::{
     Answer, Class, Digest, Digests, Outcome, Place, Quota, Seen, Sighting, Source, Stamp, Verdict,
@@ -85,15 +86,15 @@ impl Group<'_> {
     }
 
     /// Stores the rows and returns the number of the last.
-    fn store(&mut self, sweep: SweepId, rows: &[Sighting]) -> Result<i64, CaseError> {
+    pub(crate) fn store(&mut self, sweep: SweepId, rows: &[Sighting]) -> Result<i64, CaseError> {
         let mut seq: i64 = self
             .transaction
             .prepare_cached("SELECT coalesce(max(seq), 0) FROM sighting WHERE sweep = ?1")?
             .query_row([sweep.0], |row| row.get(0))?;
         let mut insert = self.transaction.prepare_cached(
             "INSERT INTO sighting (sweep, seq, root, path, line, size, md5, sha1, sha256, kind, class, suspicion,
-                 outcome, reason)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 outcome, reason, device, inode, modified_ns, changed_ns, born_ns, note)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
         )?;
         for row in rows {
             seq += 1;
@@ -119,6 +120,10 @@ impl Group<'_> {
                 Seen::Listed { .. } => (Some(Class::First), None),
                 Seen::Invalid(_) | Seen::Skipped(_) => (None, None),
             };
+            let (trace, contradicts) = match &row.seen {
+                Seen::Read { trace, contradicts, .. } => (trace.as_ref(), *contradicts),
+                Seen::Listed { .. } | Seen::Invalid(_) | Seen::Skipped(_) => (None, false),
+            };
             let bytes = [digests.md5, digests.sha1, digests.sha256];
             let bytes = bytes.each_ref().map(|digest| digest.as_ref().map(Digest::as_bytes));
             insert.execute(params![
@@ -136,6 +141,12 @@ impl Group<'_> {
                 suspicion,
                 outcome.as_ref().map(|(outcome, _)| outcome.name()),
                 outcome.as_ref().map(|(_, reason)| reason),
+                trace.map(|trace| trace.device.cast_signed()),
+                trace.map(|trace| trace.inode.cast_signed()),
+                trace.map(|trace| trace.modified_ns),
+                trace.filter(|trace| trace.is_trusted).map(|trace| trace.changed_ns),
+                trace.and_then(|trace| trace.born_ns),
+                contradicts.then_some(CONTRADICTION),
             ])?;
         }
         Ok(seq)

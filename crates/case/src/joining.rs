@@ -88,7 +88,74 @@ impl Group<'_> {
         Ok((offers, last_row))
     }
 
-    /// `rows` are those behind its start, up to its end.
+    /// Lets the digests of the rows that a sweep took over join the queue, unless the sweep wants them already, an answer
+    /// counted for them as it took them over, or this machine decides them. Returns how many did.
+    ///
+    /// Those with an answer get no `want`: what counts for them can be told from the answers and the sweep, so that a
+    /// sweep over unchanged files writes nothing for them. When nobody is asked, only what this machine decides is
+    /// settled; the sweep says for all the others why they wait.
+    pub fn want_carried(&mut self, sweep: SweepId, fresh: &Freshness, asks: bool) -> Result<u64, CaseError> {
+        let mut offers = self.carried_offers(sweep, asks)?;
+        if !asks {
+            offers.retain(|(digest, _)| digest.is_of_empty_input());
+        }
+        let joined = self.join((sweep, CARRIED), offers, fresh)?;
+        if asks {
+            self.transaction.execute(
+                "UPDATE sweep SET carried_queued = 1 WHERE id = ?1 AND answers IS NOT NULL",
+                [sweep.0],
+            )?;
+        }
+        self.hand.backlog.came(joined);
+        Ok(joined)
+    }
+
+    /// What those rows offer that no answer counted for, each digest once and in key order: all of them, or those of
+    /// empty files.
+    fn carried_offers(&self, sweep: SweepId, of_all: bool) -> Result<Vec<Offer>, CaseError> {
+        let mut rows = self.transaction.prepare_cached(&format!(
+            "SELECT CASE s.kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END, class
+             {FROM_CARRIED} AND later.answers IS NOT NULL AND (?2 OR s.size = 0)"
+        ))?;
+        let mut rows = rows.query(params![sweep.0, of_all])?;
+        let mut offers = Vec::new();
+        while let Some(row) = rows.next()? {
+            offers.push((digest(row.get_ref(0)?.as_blob()?)?, class(row.get(1)?)?));
+        }
+        drop(rows);
+        offers.sort_unstable();
+        offers.dedup_by_key(|(digest, _)| *digest);
+        let mut left = Vec::new();
+        for of_kind in offers.chunk_by(|(a, _), (b, _)| a.kind() == b.kind()) {
+            left.extend(self.without_counted(sweep, of_kind)?);
+        }
+        Ok(left)
+    }
+
+    /// Those that no answer counted for when the sweep took them over.
+    fn without_counted(&self, sweep: SweepId, offers: &[Offer]) -> Result<Vec<Offer>, CaseError> {
+        let answers = self.transaction.prepare_cached(
+            "SELECT digest, answered_at, answer.id, answered_at >= CASE verdict
+                 WHEN 'malicious' THEN malicious_since WHEN 'suspicious' THEN suspicious_since
+                 WHEN 'unknown' THEN unknown_since ELSE known_since END
+             FROM sweep CROSS JOIN answer
+             WHERE sweep.id = ?1 AND kind = ?2 AND digest >= ?3 AND answer.id <= answers
+                 AND answered_at <= answers_until
+             ORDER BY digest, answered_at",
+        )?;
+        let mut newest: Vec<Option<Found>> = vec![None; offers.len()];
+        walk(answers, sweep, offers, |i, row| {
+            let found = Found { at: (row.get(1)?, row.get(2)?), counts: row.get(3)? };
+            if newest[i].is_none_or(|older| older.at < found.at) {
+                newest[i] = Some(found);
+            }
+            Ok(())
+        })?;
+        let counted = newest.iter().map(|found| found.is_some_and(|found| found.counts));
+        Ok(offers.iter().zip(counted).filter(|(_, counted)| !counted).map(|(offer, _)| *offer).collect())
+    }
+
+    /// `rows` are those behind its start, up to its end, or [`CARRIED`].
     fn join(
         &mut self,
         (sweep, rows): (SweepId, Range<i64>),
@@ -271,6 +338,24 @@ impl Group<'_> {
         Ok(others.exists([sweep.0])?)
     }
 }
+
+/// In place of the numbers of rows of its own: those that a sweep took over.
+pub(crate) const CARRIED: Range<i64> = 0..0;
+
+/// The rows with a digest that the sweep ?1 took over, as `s`.
+pub(crate) const FROM_CARRIED: &str = "FROM sweep AS later
+    JOIN sweep AS earlier ON earlier.series = later.series AND earlier.id < later.id
+    JOIN sighting AS s ON s.sweep = earlier.id
+    WHERE later.id = ?1 AND (s.until IS NULL OR s.until >= later.id) AND s.kind IS NOT NULL";
+
+/// The answer that counted for the digest of `offer` when the sweep ?1 took it over.
+pub(crate) const COUNTED: &str = "(SELECT CASE WHEN answered_at >= CASE verdict
+            WHEN 'malicious' THEN sweep.malicious_since WHEN 'suspicious' THEN sweep.suspicious_since
+            WHEN 'unknown' THEN sweep.unknown_since ELSE sweep.known_since END
+        THEN answer.id END
+    FROM answer JOIN sweep ON sweep.id = ?1 AND answer.id <= sweep.answers AND answered_at <= sweep.answers_until
+    WHERE answer.kind = offer.kind AND answer.digest = offer.digest
+    ORDER BY answered_at DESC, answer.id DESC LIMIT 1)";
 
 /// An answer that was found for a digest: when it was given, its number, and whether it still counts.
 #[derive(Clone, Copy)]

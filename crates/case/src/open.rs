@@ -5,6 +5,7 @@ use crate::others::Others;
 use crate::queue::Hand;
 use crate::session::Session;
 use crate::turn::Line;
+use rusqlite::config::DbConfig;
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -248,8 +249,7 @@ impl Case {
         match Case::reading_beside(path) {
             // Where nothing may be written, nobody writes, and the file is read as it lies.
             Err(CaseError::Database(error)) if is_no_permission(&error) => {
-                let log = beside(path, "-wal");
-                if log.metadata().is_ok_and(|log| log.len() > 0) {
+                if has_log(path) {
                     return Err(CaseError::LogOnReadOnly(path.to_owned()));
                 }
                 Case::reading_from(Connection::open_with_flags(as_it_lies(path), LOOK)?, path)
@@ -380,15 +380,17 @@ pub(crate) fn open_database(
     // Only SQLite may close a database: on POSIX systems, closing any descriptor of a file drops every lock that this
     // process has on it, those of its other connections too.
     if !path.exists() {
-        if beside(path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        if has_log(path) {
             return Err(CaseError::LogWithoutCase(path.to_owned()));
         }
         drop(private_file(path).map_err(io(path))?);
     }
     let mut connection = Connection::open_with_flags(path, OPEN)?;
     connection.busy_timeout(patience)?;
-    // Before anything is changed; setting the journal mode writes.
+    // Before anything is changed; setting the journal mode writes, and so may closing what turns out to be damaged.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let found = version(&connection, path, schema)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     if found != Some(schema.version) {
@@ -463,10 +465,17 @@ fn refuse_foreign(path: &Path, schema: &Schema) -> Result<(), CaseError> {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) if !has_mark(path, schema)? => {
                 Err(not_a_case())
             }
+            // The rest may be in its log: writing that back, a full disk takes the first page, which says how long the
+            // file is to be, and not the last.
+            Some(ErrorCode::DatabaseCorrupt) if has_log(path) => Ok(()),
             Some(ErrorCode::NotADatabase) => Err(CaseError::Damaged(error.to_string())),
             _ => Err(error.into()),
         },
     }
+}
+
+fn has_log(path: &Path) -> bool {
+    beside(path, "-wal").metadata().is_ok_and(|log| log.len() > 0)
 }
 
 /// Whether a file that SQLite cannot read carries our mark nevertheless.

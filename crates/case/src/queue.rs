@@ -6,6 +6,7 @@
 
 use crate::codes::{class, count, kind};
 use crate::group::{AttemptId, Freshness, Group};
+use crate::joining::COUNTED;
 use crate::others::{Beside, IN_OTHER_HANDS};
 use crate::waiting::{Block, Rank};
 use crate::{Case, CaseError, RunId, SweepId};
@@ -400,16 +401,18 @@ impl Group<'_> {
 impl Case {
     /// What a run would ask about a sweep's digests, in the order in which it would, and what needs no asking.
     pub fn plan(&self, sweep: SweepId) -> Result<Vec<Planned>, CaseError> {
-        let mut lines = self.connection.prepare(
+        let mut lines = self.connection.prepare(&format!(
             "SELECT offer.class, offer.kind, offer.suspicion,
-                 count(*) FILTER (WHERE state IS NULL OR state IN ('deferred', 'failed')),
-                 count(*) FILTER (WHERE state = 'cached'), count(*) FILTER (WHERE state = 'local')
-             FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
-                       min(class) AS class, suspicion
-                   FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer
+                 count(*) FILTER (WHERE state IS NULL AND counted IS NULL OR state IN ('deferred', 'failed')),
+                 count(*) FILTER (WHERE state = 'cached' OR state IS NULL AND counted IS NOT NULL),
+                 count(*) FILTER (WHERE state = 'local')
+             FROM (SELECT *, CASE WHEN carried THEN {COUNTED} END AS counted
+                   FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
+                             min(class) AS class, suspicion, sum(NOT carried) = 0 AS carried
+                         FROM present WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer) AS offer
              LEFT JOIN want ON want.sweep = ?1 AND want.kind = offer.kind AND want.digest = offer.digest
              GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
-        )?;
+        ))?;
         let mut rows = lines.query([sweep.0])?;
         let mut plan = Vec::new();
         while let Some(row) = rows.next()? {

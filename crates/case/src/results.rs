@@ -1,6 +1,7 @@
 //! A sweep read back: its rows, and the tally that proves them complete.
 
 use crate::codes::{count, digests, outcome};
+use crate::joining::COUNTED;
 use crate::ledger::Scope;
 use crate::{Case, CaseError, SweepId};
 use hashsweep_model::{Answer, Outcome, Place, Row, Settled, Skip, Stamp, Tally, Verdict};
@@ -29,30 +30,42 @@ pub enum Only {
 const COLUMNS: &str = "SELECT s.root, s.path, s.line, s.size, s.md5, s.sha1, s.sha256,
     CASE
         WHEN s.outcome IS NOT NULL THEN s.outcome
+        WHEN w.state IS NULL AND a.id IS NOT NULL THEN 'cached'
         ELSE coalesce(w.state, 'deferred')
     END,
     CASE
         WHEN s.outcome IS NOT NULL THEN s.reason
-        WHEN w.state IS NULL THEN coalesce(sweep.put_off, 'interrupted')
+        WHEN s.note IS NOT NULL THEN s.note
+        WHEN w.state IS NULL AND a.id IS NULL THEN coalesce(sweep.put_off, 'interrupted')
         ELSE coalesce(w.reason, a.reason)
     END,
     a.digest, a.verdict, a.reason, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,
     a.first_seen, a.last_seen, a.answered_at, a.source
-    FROM sweep JOIN sighting s ON s.sweep = sweep.id
-    LEFT JOIN want w
-        ON s.kind IS NOT NULL AND w.sweep = s.sweep AND w.kind = s.kind
-        AND w.digest = CASE s.kind WHEN 1 THEN s.md5 WHEN 2 THEN s.sha1 ELSE s.sha256 END
-    LEFT JOIN answer a ON a.id = w.answer
+    FROM sweep JOIN offer s
+    LEFT JOIN want w ON s.kind IS NOT NULL AND w.sweep = ?1 AND w.kind = s.kind AND w.digest = s.digest
+    LEFT JOIN answer a ON a.id = CASE WHEN w.state IS NOT NULL OR NOT s.carried THEN w.answer ELSE s.counted END
     WHERE sweep.id = ?1";
 
 /// Keeps the rows whose digest has one of these verdicts. The digests are found first, in the order of the queue, in
 /// which most answers were given; else every row would be two looks at random pages to find the few that are wanted.
 fn with_verdict(verdicts: &str) -> String {
     format!(
-        " AND s.kind IS NOT NULL
-          AND (s.kind, CASE s.kind WHEN 1 THEN s.md5 WHEN 2 THEN s.sha1 ELSE s.sha256 END) IN (
+        " AND s.kind IS NOT NULL AND a.verdict IN ({verdicts})
+          AND (s.kind, s.digest) IN (
               SELECT wanted.kind, wanted.digest FROM want AS wanted JOIN answer ON answer.id = wanted.answer
-              WHERE wanted.sweep = ?1 AND answer.verdict IN ({verdicts}))"
+              WHERE wanted.sweep = ?1 AND answer.verdict IN ({verdicts})
+              UNION ALL SELECT kind, digest FROM answer
+              WHERE verdict IN ({verdicts}) AND id <= (SELECT answers FROM sweep WHERE id = ?1))"
+    )
+}
+
+/// The rows of the sweep ?1, each with the digest that is asked, and with the answer that counted for it as the sweep
+/// took it over, if it did.
+fn offer() -> String {
+    format!(
+        "WITH offer AS (SELECT *, CASE WHEN carried AND kind IS NOT NULL THEN {COUNTED} END AS counted
+         FROM (SELECT *, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END AS digest
+               FROM present WHERE sweep = ?1) AS offer) "
     )
 }
 
@@ -71,11 +84,13 @@ impl Case {
             Only::Unknown => with_verdict("'unknown'"),
         };
         let order = match order {
-            Order::Path => " ORDER BY s.path, s.root, s.line, s.seq",
-            Order::Arrival => " ORDER BY s.seq",
+            Order::Path => " ORDER BY s.path, s.root, s.line, s.born, s.seq",
+            Order::Arrival => " ORDER BY s.born, s.seq",
         };
-        let mut rows =
-            self.connection.prepare(&format!("{COLUMNS}{only}{order}")).map_err(CaseError::from)?;
+        let mut rows = self
+            .connection
+            .prepare(&format!("{}{COLUMNS}{only}{order}", offer()))
+            .map_err(CaseError::from)?;
         let mut rows = rows.query([sweep.0]).map_err(CaseError::from)?;
         while let Some(row) = rows.next().map_err(CaseError::from)? {
             each(row_of(row)?)?;
@@ -95,10 +110,10 @@ impl Case {
             requests: self.requests(Scope::Sweep(sweep))?,
             ..Tally::default()
         };
-        (tally.rows, tally.bytes_read) = self.connection.query_row(
-            "SELECT count(*), coalesce(sum(size), 0) FROM sighting WHERE sweep = ?1",
+        (tally.rows, tally.bytes_read, tally.contradictions) = self.connection.query_row(
+            "SELECT count(*), coalesce(sum(size), 0), count(note) FROM present WHERE sweep = ?1",
             [sweep.0],
-            |row| Ok((count(row.get(0)?), count(row.get(1)?))),
+            |row| Ok((count(row.get(0)?), count(row.get(1)?), count(row.get(2)?))),
         )?;
         self.count_rows_without_digest(sweep, &mut tally)?;
         self.count_digests(sweep, &mut tally)?;
@@ -107,7 +122,7 @@ impl Case {
 
     fn count_rows_without_digest(&self, sweep: SweepId, tally: &mut Tally) -> Result<(), CaseError> {
         let mut groups = self.connection.prepare(
-            "SELECT outcome, reason, count(*) FROM sighting WHERE sweep = ?1 AND kind IS NULL GROUP BY 1, 2",
+            "SELECT outcome, reason, count(*) FROM present WHERE sweep = ?1 AND kind IS NULL GROUP BY 1, 2",
         )?;
         let mut groups = groups.query([sweep.0])?;
         while let Some(row) = groups.next()? {
@@ -131,20 +146,24 @@ impl Case {
     /// They come in key order, in which the queue is stored and most answers were given: joined as they lie, a
     /// million rows would be two million looks at random pages.
     fn count_digests(&self, sweep: SweepId, tally: &mut Tally) -> Result<(), CaseError> {
-        let mut digests = self.connection.prepare(
-            "SELECT coalesce(want.state, CASE WHEN offer.first > sweep.queued THEN 'deferred' END), answer.verdict,
+        let mut digests = self.connection.prepare(&format!(
+            "SELECT coalesce(want.state, CASE
+                     WHEN answer.id IS NOT NULL THEN 'cached'
+                     WHEN offer.carried AND NOT sweep.carried_queued OR offer.first > sweep.queued THEN 'deferred'
+                 END), answer.verdict,
                  CASE WHEN want.state IS NULL THEN coalesce(sweep.put_off, 'interrupted') ELSE want.reason END,
                  offer.n,
-                 CASE want.state WHEN 'cached' THEN answer.answered_at END,
+                 CASE coalesce(want.state, 'cached') WHEN 'cached' THEN answer.answered_at END,
                  want.state = 'cached' AND (want.learned IS NOT NULL
                      OR answer.run >= (SELECT min(id) FROM run WHERE sweep = ?1))
-             FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
-                       count(*) AS n, min(seq) AS first
-                   FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer
+             FROM (SELECT *, CASE WHEN carried THEN {COUNTED} END AS counted
+                   FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
+                             count(*) AS n, min(iif(carried, NULL, seq)) AS first, min(carried) AS carried
+                         FROM present WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer) AS offer
              JOIN sweep ON sweep.id = ?1
              LEFT JOIN want ON want.sweep = ?1 AND want.kind = offer.kind AND want.digest = offer.digest
-             LEFT JOIN answer ON answer.id = want.answer",
-        )?;
+             LEFT JOIN answer ON answer.id = coalesce(want.answer, iif(want.state IS NULL, offer.counted, NULL))"
+        ))?;
         let mut digests = digests.query([sweep.0])?;
         let n_waiting = self.n_waiting(sweep)?;
         // There are few different fates and many digests: counted by their words first.

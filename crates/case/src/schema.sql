@@ -14,10 +14,20 @@ CREATE TABLE sweep (
     started_at         INTEGER NOT NULL,
     intake_finished_at INTEGER,                 -- NULL: interrupted
     queued             INTEGER NOT NULL DEFAULT 0, -- the last sighting whose digest has joined the queue
-    put_off            TEXT,                    -- why what is left in the queue is not being asked
     excluded           INTEGER NOT NULL DEFAULT 0,
+    series             INTEGER REFERENCES sweep, -- the first of the sweeps that carry one another's rows on; NULL: none
+    shape              TEXT,                    -- what they have in common
+    answers            INTEGER,                 -- the last answer there was when it took over the rows of those before
+    answers_until      INTEGER,                 -- one from later than this, by a wrong clock, counted for nothing
+    malicious_since    INTEGER,                 -- and from when on an answer counted for it, by verdict
+    suspicious_since   INTEGER,
+    unknown_since      INTEGER,
+    known_since        INTEGER,
+    carried_queued     INTEGER NOT NULL DEFAULT 0, -- 1: what it took over and no answer counts for has joined the queue
+    put_off            TEXT,                    -- why what waits is not being asked
     intake_run         INTEGER                  -- the run that takes its rows in, or did last
 );
+CREATE INDEX series ON sweep (series);
 
 -- What the user pointed at.
 CREATE TABLE root (
@@ -36,6 +46,7 @@ CREATE TABLE run (
     started_at INTEGER NOT NULL,
     ended_at   INTEGER,
     exit_code  INTEGER,
+    budget     INTEGER,                         -- what it might spend, in hashes of quota; NULL: whatever it took
     session    TEXT                             -- the process at work on it: FILE-session-… is locked while it lives
 );
 
@@ -55,8 +66,23 @@ CREATE TABLE sighting (
     suspicion TEXT,                             -- why this class; NULL for a row of a list
     outcome TEXT,                               -- set only where there is no digest to ask about
     reason  TEXT,
+    until   INTEGER,                            -- the last sweep of the series that saw it; NULL: it is still seen
+    kept    INTEGER NOT NULL DEFAULT 0,         -- 1: since then nobody could look where it was
+    device  INTEGER,                            -- what the file is recognised by, see docs/incremental.md
+    inode   INTEGER,
+    modified_ns INTEGER,
+    changed_ns  INTEGER,                        -- NULL: not to be trusted, the file is read each time
+    born_ns     INTEGER,
+    note    TEXT,                               -- what is odd about it, beside its verdict
     PRIMARY KEY (sweep, seq)
 ) WITHOUT ROWID;
+
+-- The file systems that sightings lie on.
+CREATE TABLE device (
+    id      INTEGER PRIMARY KEY,                -- the first 64 bits of the SHA-256 of its name
+    name    TEXT NOT NULL,
+    trusted INTEGER NOT NULL                    -- 1: its change times are
+);
 
 -- What was said about a digest. Only ever added to.
 CREATE TABLE answer (

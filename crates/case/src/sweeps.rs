@@ -100,6 +100,38 @@ impl Group<'_> {
         Ok(SweepId(sweep))
     }
 
+    /// Puts a sweep that has just begun into the series of those over the same roots with the same command and this
+    /// shape: whatever else decides which rows there are and what is in them. Rows of that series go on in it, unless
+    /// it is the first.
+    ///
+    /// A sweep of the series that has not come to its end leaves it: what it would take over is no longer what the
+    /// series last saw. It keeps its own rows, and reads the rest if it is resumed.
+    pub fn join_series(&mut self, sweep: SweepId, shape: &str) -> Result<(), CaseError> {
+        let mut alike = self.transaction.prepare(
+            "SELECT series FROM sweep AS alike
+             WHERE series IS NOT NULL AND id < ?1 AND shape = ?2
+                 AND command = (SELECT command FROM sweep WHERE id = ?1)
+                 AND NOT EXISTS (SELECT given, opened FROM root WHERE sweep = ?1
+                     EXCEPT SELECT given, opened FROM root WHERE root.sweep = alike.id AND root.n =
+                         (SELECT n FROM root AS mine WHERE mine.sweep = ?1 AND mine.given = root.given
+                             AND mine.opened = root.opened))
+                 AND (SELECT count(*) FROM root WHERE sweep = ?1) = (SELECT count(*) FROM root WHERE sweep = alike.id)
+             ORDER BY id DESC",
+        )?;
+        let alike: Vec<i64> =
+            alike.query_map(params![sweep.0, shape], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let series = alike.first().copied().unwrap_or(sweep.0);
+        self.transaction.execute(
+            "UPDATE sweep SET series = id WHERE series = ?1 AND id <> ?2 AND intake_finished_at IS NULL",
+            params![series, sweep.0],
+        )?;
+        self.transaction.execute(
+            "UPDATE sweep SET series = ?2, shape = ?3 WHERE id = ?1",
+            params![sweep.0, series, shape],
+        )?;
+        Ok(())
+    }
+
     /// Begins a run of a sweep and takes over what dead processes left undone: what they had reserved is released,
     /// what they had sent is in doubt. A process is at work on one run at a time; its earlier ones are over.
     pub fn begin_run(&mut self, sweep: SweepId, now: Stamp) -> Result<RunId, CaseError> {

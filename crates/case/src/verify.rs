@@ -79,7 +79,7 @@ const RULES: [(&str, &str); 10] = [
     (
         "every digest that is settled or waits is a row's",
         "{ON_THE_WAY}, offered AS MATERIALIZED (
-             SELECT DISTINCT sweep, kind, {ASKED} AS digest FROM sighting WHERE kind IS NOT NULL
+             SELECT DISTINCT sweep, kind, {ASKED} AS digest FROM present WHERE kind IS NOT NULL
          ), known AS (
              SELECT sweep, kind, digest, 'want' AS place FROM want
              UNION ALL SELECT sweep, kind, digest, place FROM waiting

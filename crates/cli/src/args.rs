@@ -1,11 +1,18 @@
 //! What can be typed. Nothing here looks at the system; `settings` turns it into what is meant.
 
+mod sim;
+mod values;
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hashsweep_model::{HashKind, Kinds};
 use hashsweep_pipeline::Rate;
+use hashsweep_source::list::InputFormat;
+pub(crate) use sim::{Sim, Switches};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
+pub(crate) use values::time;
+use values::{delimiter, percent, read_rate, size};
 
 /// Sweep files and hash lists through a file-reputation service.
 #[derive(Debug, Parser)]
@@ -45,7 +52,7 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Walk directories, hash every file, look the hashes up, report
     Scan(Box<Scan>),
-    /// Look up the hashes of CSV and text lists
+    /// Look up the hashes of lists: CSV, text, JSON, manifests, bodyfiles, reports
     List(Box<List>),
     /// Only hash: a manifest on stdout, no case, no network
     Hash(Box<Hash>),
@@ -73,6 +80,8 @@ pub(crate) struct Scan {
     #[command(flatten)]
     pub(crate) walking: Walking,
     #[command(flatten)]
+    pub(crate) rehashing: Rehashing,
+    #[command(flatten)]
     pub(crate) hashing: Hashing,
     #[command(flatten)]
     pub(crate) case: CaseChoice,
@@ -85,16 +94,22 @@ pub(crate) struct Scan {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Rehashing {
+    /// Read every file, also those that are unchanged since the last scan of the same paths
+    #[arg(long)]
+    pub(crate) rehash: bool,
+    /// Read a share of the unchanged files (5%), another one in each scan, and report content that changed unnoticed
+    #[arg(long, value_name = "P%", value_parser = percent, conflicts_with = "rehash")]
+    pub(crate) rehash_sample: Option<u8>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct List {
     /// Lists to look up; - is stdin
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// The column that holds the hash: its name, or its number from 1
-    #[arg(long, value_name = "NAME|N")]
-    pub(crate) column: Option<String>,
-    /// The only kind of hash to accept
-    #[arg(long, value_name = "KIND")]
-    pub(crate) hash_type: Option<HashKind>,
+    #[command(flatten)]
+    pub(crate) reading: ListReading,
     #[command(flatten)]
     pub(crate) hashing: Hashing,
     #[command(flatten)]
@@ -105,6 +120,33 @@ pub(crate) struct List {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) ending: Ending,
+}
+
+/// How lists are read, where the first rows do not tell.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub(crate) struct ListReading {
+    /// The column of a table that holds the hash: its name, or its number from 1
+    #[arg(long, value_name = "NAME|N")]
+    pub(crate) column: Option<String>,
+    /// The only kind of hash to accept
+    #[arg(long, value_name = "KIND")]
+    pub(crate) hash_type: Option<HashKind>,
+    /// What stands between the cells of a table: one character, or tab
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
+    pub(crate) delimiter: Option<u8>,
+    /// The first line of a table is a row
+    #[arg(long)]
+    pub(crate) no_header: bool,
+    /// The form of the lists: text, csv, hashdeep, coreutils, bodyfile, dfxml, json, jsonl, extract
+    #[arg(long, value_name = "FORM")]
+    pub(crate) input_format: Option<InputFormat>,
+    /// The member of each JSON value that holds the hash, as a JSON pointer
+    #[arg(long, value_name = "/NAME/…", conflicts_with_all = ["column", "delimiter", "no_header"])]
+    pub(crate) field: Option<String>,
+    /// Take every hash in a text of any kind: a report, an e-mail, a log
+    #[arg(long, conflicts_with_all = ["column", "delimiter", "no_header", "input_format", "field"])]
+    pub(crate) extract: bool,
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +201,15 @@ pub(crate) struct Report {
     /// Write the summary as one JSON object to stdout, and no rows
     #[arg(long, conflicts_with_all = ["output", "format", "emit"])]
     pub(crate) json: bool,
+    /// Who answers for the sweep; goes into its manifest
+    #[arg(long, value_name = "NAME", help_heading = "Manifest")]
+    pub(crate) examiner: Option<String>,
+    /// What the evidence is called; goes into the sweep's manifest
+    #[arg(long, value_name = "ID", help_heading = "Manifest")]
+    pub(crate) evidence_id: Option<String>,
+    /// Anything else that belongs into the sweep's manifest
+    #[arg(long, value_name = "TEXT", help_heading = "Manifest")]
+    pub(crate) note: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -179,7 +230,7 @@ pub(crate) struct Diff {
     pub(crate) output: Vec<PathBuf>,
     /// Write this format whatever the ending says
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<DifferenceFormat>,
     /// Refuse to replace an output that is there
     #[arg(long, help_heading = "Output")]
     pub(crate) no_clobber: bool,
@@ -452,6 +503,39 @@ pub(crate) struct Output {
 pub(crate) enum Format {
     Csv,
     Jsonl,
+    Html,
+    Manifest,
+    Markdown,
+}
+
+/// How differences are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DifferenceFormat {
+    Csv,
+    Jsonl,
+}
+
+impl From<DifferenceFormat> for Format {
+    fn from(format: DifferenceFormat) -> Format {
+        match format {
+            DifferenceFormat::Csv => Format::Csv,
+            DifferenceFormat::Jsonl => Format::Jsonl,
+        }
+    }
+}
+
+impl TryFrom<Format> for DifferenceFormat {
+    type Error = anyhow::Error;
+
+    fn try_from(format: Format) -> anyhow::Result<DifferenceFormat> {
+        match format {
+            Format::Csv => Ok(DifferenceFormat::Csv),
+            Format::Jsonl => Ok(DifferenceFormat::Jsonl),
+            Format::Html | Format::Manifest | Format::Markdown => {
+                anyhow::bail!("differences are written as CSV or JSONL only")
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -504,88 +588,6 @@ pub(crate) struct Details {
     pub(crate) limit: usize,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Sim {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
-    pub(crate) listen: std::net::SocketAddr,
-    /// Speak https, with a certificate authority made at the start
-    #[arg(long)]
-    pub(crate) tls: bool,
-    /// Write the certificate authority there (PEM), for --ca-cert
-    #[arg(long, value_name = "FILE", requires = "tls")]
-    pub(crate) ca_out: Option<PathBuf>,
-    /// Read the simulated world from a TOML file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) world: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) switches: Switches,
-}
-
-/// The switches of a world file, each over what the file says.
-#[derive(Debug, Args)]
-#[expect(clippy::doc_markdown, reason = "these are help texts")]
-#[command(next_help_heading = "Switches (docs/simulator.md)")]
-pub(crate) struct Switches {
-    /// entry, omit, list, http404_if_all
-    #[arg(long)]
-    pub(crate) unknown_mode: Option<String>,
-    /// list, omit, http400
-    #[arg(long)]
-    pub(crate) invalid_mode: Option<String>,
-    /// sent, returned_all, returned_found
-    #[arg(long)]
-    pub(crate) charge_mode: Option<String>,
-    /// shuffle, request
-    #[arg(long)]
-    pub(crate) order: Option<String>,
-    /// once, each
-    #[arg(long)]
-    pub(crate) duplicates: Option<String>,
-    /// accept, invalid
-    #[arg(long)]
-    pub(crate) uppercase: Option<String>,
-    /// 413, truncate
-    #[arg(long)]
-    pub(crate) over_limit: Option<String>,
-    /// Requests a second, or off
-    #[arg(long)]
-    pub(crate) rate_limit_rps: Option<String>,
-    /// off, seconds, date
-    #[arg(long)]
-    pub(crate) retry_after: Option<String>,
-    /// Seconds that Retry-After asks for
-    #[arg(long)]
-    pub(crate) retry_after_s: Option<i64>,
-    /// A batch that passes the quota is charged up to it
-    #[arg(long)]
-    pub(crate) allow_last: bool,
-    /// Optional fields come as null, as appliances send them
-    #[arg(long)]
-    pub(crate) null_fields: bool,
-    /// Answers are compressed for whoever accepts it
-    #[arg(long)]
-    pub(crate) gzip: bool,
-    /// malware_presence, quickstart, both
-    #[arg(long = "dialects")]
-    pub(crate) dialect: Option<String>,
-    /// Milliseconds before an answer
-    #[arg(long)]
-    pub(crate) latency_ms: Option<i64>,
-    /// The moment at which the simulated clock starts
-    #[arg(long)]
-    pub(crate) starts_at: Option<String>,
-    /// drawn, demo
-    #[arg(long)]
-    pub(crate) verdicts: Option<String>,
-    /// Units a day that everybody shares
-    #[arg(long)]
-    pub(crate) quota_daily: Option<i64>,
-    /// Units a month that everybody shares
-    #[arg(long)]
-    pub(crate) quota_monthly: Option<i64>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ManifestFormat {
     Coreutils,
@@ -629,39 +631,6 @@ pub(crate) enum Gap {
     Failed,
 }
 
-/// `10M`, `10MB`, `4096`.
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        other => return Err(format!("'{other}' is no unit of size (known: k, M, G, T, kB, MB, GB, TB)")),
-    };
-    let n: u64 = digits.parse().map_err(|_| format!("'{text}' is no size (write 4096, 10M, 2GB)"))?;
-    n.checked_mul(unit).ok_or_else(|| format!("'{text}' is too large"))
-}
-
-/// `200MB/s`.
-fn read_rate(text: &str) -> Result<NonZeroU64, String> {
-    let no_rate = || format!("'{text}' is no rate (write 200MB/s)");
-    NonZeroU64::new(size(text.strip_suffix("/s").ok_or_else(no_rate)?)?).ok_or_else(no_rate)
-}
-
-/// `60s`, `10m`, `7d`, `1h 30m`.
-pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    let no_time = || format!("'{text}' is no time (write 60s, 10m, 24h, 7d)");
-    let span: jiff::Span = text.parse().map_err(|_| no_time())?;
-    let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| no_time())?;
-    Duration::try_from(length).ok().filter(|t| !t.is_zero()).ok_or_else(no_time)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -670,18 +639,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_and_times_read() {
-        assert_eq!(size("10M"), Ok(10 << 20));
-        assert_eq!(size("2GB"), Ok(2_000_000_000));
-        assert_eq!(size("4096"), Ok(4096));
-        assert!(size("10X").is_err() && size("M").is_err() && size("99999999T").is_err());
-        assert_eq!(read_rate("200MB/s").map(NonZeroU64::get), Ok(200_000_000));
-        assert!(read_rate("200MB").is_err() && read_rate("0/s").is_err() && read_rate("x/s").is_err());
-        assert_eq!(time("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(time("7d"), Ok(Duration::from_secs(7 * 86400)));
-        assert!(time("soon").is_err() && time("0s").is_err() && time("-1s").is_err());
     }
 }

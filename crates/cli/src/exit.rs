@@ -40,7 +40,9 @@ impl Exit {
             FailOn::Unknown => Verdict::Unknown,
             FailOn::Never => return Exit::Clean,
         };
-        if tally.verdicts.iter().any(|(verdict, n)| *verdict >= mildest && *n > 0) {
+        // Whatever the verdict will be: somebody has to look at it.
+        if tally.contradictions > 0 || tally.verdicts.iter().any(|(verdict, n)| *verdict >= mildest && *n > 0)
+        {
             Exit::Findings
         } else {
             Exit::Clean

@@ -1,12 +1,17 @@
 //! What is meant: arguments, stored settings, configuration and defaults, put together once. Commands see only
 //! this.
 
-use crate::args::{self, Emit, FailOn, Format, Gap};
-use crate::config::{Cache, Config, home};
+mod outputs;
+mod trust;
+
+pub(crate) use outputs::{Outputs, Target};
+
+use crate::args::{self, FailOn, Gap};
+use crate::config::{Config, home};
 use crate::json::{path_text, stamp, text_path};
 use anyhow::{Context, anyhow, bail};
 use hashsweep_case::{Account, CaseError, Freshness};
-use hashsweep_model::{HashKind, Kinds, Source, Stamp, Verdict};
+use hashsweep_model::{HashKind, Kinds, Source, Stamp};
 use hashsweep_pipeline::{Asking, OnDoubt, Rate, now};
 use hashsweep_source::{Engine, Globs, Io, MissingRoot, OwnFiles, Root, Walk};
 use hashsweep_spectra::{
@@ -19,6 +24,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use trust::Trust;
 
 /// A fifth of what the vendor's service takes (500 requests a second for TCA-0101), so that a first run on an
 /// unknown contract is no storm.
@@ -32,13 +38,6 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longer than a restart or a failover, shorter than a night.
 const DEFAULT_GIVE_UP_AFTER: Duration = Duration::from_secs(600);
-
-/// How long an answer counts, in days: what is malicious stays so, what is unknown is so only until somebody
-/// looks. Guesses, unmeasured.
-const DAYS_FRESH: [(Verdict, i64); 4] =
-    [(Verdict::Malicious, 30), (Verdict::Suspicious, 7), (Verdict::Known, 7), (Verdict::Unknown, 1)];
-
-const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 /// What a walk leaves out, as it can be stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -105,6 +104,18 @@ impl Filters {
         let by_path = |of: &Filters| (of.one_file_system, of.follow, of.max_depth, of.newer.is_some());
         (&self.include, &self.exclude, by_path(self), self.min_size, self.max_size)
             == (&other.include, &other.exclude, by_path(other), other.min_size, other.max_size)
+    }
+
+    /// The same in words that can be compared. How fast and with what a walk works makes no difference to its rows.
+    pub(crate) fn shape(&self) -> Filters {
+        Filters {
+            skip_missing_roots: false,
+            jobs: None,
+            nice: false,
+            max_read: None,
+            engine: None,
+            ..self.clone()
+        }
     }
 
     /// Whether it depends on the file, and not on its path alone, what is left out.
@@ -506,117 +517,6 @@ impl Speech {
     }
 }
 
-/// Which earlier answers a run makes use of.
-#[derive(Clone, Copy)]
-struct Trust<'a> {
-    refresh: bool,
-    offline: bool,
-    /// Whatever else is said, nothing older counts.
-    max_age: Option<Duration>,
-    by_verdict: &'a Cache,
-}
-
-impl Trust<'_> {
-    /// An answer is as young as it is far from now, in either direction, because the clock may have been set back since.
-    /// Where nobody is asked, an old answer is better than none.
-    fn freshness(&self, now: Stamp) -> anyhow::Result<Freshness> {
-        if self.refresh {
-            return Ok(Freshness::NOTHING);
-        }
-        let mut fresh = Freshness::ANYTHING;
-        for (verdict, days) in DAYS_FRESH {
-            let configured = match verdict {
-                Verdict::Malicious => &self.by_verdict.malicious,
-                Verdict::Suspicious => &self.by_verdict.suspicious,
-                Verdict::Unknown => &self.by_verdict.unknown,
-                Verdict::Known => &self.by_verdict.known,
-            };
-            let limit = match configured {
-                Some(text) => millis(
-                    args::time(text)
-                        .map_err(|e| anyhow!("{e}"))
-                        .with_context(|| format!("read '{verdict}' under [cache] in the configuration"))?,
-                ),
-                None => days * DAY_MILLIS,
-            };
-            let limit = if self.offline { None } else { Some(limit) };
-            if let Some(limit) = limit.into_iter().chain(self.max_age.map(millis)).min() {
-                let between = now.0.saturating_sub(limit)..=now.0.saturating_add(limit);
-                fresh.accept(verdict, Stamp(*between.start())..=Stamp(*between.end()));
-            }
-        }
-        Ok(fresh)
-    }
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// One place a report goes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    Stdout(Format),
-    File(PathBuf, Format),
-}
-
-/// Where reports go and what is in them.
-#[derive(Clone, Debug)]
-pub(crate) struct Outputs {
-    pub(crate) targets: Vec<Target>,
-    /// As the user said it; the default depends on the target.
-    pub(crate) emit: Option<Emit>,
-    pub(crate) no_clobber: bool,
-    /// Whether the findings are shown as a table on stdout.
-    pub(crate) table: bool,
-}
-
-impl Outputs {
-    /// What was typed; `before` is where the sweep's reports went earlier.
-    pub(crate) fn resolve(
-        typed: &args::Output,
-        stdout_is_terminal: bool,
-        before: Vec<Target>,
-    ) -> anyhow::Result<Outputs> {
-        let mut targets = Vec::new();
-        for path in &typed.output {
-            let format = match typed.format {
-                Some(format) => format,
-                None if path.as_os_str() == "-" => Format::Csv,
-                None => format_of(path)?,
-            };
-            targets.push(if path.as_os_str() == "-" {
-                Target::Stdout(format)
-            } else {
-                Target::File(absolute(path)?, format)
-            });
-        }
-        let given = !targets.is_empty();
-        if !given && typed.format.is_none() {
-            // stdout may have been a pipe then and be a terminal now.
-            targets = before;
-            targets.retain(|target| matches!(target, Target::File(..)));
-        }
-        let stdout = targets.iter().any(|target| matches!(target, Target::Stdout(_)));
-        if targets.is_empty() && (!stdout_is_terminal || typed.format.is_some()) {
-            targets.push(Target::Stdout(typed.format.unwrap_or(Format::Csv)));
-        }
-        let table = stdout_is_terminal && !stdout && (typed.format.is_none() || given);
-        Ok(Outputs { targets, emit: typed.emit, no_clobber: typed.no_clobber, table })
-    }
-}
-
-fn format_of(path: &Path) -> anyhow::Result<Format> {
-    match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
-        Some("csv") => Ok(Format::Csv),
-        Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
-        _ => bail!(
-            "the ending of {} names no format (known: .csv, .jsonl)\n  hint: say it with --format",
-            path.display()
-        ),
-    }
-}
-
 /// What the exit code depends on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ending {
@@ -633,67 +533,5 @@ impl Ending {
             _ => typed.incomplete_ok.clone(),
         };
         Ending { fail_on, incomplete_ok }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const NOW: Stamp = Stamp(1_795_359_845_999);
-
-    fn counts(trust: &Trust<'_>, verdict: Verdict, at: i64) -> bool {
-        trust.freshness(NOW).unwrap().between(verdict).contains(&Stamp(at))
-    }
-
-    fn cache(days: i64) -> Cache {
-        let text = Some(format!("{days}d"));
-        Cache { malicious: text.clone(), suspicious: text.clone(), unknown: text.clone(), known: text }
-    }
-
-    fn trust(by_verdict: &Cache) -> Trust<'_> {
-        Trust { refresh: false, offline: false, max_age: None, by_verdict }
-    }
-
-    #[test]
-    fn an_answer_counts_up_to_the_day_that_its_verdict_lasts() {
-        for (verdict, days) in DAYS_FRESH {
-            let none = Cache::default();
-            let (trust, limit) = (trust(&none), days * DAY_MILLIS);
-            let check = |at, expected| assert_eq!(counts(&trust, verdict, at), expected, "{verdict} {at}");
-            check(NOW.0 - limit, true);
-            check(NOW.0 - limit - 1, false);
-            check(NOW.0 + limit, true);
-            check(NOW.0 + limit + 1, false);
-        }
-    }
-
-    #[test]
-    fn a_limit_that_is_no_time_is_named() {
-        let cache = Cache { known: Some("soon".to_owned()), ..Cache::default() };
-        let error = format!("{:#}", trust(&cache).freshness(NOW).unwrap_err());
-        assert!(error.starts_with("read 'known' under [cache] in the configuration: "), "{error}");
-    }
-
-    proptest! {
-        #[test]
-        fn the_shorter_of_what_is_configured_and_what_is_typed_holds(
-            days in 1i64..4000, typed in prop::option::of(0i64..4000), off in -2i64..=2, future: bool,
-        ) {
-            let cache = cache(days);
-            let max_age = typed.map(|days| Duration::from_secs(days.unsigned_abs() * 24 * 3600));
-            let trust = Trust { max_age, ..trust(&cache) };
-            let limit = typed.map_or(days, |typed| typed.min(days)) * DAY_MILLIS;
-            let age = if future { -(limit + off) } else { limit + off };
-            for verdict in Verdict::WORST_FIRST {
-                prop_assert_eq!(counts(&trust, verdict, NOW.0 - age), age.abs() <= limit);
-                let refresh = Trust { refresh: true, ..trust };
-                prop_assert!(!counts(&refresh, verdict, NOW.0 - age));
-                let offline = Trust { offline: true, ..trust };
-                let old_enough = typed.is_none_or(|typed| age.abs() <= typed * DAY_MILLIS);
-                prop_assert_eq!(counts(&offline, verdict, NOW.0 - age), old_enough);
-            }
-        }
     }
 }

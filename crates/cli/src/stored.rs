@@ -1,12 +1,13 @@
 //! What a sweep remembers of its command line, as JSON in the case: enough to go on with it from anywhere, and no
 //! secret.
 
-use crate::args::{Emit, Format};
+use crate::args::{Emit, Format, ListReading};
 use crate::json::{path_text, text_path};
 use crate::settings::{Ending, Filters, Outputs, StoredSending, Target};
 use anyhow::Context;
-use hashsweep_source::list::{ColumnChoice, ListOrder};
+use hashsweep_source::list::{ColumnChoice, InputFormat, ListOrder};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
 use std::path::Path;
 
 /// Raised when an older hashsweep would misread what is stored.
@@ -23,12 +24,49 @@ pub(crate) struct Stored {
     outputs: Vec<StoredOutput>,
     pub(crate) emit: Option<Emit>,
     pub(crate) ending: Ending,
+    #[serde(default)]
+    pub(crate) distrust: Option<NonZeroU64>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct StoredList {
-    pub(crate) column: Option<String>,
-    pub(crate) hash_type: Option<String>,
+    column: Option<String>,
+    hash_type: Option<String>,
+    #[serde(default)]
+    delimiter: Option<u8>,
+    #[serde(default)]
+    no_header: bool,
+    #[serde(default)]
+    format: Option<String>,
+    #[serde(default)]
+    field: Option<String>,
+}
+
+impl StoredList {
+    pub(crate) fn new(reading: &ListReading) -> StoredList {
+        let format = if reading.extract { Some(InputFormat::Extract) } else { reading.input_format };
+        StoredList {
+            column: reading.column.clone(),
+            hash_type: reading.hash_type.map(|kind| kind.name().to_owned()),
+            delimiter: reading.delimiter,
+            no_header: reading.no_header,
+            format: format.map(|format| format.name().to_owned()),
+            field: reading.field.clone(),
+        }
+    }
+
+    fn order(&self, order: &mut ListOrder) -> anyhow::Result<()> {
+        order.column = self.column.as_deref().map(|text| match text.parse() {
+            Ok(number) if number > 0 => ColumnChoice::Index(number),
+            _ => ColumnChoice::Name(text.to_owned()),
+        });
+        order.hash_type = self.hash_type.as_deref().map(str::parse).transpose()?;
+        order.delimiter = self.delimiter;
+        order.no_header = self.no_header;
+        order.format = self.format.as_deref().map(str::parse).transpose().map_err(anyhow::Error::msg)?;
+        order.field.clone_from(&self.field);
+        Ok(())
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,7 +98,20 @@ impl Stored {
             outputs: outputs.targets.iter().map(stored).collect(),
             emit: outputs.emit,
             ending: ending.clone(),
+            distrust: None,
         }
+    }
+
+    /// The same, of a scan that reads one file in so many although nothing tells of a change.
+    pub(crate) fn distrusting(self, distrust: Option<NonZeroU64>) -> Stored {
+        Stored { distrust, ..self }
+    }
+
+    /// What decides which rows a scan has and what is in them, beside the roots and the files: scans with the same
+    /// shape carry one another's rows on.
+    pub(crate) fn shape(&self) -> String {
+        let filters = self.walking.as_ref().map(Filters::shape);
+        serde_json::json!({ "kinds": self.kinds, "walking": filters }).to_string()
     }
 
     pub(crate) fn json(&self) -> String {
@@ -75,13 +126,11 @@ impl Stored {
 
     /// How one list of the sweep is read.
     pub(crate) fn list_order(&self, path: &Path) -> anyhow::Result<ListOrder> {
-        let chosen = self.list.as_ref();
-        let column = chosen.and_then(|list| list.column.as_deref()).map(|text| match text.parse() {
-            Ok(number) if number > 0 => ColumnChoice::Index(number),
-            _ => ColumnChoice::Name(text.to_owned()),
-        });
-        let hash_type = chosen.and_then(|list| list.hash_type.as_deref()).map(str::parse).transpose()?;
-        Ok(ListOrder { path: path.to_owned(), kinds: self.kinds.parse()?, column, hash_type })
+        let mut order = ListOrder::new(path.to_owned(), self.kinds.parse()?);
+        if let Some(list) = &self.list {
+            list.order(&mut order)?;
+        }
+        Ok(order)
     }
 
     /// Where the sweep's own reports went.

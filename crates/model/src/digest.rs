@@ -219,6 +219,8 @@ pub enum DigestError {
     Sha512,
     /// Not the name of a hash function we know.
     UnknownKind(String),
+    /// A row that cannot be read in its list's form; in words.
+    Form(String),
 }
 
 impl fmt::Display for DigestError {
@@ -231,6 +233,7 @@ impl fmt::Display for DigestError {
             DigestError::UnknownKind(word) => {
                 write!(f, "unknown hash function '{word}' (known: md5, sha1, sha256)")
             }
+            DigestError::Form(words) => f.write_str(words),
         }
     }
 }

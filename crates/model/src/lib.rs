@@ -22,7 +22,7 @@ pub use batch::{Batch, BatchError, MAX_BATCH};
 pub use digest::{Digest, DigestError, Digests, HashKind, Kinds};
 pub use quota::Quota;
 pub use row::{NotAnOutcome, Outcome, Row, Settled, Stamp};
-pub use sighting::{Place, Seen, Sighting};
+pub use sighting::{Place, Seen, Sighting, Trace};
 pub use skip::{NotASkip, Skip, SkipKind};
 pub use suspicion::{Class, Content, Location, Suspicion};
 pub use tally::{Imbalance, Tally};

@@ -36,6 +36,10 @@ pub enum Seen {
         asked: HashKind,
         /// When it is asked, and why then.
         suspicion: Suspicion,
+        /// The file as it was, where its file system is known.
+        trace: Option<Trace>,
+        /// Whether an earlier row tells of other content behind the very same trace.
+        contradicts: bool,
     },
     /// A row of a list named digests.
     Listed {
@@ -48,4 +52,25 @@ pub enum Seen {
     Invalid(DigestError),
     /// No digest, and why.
     Skipped(Skip),
+}
+
+/// What a file system says of a file beside its name. As long as all of it stays, so does the content, if it is to be
+/// trusted. Nanoseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Trace {
+    /// The file system, by a name that outlives a restart.
+    pub device: u64,
+    /// The file's number on it.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// When its content was last changed, by its own account: anybody may set it.
+    pub modified_ns: i64,
+    /// When it was last changed in any way: nobody may set it.
+    pub changed_ns: i64,
+    /// When it was made, where the file system knows.
+    pub born_ns: Option<i64>,
+    /// Whether its file system changes `changed_ns` with every write, and the last change is long enough ago that
+    /// another one would show.
+    pub is_trusted: bool,
 }

@@ -31,6 +31,8 @@ pub struct Tally {
     pub oldest_cached: Option<Stamp>,
     /// Entries that the user's own filters left out; they are no rows.
     pub excluded: u64,
+    /// Rows that contradict an earlier one of the very same file.
+    pub contradictions: u64,
     /// Bytes in the rows that were read.
     pub bytes_read: u64,
     /// Requests that left.

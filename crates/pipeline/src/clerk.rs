@@ -16,10 +16,11 @@ use crate::{Clock, Gauges, PipelineError};
 use futures::future::BoxFuture;
 use hashsweep_case::{
     Account, AttemptId, Backlog, Beside, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId,
-    IntakeTurn, RunId, SweepId, Taken,
+    IntakeTurn, RunId, Standing, SweepId, Taken, Walked,
 };
 use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp};
 use hashsweep_spectra::Allowance;
+use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -42,8 +43,10 @@ pub(crate) enum Delivery {
         root: u32,
         sha256: [u8; 32],
     },
+    /// `walked` tells which of the earlier rows the walk could have found again.
     Finished {
         excluded: u64,
+        walked: Walked,
     },
     /// Nothing yet: the intake asks whether it is its turn.
     Turn {
@@ -162,6 +165,12 @@ pub(crate) struct Work {
     pub(crate) source: Source,
     pub(crate) queue: Queue,
     pub(crate) gauges: Arc<Gauges>,
+    /// One file in so many is read although nothing tells of a change.
+    pub(crate) distrust: Option<NonZeroU64>,
+    /// The rows of earlier sweeps, as the intake finds them. None before it is this run's turn.
+    pub(crate) standing: Arc<Standing>,
+    /// Whether anybody is asked.
+    pub(crate) asks: bool,
 }
 
 /// The two doors and the window. Dropping both doors ends the clerk.
@@ -312,7 +321,21 @@ impl Work {
         no_more_rows: bool,
         requests: Vec<Request>,
     ) -> Result<(), CaseError> {
-        let Work { case, account, purse, clock, sweep, run, fresh, source, queue, gauges } = self;
+        let Work {
+            case,
+            account,
+            purse,
+            clock,
+            sweep,
+            run,
+            fresh,
+            source,
+            queue,
+            gauges,
+            distrust,
+            standing,
+            asks,
+        } = self;
         let mut left = *queue;
         let mut turns = Vec::new();
         let confirmations = case.group(|group| {
@@ -322,8 +345,10 @@ impl Work {
                         group.record(*sweep, &rows, fresh)?;
                     }
                     Delivery::Fingerprint { root, sha256 } => group.fingerprint(*sweep, root, sha256)?,
-                    Delivery::Finished { excluded } => {
+                    Delivery::Finished { excluded, walked } => {
+                        group.carry_over(standing, &walked, fresh)?;
                         group.finish_intake(*sweep, excluded, fresh, clock.now())?;
+                        group.want_carried(*sweep, fresh, *asks)?;
                         left.intake_open = false;
                     }
                     Delivery::Turn { reply } => {
@@ -368,7 +393,11 @@ impl Work {
         gauges.intake_finished.store(!left.intake_open, Relaxed);
         for (reply, turn) in turns {
             let turn = match turn {
-                IntakeTurn::Ours => Turn::Ours(Before::of(case, *sweep)?),
+                IntakeTurn::Ours => {
+                    let before = Before::of(case, *sweep, *distrust)?;
+                    *standing = Arc::clone(&before.standing);
+                    Turn::Ours(before)
+                }
                 IntakeTurn::AnothersYet => Turn::AnothersYet,
                 IntakeTurn::Finished => Turn::Finished,
             };

@@ -33,6 +33,8 @@ pub enum Waiting {
 pub struct Gauges {
     /// The intake's own.
     pub source: hashsweep_source::Gauges,
+    /// Files whose content changed while nothing about them told so.
+    pub contradictions: AtomicU64,
     /// Digests waiting to be asked.
     pub queued: AtomicU64,
     /// Digests answered by the service.

@@ -2,14 +2,16 @@
 
 use crate::clerk::{Delivery, RowsDoor};
 use crate::{Gauges, PipelineError};
-use hashsweep_case::{Case, CaseError, SweepId};
-use hashsweep_model::Sighting;
-use hashsweep_source::list::{self, Layout, ListError, ListOrder, ListRead, RawRows};
-use hashsweep_source::{Recorded, Rows, Walk, Walked};
+use hashsweep_case::{Case, CaseError, Stand, Standing, SweepId};
+use hashsweep_model::{Seen, Sighting, Trace};
+use hashsweep_source::list::{self, BadCell, Content, Layout, ListError, ListOrder, ListRead, RawRows};
+use hashsweep_source::{Device, Recorded, Rows, Walk, Walked};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher};
+use std::num::NonZeroU64;
 use std::ops::ControlFlow;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Where a sweep's rows come from.
 #[derive(Debug)]
@@ -23,14 +25,16 @@ pub enum Intake {
     Finished,
 }
 
-/// What an interrupted intake has recorded already.
-#[derive(Debug, Default)]
+/// What an interrupted intake has recorded already, and what earlier sweeps of its series have.
+#[derive(Debug)]
 pub(crate) struct Before {
     /// 128-bit hashes of root and path: at ten million rows the chance that one of them hides an unseen file is
     /// below 1e-24, and the set stays small.
     paths: HashSet<u128>,
     /// The beginning of each list.
     lists: Vec<Beginning>,
+    /// The clerk carries over what of it was found again.
+    pub(crate) standing: Arc<Standing>,
 }
 
 /// The rows of a list that are recorded, as a number and a hash: they are not recorded again, but they must still
@@ -57,12 +61,16 @@ impl Beginning {
     /// Whether the list as it stands now begins with the same rows.
     fn holds(&self, order: &ListOrder, layout: &Layout) -> Result<bool, ListError> {
         let mut now = Beginning::default();
-        let mut rows = RawRows::open(&order.path, layout)?;
+        let mut rows = RawRows::open(order, layout)?;
         while now.last_row < self.last_row {
-            let Some(row) = rows.next()? else { return Ok(false) };
-            match row.digest(layout, order.hash_type) {
-                Ok(digest) => now.add(row.number, Ok(digest.as_bytes())),
-                Err(reason) => now.add(row.number, Err(&reason.to_string())),
+            let Some(row) = rows.next() else { return Ok(false) };
+            match row.content {
+                Content::Digests { digests, .. } => {
+                    let first = digests.iter().next().expect("there is one");
+                    now.add(row.number, Ok(first.as_bytes()));
+                }
+                Content::Invalid(why) => now.add(row.number, Err(&why.to_string())),
+                Content::Lost(skip) => now.add(row.number, Err(&skip.to_string())),
             }
         }
         let print = |beginning: &Beginning| beginning.halves.each_ref().map(Hasher::finish);
@@ -71,9 +79,18 @@ impl Beginning {
 }
 
 impl Before {
-    /// Reads it from the case.
-    pub(crate) fn of(case: &Case, sweep: SweepId) -> Result<Before, CaseError> {
-        let mut before = Before::default();
+    /// Nothing.
+    pub(crate) fn nothing(sweep: SweepId) -> Before {
+        Before { paths: HashSet::new(), lists: Vec::new(), standing: Arc::new(Standing::nothing(sweep)) }
+    }
+
+    /// Reads it from the case. One file in `distrust`, if any, is to be read although nothing tells of a change.
+    pub(crate) fn of(case: &Case, sweep: SweepId, distrust: Option<NonZeroU64>) -> Result<Before, CaseError> {
+        let mut standing = case.standing(sweep)?;
+        if let Some(n_turns) = distrust {
+            standing.distrust(n_turns);
+        }
+        let mut before = Before { standing: Arc::new(standing), ..Before::nothing(sweep) };
         case.recorded(sweep, |root, path| {
             before.paths.insert(fingerprint(root, path));
         })?;
@@ -101,11 +118,39 @@ impl Recorded for Before {
     fn has(&self, root: u32, path: &[u8]) -> bool {
         !self.paths.is_empty() && self.paths.contains(&fingerprint(root, path))
     }
+
+    fn still_holds(&self, root: u32, path: &[u8], trace: &Trace) -> bool {
+        self.standing.still_holds(root, path, trace)
+    }
 }
 
 impl Rows for RowsDoor {
     fn take(&self, rows: Vec<Sighting>) -> ControlFlow<()> {
         self.deliver(Delivery::Rows(rows))
+    }
+}
+
+/// The door of a walk: rows that say what an earlier sweep said stay outside.
+struct NewRows<'a> {
+    door: &'a RowsDoor,
+    standing: &'a Standing,
+    gauges: &'a Gauges,
+}
+
+impl Rows for NewRows<'_> {
+    fn take(&self, mut rows: Vec<Sighting>) -> ControlFlow<()> {
+        rows.retain_mut(|row| match self.standing.stand(row) {
+            Stand::New => true,
+            Stand::GoesOn => false,
+            Stand::Contradicts => {
+                if let Seen::Read { contradicts, .. } = &mut row.seen {
+                    *contradicts = true;
+                }
+                self.gauges.contradictions.fetch_add(1, Relaxed);
+                true
+            }
+        });
+        if rows.is_empty() { ControlFlow::Continue(()) } else { self.door.take(rows) }
     }
 }
 
@@ -117,18 +162,22 @@ pub(crate) fn take_in(
     gauges: &Gauges,
     stop: &AtomicBool,
 ) -> Result<(), PipelineError> {
-    let (finished, excluded) = match intake {
+    let (finished, excluded, walked) = match intake {
         Intake::Finished => return Ok(()),
         Intake::Walk(walk) => {
-            let Walked { finished, excluded } =
-                hashsweep_source::walk(walk, door, before, &gauges.source, stop)?;
-            (finished, excluded)
+            let door = NewRows { door, standing: &before.standing, gauges };
+            let Walked { finished, excluded, devices } =
+                hashsweep_source::walk(walk, &door, before, &gauges.source, stop)?;
+            let devices = devices.into_iter().map(|Device { id, name, is_trusted }| (id, name, is_trusted));
+            (finished, excluded, hashsweep_case::Walked { devices: devices.collect() })
         }
-        Intake::Lists(lists) => (read_lists(lists, before, door, gauges, stop)?, 0),
+        Intake::Lists(lists) => {
+            (read_lists(lists, before, door, gauges, stop)?, 0, hashsweep_case::Walked::default())
+        }
     };
     if finished {
         // When the clerk is gone, its own error tells more than this could.
-        let _ = door.deliver(Delivery::Finished { excluded });
+        let _ = door.deliver(Delivery::Finished { excluded, walked });
     }
     Ok(())
 }
@@ -146,8 +195,14 @@ fn read_lists(
             return Err(PipelineError::ListChanged(order.path.clone()));
         }
         let first_row = beginning.last_row + 1;
-        let ListRead { finished, fingerprint, .. } =
+        let ListRead { finished, fingerprint, with_bad_cell, first_bad_cell, .. } =
             list::read(order, layout, root, door, first_row, &gauges.source, stop)?;
+        if let Some((row, BadCell { cell, why })) = first_bad_cell {
+            tracing::warn!(
+                "{}: {with_bad_cell} rows have a cell that holds no hash beside one that does; the first is cell {cell} of row {row}: {why}",
+                order.path.display()
+            );
+        }
         let Some(sha256) = fingerprint.filter(|_| finished) else { return Ok(false) };
         if door.deliver(Delivery::Fingerprint { root, sha256 }).is_break() {
             return Ok(false);

@@ -7,8 +7,9 @@ use crate::judge::Judge;
 use crate::purse::Purse;
 use crate::submit::{Asked, Asker, Broken, submit};
 use crate::{Asking, Clock, Gauges, Intake, Service};
-use hashsweep_case::{Account, Case, CaseError, Freshness, SweepId};
+use hashsweep_case::{Account, Case, CaseError, Freshness, Standing, SweepId};
 use hashsweep_model::{Source, Stamp};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -38,6 +39,8 @@ pub struct Order<S> {
     pub fresh: Freshness,
     /// How the service is asked.
     pub asking: Asking,
+    /// One file in so many is read although nothing tells of a change, another share in each sweep; with 1, every file.
+    pub distrust: Option<NonZeroU64>,
     /// When the run stops by itself, whatever is left.
     pub stop_at: Option<Stamp>,
 }
@@ -90,11 +93,17 @@ pub async fn sweep<S: Service>(
     gauges: Arc<Gauges>,
     stop: CancellationToken,
 ) -> Result<Ended, PipelineError> {
-    let Order { mut case, account, clock, sweep, intake, service, source, fresh, asking, stop_at } = order;
+    let Order { mut case, account, clock, sweep, intake, service, source, fresh, asking, distrust, stop_at } =
+        order;
     let intake_open = !matches!(intake, Intake::Finished);
+    let asks = service.is_ok();
     let (run, queue) = case.group(|group| {
         let run = group.begin_run(sweep, clock.now())?;
+        if let Some(budget) = asking.max_quota {
+            group.bound_run(run, budget)?;
+        }
         group.reopen(sweep, &fresh)?;
+        group.want_carried(sweep, &fresh, asks)?;
         Ok((run, Queue::of(group, intake_open)))
     })?;
     let judge = Judge::new(&asking, case.unknowns_are_reported()?);
@@ -111,6 +120,9 @@ pub async fn sweep<S: Service>(
         source,
         queue,
         gauges: Arc::clone(&gauges),
+        distrust,
+        standing: Arc::new(Standing::nothing(sweep)),
+        asks,
     };
     let (doors, clerk) = doors(work, asking.outstanding());
     let clerk = tokio::spawn(clerk.run());

@@ -50,8 +50,7 @@ impl<W: Write> CsvReport<W> {
 /// The user's list, every byte of it, with our columns appended.
 pub struct ListCsv<W: Write> {
     out: W,
-    /// `None` for a text list, whose lines are one cell each.
-    n_columns: Option<usize>,
+    n_columns: usize,
     delimiter: u8,
     terminator: Vec<u8>,
     line: Vec<u8>,
@@ -60,15 +59,18 @@ pub struct ListCsv<W: Write> {
 impl<W: Write> ListCsv<W> {
     /// Writes the header. `terminator` is the list's line end; rows that lack one get it.
     pub fn new(mut out: W, header: &ListHeader<'_>, terminator: &[u8]) -> io::Result<ListCsv<W>> {
+        let mut line = Vec::new();
         let (n_columns, delimiter) = match header {
-            ListHeader::Text => (None, b','),
-            ListHeader::Columns { names, delimiter, .. } => (Some(names.len()), *delimiter),
+            ListHeader::Cells { names } => {
+                push_cells(&mut line, b',', names);
+                (names.len(), b',')
+            }
+            ListHeader::Columns { raw, names, delimiter } => {
+                line.extend_from_slice(raw);
+                (names.len(), *delimiter)
+            }
         };
         let terminator = if terminator.is_empty() { b"\n" } else { terminator };
-        let mut line = match header {
-            ListHeader::Text => b"hash".to_vec(),
-            ListHeader::Columns { raw, .. } => raw.to_vec(),
-        };
         for name in our_names(&header.names()) {
             line.push(delimiter);
             line.extend_from_slice(name.as_bytes());
@@ -78,24 +80,31 @@ impl<W: Write> ListCsv<W> {
         Ok(ListCsv { out, n_columns, delimiter, terminator: terminator.to_vec(), line })
     }
 
-    /// Writes one record: its own bytes, then ours, then its own line end (or the list's, where it has none).
+    /// Writes one record of a table: its own bytes, then ours, then its own line end (or the list's, where it has
+    /// none).
     ///
     /// A record with fewer cells than the header is filled up, and one that ends inside a quote is closed: else
     /// our columns would stand under the wrong names, or be swallowed. A record with too many cells keeps them.
     pub fn row(&mut self, record: &[u8], terminator: &[u8], row: &Row) -> io::Result<()> {
         self.line.clear();
-        match self.n_columns {
-            None => push_quoted(&mut self.line, self.delimiter, record),
-            Some(n_columns) => {
-                self.line.extend_from_slice(record);
-                let shape = shape(record, self.delimiter);
-                if shape.is_open {
-                    self.line.push(b'"');
-                }
-                for _ in shape.n_cells..n_columns {
-                    self.line.push(self.delimiter);
-                }
-            }
+        self.line.extend_from_slice(record);
+        let shape = shape(record, self.delimiter);
+        if shape.is_open {
+            self.line.push(b'"');
+        }
+        self.finish_row(shape.n_cells, terminator, row)
+    }
+
+    /// Writes the cells of a row of a list that is no table, quoted where they have to be, and ours.
+    pub fn cells(&mut self, cells: &[impl AsRef<[u8]>], terminator: &[u8], row: &Row) -> io::Result<()> {
+        self.line.clear();
+        push_cells(&mut self.line, self.delimiter, cells);
+        self.finish_row(cells.len().max(1), terminator, row)
+    }
+
+    fn finish_row(&mut self, n_cells: usize, terminator: &[u8], row: &Row) -> io::Result<()> {
+        for _ in n_cells..self.n_columns {
+            self.line.push(self.delimiter);
         }
         for cell in judged(row) {
             self.line.push(self.delimiter);
@@ -109,6 +118,15 @@ impl<W: Write> ListCsv<W> {
     pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)
+    }
+}
+
+fn push_cells(line: &mut Vec<u8>, delimiter: u8, cells: &[impl AsRef<[u8]>]) {
+    for (i, cell) in cells.iter().enumerate() {
+        if i > 0 {
+            line.push(delimiter);
+        }
+        push_quoted(line, delimiter, cell.as_ref());
     }
 }
 

@@ -10,9 +10,9 @@ use crate::list::{ListHeader, our_names};
 use crate::safe;
 use hashsweep_model::{Digests, Row};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use serde::Serialize;
-use serde::Serializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer as _};
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 use std::collections::HashSet;
@@ -53,14 +53,24 @@ pub struct ListJsonl<W: Write> {
     out: W,
     keys: Keys,
     ours: Vec<String>,
+    /// The members of the object that was written last, for which `ours` are the names that are free.
+    members: Vec<Vec<u8>>,
     line: Vec<u8>,
+    scratch: Vec<u8>,
 }
 
 impl<W: Write> ListJsonl<W> {
     /// Writes nothing yet: JSONL has no header.
     pub fn new(out: W, header: &ListHeader<'_>) -> ListJsonl<W> {
         let names = header.names();
-        ListJsonl { out, keys: Keys::new(&names), ours: our_names(&names), line: Vec::new() }
+        ListJsonl {
+            out,
+            keys: Keys::new(&names),
+            ours: our_names(&names),
+            members: names,
+            line: Vec::new(),
+            scratch: Vec::new(),
+        }
     }
 
     /// Writes one record. Cells beyond the header get the names `column_4` and so on; missing ones are absent.
@@ -76,10 +86,92 @@ impl<W: Write> ListJsonl<W> {
         self.out.write_all(&self.line)
     }
 
+    /// Writes one value of a JSON list: an object as it stands, on one line, with our members behind its own; a text
+    /// as the member `hash` of an object; anything else, and what is no JSON, as the member `record`.
+    ///
+    /// A name of ours that the object already uses gets the prefix in this object.
+    pub fn value(&mut self, value: &[u8], row: &Row) -> io::Result<()> {
+        let value = value.trim_ascii();
+        let members = match serde_json::from_slice::<Members>(value) {
+            Ok(Members::Object(members)) => Some(members),
+            Ok(Members::Text) => Some(vec![b"hash".to_vec()]),
+            Err(_) => None,
+        };
+        let is_object = value.ends_with(b"}");
+        let used = members.clone().unwrap_or_else(|| vec![b"record".to_vec()]);
+        if used != self.members {
+            self.ours = our_names(&used);
+            self.members = used;
+        }
+        let Self { ours, line, scratch, .. } = self;
+        line.clear();
+        scratch.clear();
+        push_object(scratch, |object| object.cells(ours.iter().map(String::as_str), judged(row)))?;
+        match members {
+            Some(members) => {
+                if is_object {
+                    line.extend_from_slice(value[..value.len() - 1].trim_ascii_end());
+                } else {
+                    line.extend_from_slice(b"{\"hash\":");
+                    line.extend_from_slice(value);
+                }
+                // Line breaks stand between its tokens only.
+                for byte in line.iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')) {
+                    *byte = b' ';
+                }
+                if !members.is_empty() {
+                    line.push(b',');
+                }
+                line.extend_from_slice(&scratch[1..]);
+            }
+            None => push_object(line, |object| {
+                object.bytes("record", "record_raw", value)?;
+                object.cells(ours.iter().map(String::as_str), judged(row))
+            })?,
+        }
+        self.out.write_all(line)
+    }
+
     /// Flushes, and gives the writer back.
     pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)
+    }
+}
+
+/// What a value of a JSON list is, as far as the writer has to know.
+enum Members {
+    /// An object, by the names of its members.
+    Object(Vec<Vec<u8>>),
+    Text,
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members, D::Error> {
+        deserializer.deserialize_any(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object or a text")
+    }
+
+    fn visit_str<E>(self, _text: &str) -> Result<Members, E> {
+        Ok(Members::Text)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            map.next_value::<IgnoredAny>()?;
+            members.push(name.into_bytes());
+        }
+        Ok(Members::Object(members))
     }
 }
 

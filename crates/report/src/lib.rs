@@ -1,4 +1,4 @@
-//! Rows into text: CSV, JSONL, enriched lists, manifests, the findings table and the summary.
+//! Rows into text: CSV, JSONL, enriched lists, manifests, the page, the findings table and the summary.
 //!
 //! Everything here takes the model's nouns and writes to an [`io::Write`](std::io::Write). It does not know that a
 //! network, a database or a terminal exists, and it never reads a clock: whoever calls it says how wide the screen
@@ -7,6 +7,9 @@
 //! ```text
 //!            ┌─► CsvReport, JsonlReport     the seventeen columns
 //!  Row ──────┼─► ListCsv, ListJsonl         the user's own list, with ours appended
+//!            ├─► Overview ─► Page           the HTML file that people look at
+//!            ├─► Ticket                     the summary and the worst findings as Markdown
+//!            ├─► Seal ─► write_evidence     the sweep's manifest, sealed with a digest over its rows
 //!            └─► Findings                   the table on a screen
 //!  digests ────► Manifest                   what `hashsweep hash` prints
 //!  Tally ──────► Summary                    the bottom line and the books
@@ -20,14 +23,18 @@ mod columns;
 mod csv;
 mod difference;
 mod emit;
+mod evidence;
 mod figures;
 mod findings;
 mod grid;
 mod jsonl;
 mod list;
 mod manifest;
+mod page;
+mod record;
 pub mod safe;
 mod summary;
+mod ticket;
 
 pub use columns::ListNames;
 pub use csv::{CsvReport, ListCsv};
@@ -36,11 +43,15 @@ pub use difference::{
     LeftOut, Note, Side, TableLayout, Unseen, Which, compare,
 };
 pub use emit::Emit;
+pub use evidence::{Labels, Seal, write_evidence};
 pub use findings::{Findings, Layout};
 pub use jsonl::{JsonlReport, ListJsonl};
 pub use list::ListHeader;
 pub use manifest::{Format, Manifest};
+pub use page::{Overview, Page};
+pub use record::{Progress, Record, Run};
 pub use summary::{Figures, Speed, Summary, What};
+pub use ticket::Ticket;
 
 /// Stands wherever a person might take a simulated verdict for a real one.
 pub const SIMULATED: &str = "SIMULATED VERDICTS: they say nothing about these files";

@@ -9,12 +9,15 @@ use std::collections::HashSet;
 /// Put before a name of ours that the input already uses, until it is free.
 const PREFIX: &str = "hashsweep_";
 
-/// The first line of a list, as far as it has one.
+/// What an enriched list begins with.
 #[derive(Clone, Copy, Debug)]
 pub enum ListHeader<'a> {
-    /// A text list: one hash a line, no header. Its column is called `hash`.
-    Text,
-    /// A table with a header.
+    /// A list that is no table: its rows' cells are written as a CSV with these columns.
+    Cells {
+        /// Their names.
+        names: &'a [Vec<u8>],
+    },
+    /// A table.
     Columns {
         /// The header's bytes without its line end.
         raw: &'a [u8],
@@ -29,8 +32,7 @@ impl ListHeader<'_> {
     /// The names of the input's columns.
     pub(crate) fn names(&self) -> Vec<Vec<u8>> {
         match self {
-            ListHeader::Text => vec![b"hash".to_vec()],
-            ListHeader::Columns { names, .. } => names.to_vec(),
+            ListHeader::Cells { names } | ListHeader::Columns { names, .. } => names.to_vec(),
         }
     }
 }

@@ -64,7 +64,9 @@ pub struct Figures {
 pub struct Speed {
     /// Files read to their end, or rows of a list read, in this run.
     pub n_read: u64,
-    /// Bytes in them; of no interest for a list.
+    /// Files that were not read, because an earlier sweep's row of theirs still holds.
+    pub n_unchanged: u64,
+    /// Bytes in those that were read; of no interest for a list.
     pub bytes_read: u64,
     /// From the first to the last of them.
     pub reading: Duration,
@@ -127,6 +129,7 @@ impl<'a> Summary<'a> {
             "duplicates": duplicates,
             "excluded": excluded,
             "bytes_read": bytes_read,
+            "contradictions": tally.contradictions,
             "requests": requests,
             "quota": {
                 "charged_max": quota.charged_max,
@@ -150,6 +153,12 @@ impl<'a> Summary<'a> {
 
     fn text(&self, paint: &Paint) -> String {
         let mut lines = vec![self.bottom_line(paint), self.completeness(paint)];
+        if self.tally.contradictions > 0 {
+            lines.push(paint.alarm(&format!(
+                "{} changed behind unchanged metadata: nothing but their content tells of it. Look at the disk, or for somebody who hides a change.",
+                self.figures.what.of(self.tally.contradictions)
+            )));
+        }
         if self.figures.simulated {
             lines.push(paint.warning(SIMULATED));
         }
@@ -327,7 +336,7 @@ impl<'a> Summary<'a> {
     }
 
     /// `skipped` rows by reason: those that nobody looked at, or those with nothing to read.
-    fn skipped(&self, not_looked_at: bool) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn skipped(&self, not_looked_at: bool) -> impl Iterator<Item = (&str, u64)> {
         self.tally
             .skipped
             .iter()
@@ -335,7 +344,7 @@ impl<'a> Summary<'a> {
             .map(|(reason, n)| (reason.as_str(), *n))
     }
 
-    fn reasons(&self, outcome: Outcome) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn reasons(&self, outcome: Outcome) -> impl Iterator<Item = (&str, u64)> {
         self.tally
             .reasons
             .iter()
@@ -357,10 +366,10 @@ impl fmt::Display for Summary<'_> {
 }
 
 impl Speed {
-    /// `hashed 17 files, 4.2 GB in 3.1 s (5,400 files/s, 1.35 GB/s), 2,300 hashes/s asked, elapsed 3.4 s`
+    /// `hashed 17 files, 4.2 GB in 3.1 s (5,400 files/s, 1.35 GB/s), 900 unchanged, 2,300 hashes/s asked, elapsed 3.4 s`
     fn line(&self, what: What) -> String {
         let mut parts = Vec::new();
-        if self.n_read > 0 {
+        if self.n_read > 0 || self.n_unchanged > 0 {
             let (verb, size) = match what {
                 What::Files => ("hashed", format!(", {}", bytes(self.bytes_read))),
                 What::Rows => ("read", String::new()),
@@ -373,7 +382,14 @@ impl Speed {
             .flatten()
             .collect();
             let rates = if rates.is_empty() { String::new() } else { format!(" ({})", rates.join(", ")) };
-            parts.push(format!("{verb} {}{size} in {}{rates}", what.of(self.n_read), duration(self.reading)));
+            parts.push(if self.n_read > 0 {
+                format!("{verb} {}{size} in {}{rates}", what.of(self.n_read), duration(self.reading))
+            } else {
+                format!("{verb} {}", what.of(0))
+            });
+        }
+        if self.n_unchanged > 0 {
+            parts.push(format!("{} unchanged", thousands(self.n_unchanged)));
         }
         if self.n_asked > 0
             && let Some(rate) = per_second(self.n_asked, self.asking)
@@ -387,6 +403,7 @@ impl Speed {
     fn json(&self) -> Value {
         let mut run = json!({
             "read": self.n_read,
+            "unchanged": self.n_unchanged,
             "bytes_read": self.bytes_read,
             "reading_seconds": self.reading.as_secs_f64(),
             "asked": self.n_asked,

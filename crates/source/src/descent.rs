@@ -24,6 +24,7 @@ use crate::names::Names;
 use crate::pseudo;
 use crate::read::{LARGE, Reader, Target};
 use crate::rows::Outbox;
+use crate::volumes::Volumes;
 use crate::{Gauges, Recorded, Root, Rows, Walk, Walked};
 use hashsweep_model::{Place, Seen, Skip, SkipKind};
 use rayon::Scope;
@@ -64,6 +65,7 @@ pub(crate) struct Descent<'w> {
     /// One for each of the pool's threads, which alone takes its lock.
     workers: Vec<Mutex<Worker<'w>>>,
     desk: Desk,
+    volumes: Volumes,
     /// Tasks of files that nobody has begun.
     n_waiting: AtomicUsize,
     n_excluded: AtomicU64,
@@ -105,6 +107,7 @@ impl<'w> Descent<'w> {
             hoard: Hoard::default(),
             workers: (0..order.jobs.get()).map(|_| worker()).collect(),
             desk: Desk::new(),
+            volumes: Volumes::default(),
             n_waiting: AtomicUsize::new(0),
             n_excluded: AtomicU64::new(0),
             entered: Mutex::default(),
@@ -146,7 +149,11 @@ impl<'w> Descent<'w> {
 
     /// How it went, once every task has ended.
     pub(crate) fn end(self) -> Walked {
-        Walked { finished: self.ending.is_whole(), excluded: self.n_excluded.into_inner() }
+        Walked {
+            finished: self.ending.is_whole(),
+            excluded: self.n_excluded.into_inner(),
+            devices: self.volumes.met(),
+        }
     }
 
     fn outbox(&self) -> Outbox<'_> {
@@ -192,6 +199,7 @@ impl<'w> Descent<'w> {
             {
                 self.skip(nth, path, Skip::because(SkipKind::PseudoFileSystem, fs), out);
             } else {
+                self.volumes.meet_at(meta.id.dev, &root.open_at);
                 let target = Target { dir: above, name: rest, links: Links::Follow, is_mounted: false };
                 let file = File { root: nth, path: path.to_vec(), home: Home::Root, meta };
                 self.content(file, name, target, out);
@@ -218,6 +226,7 @@ impl<'w> Descent<'w> {
         if self.order.max_depth == Some(0) {
             return self.exclude();
         }
+        self.volumes.meet(meta.id.dev, &fd);
         if self.order.follow {
             self.entered.lock().expect("no panic while it is held").insert((nth, meta.id));
         }
@@ -271,6 +280,7 @@ impl<'w> Descent<'w> {
             if self.order.one_file_system {
                 return Entered::Excluded;
             }
+            self.volumes.meet(id.dev, &fd);
         }
         if self.order.follow {
             let mut entered = self.entered.lock().expect("no panic while it is held");

@@ -33,6 +33,7 @@ mod read;
 mod rows;
 mod suspicion;
 mod throttle;
+mod volumes;
 mod walk;
 
 pub use filter::{BadGlob, Globs};
@@ -41,4 +42,5 @@ pub use hashsweep_lanes::{Engine, EngineError};
 pub use own::OwnFiles;
 pub use read::Io;
 pub use rows::{Fresh, Gauges, Recorded, Rows};
+pub use volumes::Device;
 pub use walk::{MissingRoot, Root, Walk, WalkError, Walked, check_roots, walk};

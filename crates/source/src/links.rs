@@ -28,6 +28,7 @@ enum State<N> {
 }
 
 /// What a name finds of its file.
+#[expect(clippy::large_enum_variant, reason = "it is made and taken apart in one breath")]
 pub(crate) enum Claim<N> {
     /// The name is the first: its owner reads the file, and [`HardLinks::settle`]s it whatever comes of it.
     First(N),

@@ -1,72 +1,96 @@
-//! Lists of hashes: a CSV with a header and one column of them, or a text with one on each line.
+//! Lists of hashes, in whatever form they were sent.
 //!
-//! The first rows tell which of the two a list is ([`recognise()`]); [`read`] makes a sighting of every row; and
-//! [`RawRows`] goes through the list again when its rows are to be written out with something added, byte for
-//! byte as they came. Row numbers agree between the two because the one is built on the other, and a fingerprint
-//! of the whole file shows whether it changed in between.
+//! The first rows tell the form ([`recognise()`]), never the name; [`read`] makes a sighting of every row; and
+//! [`RawRows`] goes through the list again when its rows are to be written out with something added. Row numbers
+//! agree between the two because the one is built on the other, and a fingerprint of the whole file shows whether it
+//! changed in between.
 //!
-//! A row is a record of the CSV behind the header, counted from 1, or a line of the text, a blank one included:
-//! it is an invalid row. Blank lines of a CSV are no records, as usual for that format.
+//! ```text
+//!  file ─► opened: unpacked, transcoded ─► tape: what is in memory ─► cut: where a row ends ─► its cells, its hashes
+//!                                                                     (record, json, dfxml, …)
+//! ```
 //!
-//! Known to be weak, until lists of every form are read: fields are divided by commas only; a CSV has a header,
-//! or is refused; a text line holds nothing beside its hash; one column of hashes is read, not several.
+//! A row is a record of a table behind its header, a line of a text, a value of JSON, a file of a manifest, or one
+//! hash of an extraction; all are counted from 1. Blank lines of a text are rows, and invalid; blank lines of a
+//! table are none. Where a list ends before its end (a stream cut off, an error of the disk), one more row says so.
 
+mod bodyfile;
+mod coreutils;
+mod cut;
+mod dfxml;
+mod error;
+mod extract;
+#[doc(hidden)]
+pub mod fuzzing;
+mod hashdeep;
+mod json;
+mod layout;
+mod opened;
 mod raw;
 mod recognise;
+mod record;
+mod sniff;
+mod tape;
 mod value;
 
+pub use cut::{BadCell, Content};
+pub use error::{Columns, ListError};
+pub use json::{JsonField, JsonShape};
+pub use layout::{Column, InputFormat, Layout, Style, Table};
+pub use opened::Packing;
 pub use raw::{Fields, RawEnd, RawRow, RawRows};
 pub use recognise::recognise;
 
 use crate::rows::Outbox;
 use crate::{Gauges, Rows};
-use hashsweep_model::{Digests, HashKind, Kinds, Place, Seen};
-use std::io;
+use hashsweep_model::{HashKind, Kinds, Place, Seen};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use thiserror::Error;
 
-/// Longest CSV record that is kept in memory, and far longer than an honest one. What reaches it is a quote that
-/// was opened and never closed, which makes one record of the rest of the file.
-const MAX_RECORD: usize = 16 << 20;
-
-/// How much of a text line is kept; a hash with its prefix and quotes is 70 bytes long.
-const MAX_LINE: usize = 4 << 10;
-
-/// What to read, and how.
+/// What to read, and how. Whatever is not said is found out.
 #[derive(Clone, Debug)]
 pub struct ListOrder {
     /// An ordinary file: it is read twice.
     pub path: PathBuf,
-    /// The user's kinds. A row is asked by the kind of hash it holds, whichever that is.
+    /// The user's kinds. A row is asked by the first of them that it has, else by SHA-256, SHA-1, MD5.
     pub kinds: Kinds,
-    /// The column that the user named; a list with one is a CSV.
+    /// The column that the user named; a list with one is a table.
     pub column: Option<ColumnChoice>,
     /// The only kind that is taken for a hash, if the user said so.
     pub hash_type: Option<HashKind>,
+    /// What stands between the cells of a table.
+    pub delimiter: Option<u8>,
+    /// The first record of a table is a row.
+    pub no_header: bool,
+    /// The form.
+    pub format: Option<InputFormat>,
+    /// The member of each JSON value that holds the hash, as a JSON pointer.
+    pub field: Option<String>,
 }
 
-/// A column of a CSV.
+impl ListOrder {
+    /// A list of which nothing is said.
+    pub fn new(path: PathBuf, kinds: Kinds) -> ListOrder {
+        ListOrder {
+            path,
+            kinds,
+            column: None,
+            hash_type: None,
+            delimiter: None,
+            no_header: false,
+            format: None,
+            field: None,
+        }
+    }
+}
+
+/// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnChoice {
     /// By its name in the header, if need be in another letter case.
     Name(String),
     /// By its place, from 1.
     Index(usize),
-}
-
-/// What a list looks like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// One hash on each line.
-    Text,
-    /// Records behind a header.
-    Csv {
-        /// Where the hashes are, from 0.
-        column: usize,
-        /// The names of the columns.
-        header: Vec<Vec<u8>>,
-    },
 }
 
 /// How the reading of a list ended.
@@ -76,109 +100,14 @@ pub struct ListRead {
     pub finished: bool,
     /// Rows in the list, or up to where the reading was broken off.
     pub rows: u64,
+    /// Rows with a cell that should hold a hash and does not, beside one that does.
+    pub with_bad_cell: u64,
+    /// The first of them: its row, and the cell.
+    pub first_bad_cell: Option<(u64, BadCell)>,
     /// SHA-256 of the whole file; `None` when the reading was broken off.
     pub fingerprint: Option<[u8; 32]>,
     /// Bytes read.
     pub n_bytes: u64,
-}
-
-/// Why a list cannot be read.
-#[derive(Debug, Error)]
-pub enum ListError {
-    /// The file itself.
-    #[error("read {path:?}: {source}")]
-    Unreadable {
-        /// The list.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// Two bytes for every character, as some Windows tools write.
-    #[error("read {path:?}: it is UTF-16\n  hint: convert it to UTF-8")]
-    Utf16 {
-        /// The list.
-        path: PathBuf,
-    },
-    /// The first record holds a hash, so there is no header, and reading on would lose that record.
-    #[error(
-        "read {path:?} as a CSV: its first line holds the hash {seen}, not a header\n  hint: put a header line before it"
-    )]
-    NoHeader {
-        /// The list.
-        path: PathBuf,
-        /// The hash.
-        seen: String,
-    },
-    /// A text without one hash in its first rows.
-    #[error(
-        "find a hash in {path:?}: it begins with {seen:?}\n  hint: a list is one hash a line, or a CSV with commas and a header; --column names the column"
-    )]
-    NoHashes {
-        /// The list.
-        path: PathBuf,
-        /// How it begins.
-        seen: String,
-    },
-    /// No column holds hashes.
-    #[error(
-        "find a column of hashes in {path:?}: its columns are {columns}\n  hint: name one with --column NAME or --column N"
-    )]
-    NoHashColumn {
-        /// The list.
-        path: PathBuf,
-        /// All columns.
-        columns: Columns,
-    },
-    /// More than one column holds hashes.
-    #[error(
-        "choose a column of {path:?}: hashes stand in {columns}\n  hint: name one with --column NAME or --column N"
-    )]
-    SeveralHashColumns {
-        /// The list.
-        path: PathBuf,
-        /// Those with hashes.
-        columns: Columns,
-    },
-    /// There is no column as the user named it.
-    #[error(
-        "find the column {wanted} in {path:?}: its columns are {columns}\n  hint: --column takes a name or a number"
-    )]
-    NoSuchColumn {
-        /// The list.
-        path: PathBuf,
-        /// As it was named.
-        wanted: String,
-        /// All columns.
-        columns: Columns,
-    },
-    /// A record that does not end.
-    #[error(
-        "read {path:?}: the record after row {row} is longer than 16 MiB\n  hint: a quote that is opened and never closed does that"
-    )]
-    RecordTooLong {
-        /// The list.
-        path: PathBuf,
-        /// The last row that was whole.
-        row: u64,
-    },
-}
-
-/// Columns of a list, with their numbers from 1, as a message shows them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns(pub Vec<(usize, String)>);
-
-impl std::fmt::Display for Columns {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // More would push the hint off the screen.
-        const MAX_SHOWN: usize = 20;
-        for (i, (number, name)) in self.0.iter().take(MAX_SHOWN).enumerate() {
-            write!(f, "{}{number} {name:?}", if i == 0 { "" } else { ", " })?;
-        }
-        match self.0.len().saturating_sub(MAX_SHOWN) {
-            0 => Ok(()),
-            n_more => write!(f, " and {n_more} more"),
-        }
-    }
 }
 
 /// Offers one sighting for every row from `first_row` on; the rows before it are in the case already.
@@ -195,38 +124,37 @@ pub fn read(
 ) -> Result<ListRead, ListError> {
     let closed = AtomicBool::new(false);
     let mut out = Outbox::new(rows, gauges, &closed);
-    let mut list = RawRows::open(&order.path, layout)?;
-    let mut n_rows = 0;
+    let mut list = RawRows::open(order, layout)?;
+    let (mut n_rows, mut with_bad_cell, mut first_bad_cell) = (0, 0, None);
     let mut broken_off = false;
-    let outcome = loop {
+    loop {
         if closed.load(Relaxed) || stop.load(Relaxed) {
             broken_off = true;
-            break Ok(());
+            break;
         }
-        let row = match list.next() {
-            Ok(Some(row)) => row,
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        };
+        let Some(row) = list.next() else { break };
         n_rows = row.number;
         if row.number < first_row {
             continue;
         }
-        let seen = match row.digest(layout, order.hash_type) {
-            Ok(digest) => {
-                let digests = Digests::default().with(digest);
+        let number = row.number;
+        let seen = match row.content {
+            Content::Digests { digests, bad } => {
+                if let Some(bad) = bad {
+                    with_bad_cell += 1;
+                    first_bad_cell.get_or_insert((number, bad));
+                }
                 let asked = order.kinds.choose(&digests).expect("there is one").kind();
                 Seen::Listed { digests, asked }
             }
-            Err(reason) => Seen::Invalid(reason),
+            Content::Invalid(why) => Seen::Invalid(why),
+            Content::Lost(skip) => Seen::Skipped(skip),
         };
-        out.put(root, Place::Line(row.number), seen);
-    };
-    // Rows before a record that cannot be read are as good as any.
+        out.put(root, Place::Line(number), seen);
+    }
     out.flush();
-    outcome?;
     let finished = !broken_off && !closed.load(Relaxed);
     let n_bytes = list.n_bytes();
     let fingerprint = if broken_off { None } else { Some(list.finish()?.fingerprint) };
-    Ok(ListRead { finished, rows: n_rows, fingerprint, n_bytes })
+    Ok(ListRead { finished, rows: n_rows, with_bad_cell, first_bad_cell, fingerprint, n_bytes })
 }

@@ -34,6 +34,11 @@ impl Time {
     pub(crate) fn stamp(self) -> Stamp {
         Stamp(self.seconds.saturating_mul(1000).saturating_add(i64::from(self.nanos / 1_000_000)))
     }
+
+    /// `None` for a moment that is out of 64 bits' reach, in the year 2262.
+    pub(crate) fn nanos(self) -> Option<i64> {
+        self.seconds.checked_mul(1_000_000_000)?.checked_add(i64::from(self.nanos))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +50,11 @@ pub(crate) struct Meta {
     pub(crate) uid: u32,
     pub(crate) modified: Time,
     pub(crate) changed: Time,
+    /// Where the file system knows when that was.
+    pub(crate) born: Option<Time>,
 }
+
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
 impl Meta {
     /// The entry of this name.
@@ -54,13 +63,12 @@ impl Meta {
             Links::Never => AtFlags::SYMLINK_NOFOLLOW,
             Links::Follow => AtFlags::empty(),
         };
-        retry_on_intr(|| statx(&dir, name, flags, StatxFlags::BASIC_STATS)).map(|found| Meta::from(&found))
+        retry_on_intr(|| statx(&dir, name, flags, WANTED)).map(|found| Meta::from(&found))
     }
 
     /// The open file itself, whatever its name points at by now.
     pub(crate) fn of(fd: impl AsFd) -> Result<Meta, Errno> {
-        retry_on_intr(|| statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS))
-            .map(|found| Meta::from(&found))
+        retry_on_intr(|| statx(&fd, c"", AtFlags::EMPTY_PATH, WANTED)).map(|found| Meta::from(&found))
     }
 
     /// Whether nothing was written in between. Our own reading changes neither of the two times.
@@ -86,6 +94,9 @@ impl From<&Statx> for Meta {
             uid: found.stx_uid,
             modified: time(found.stx_mtime),
             changed: time(found.stx_ctime),
+            born: StatxFlags::from_bits_retain(found.stx_mask)
+                .contains(StatxFlags::BTIME)
+                .then(|| time(found.stx_btime)),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nobody here knows what becomes of a row.
 
-use hashsweep_model::{Place, Seen, Sighting};
+use hashsweep_model::{Place, Seen, Sighting, Trace};
 use std::mem;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -14,10 +14,14 @@ pub trait Rows: Sync {
     fn take(&self, rows: Vec<Sighting>) -> ControlFlow<()>;
 }
 
-/// The rows of an earlier, interrupted run of the same intake. They are not read and not offered again.
+/// What is known from before: the rows of an earlier, interrupted run of the same intake, and those of an earlier
+/// intake of the same things. Neither are read or offered again.
 pub trait Recorded: Sync {
     /// Whether a row with this root and this path, as shown, is already there.
     fn has(&self, root: u32, path: &[u8]) -> bool;
+
+    /// Whether the file that an earlier intake saw here is this very one, unchanged, so that its row holds.
+    fn still_holds(&self, root: u32, path: &[u8], trace: &Trace) -> bool;
 }
 
 /// No earlier run.
@@ -25,6 +29,10 @@ pub struct Fresh;
 
 impl Recorded for Fresh {
     fn has(&self, _root: u32, _path: &[u8]) -> bool {
+        false
+    }
+
+    fn still_holds(&self, _root: u32, _path: &[u8], _trace: &Trace) -> bool {
         false
     }
 }
@@ -37,6 +45,8 @@ pub struct Gauges {
     pub files_seen: AtomicU64,
     /// Files whose digests are known, a hard link to a file that was already read included.
     pub files_hashed: AtomicU64,
+    /// Files that were not read, because an earlier row of theirs still holds.
+    pub files_unchanged: AtomicU64,
     /// Bytes that went through the hash functions.
     pub bytes_hashed: AtomicU64,
     /// Rows offered, of every sort.

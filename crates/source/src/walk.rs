@@ -9,7 +9,7 @@ use crate::dir::{open_root, with_root};
 use crate::meta::{Links, Meta};
 use crate::pseudo;
 use crate::read::Io;
-use crate::{Gauges, Globs, OwnFiles, Recorded, Rows};
+use crate::{Device, Gauges, Globs, OwnFiles, Recorded, Rows};
 use hashsweep_lanes::Engine;
 use hashsweep_model::{Kinds, Stamp};
 use rayon::ThreadPoolBuilder;
@@ -91,12 +91,14 @@ pub enum MissingRoot {
 }
 
 /// How a walk ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Walked {
     /// Whether every entry was offered; `false` after a stop, or when nobody wanted more.
     pub finished: bool,
     /// Entries that the filters left out. Over a walk that was resumed, the last run's figure is the whole one.
     pub excluded: u64,
+    /// The file systems that it came to, in no order.
+    pub devices: Vec<Device>,
 }
 
 /// Why a walk did not begin.

@@ -33,7 +33,7 @@ fn read(path: &str, digests: Digests, asked: HashKind) -> Sighting {
     Sighting {
         root: 0,
         place: Place::Path(path.as_bytes().to_vec()),
-        seen: Seen::Read { size: 1, digests, asked, suspicion: PLAIN },
+        seen: Seen::Read { size: 1, digests, asked, suspicion: PLAIN, trace: None, contradicts: false },
     }
 }
 

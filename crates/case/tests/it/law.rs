@@ -45,6 +45,7 @@ fn the_tally_of_a_sweep_made_by_hand_is_right_to_the_row() {
 
     let reason = |outcome, reason: &str, n| ((outcome, reason.to_owned()), n);
     let expected = Tally {
+        contradictions: 0,
         rows: 12,
         outcomes: [
             (Outcome::Answered, 2),

@@ -1,7 +1,7 @@
 //! What asking has cost, over which attempts.
 
 use crate::{World, files};
-use hashsweep_case::Scope;
+use hashsweep_case::{Request, Run, Scope};
 use hashsweep_model::{Quota, Stamp};
 
 fn quota(charged_max: u64, charged_min: u64, in_doubt: u64) -> Quota {
@@ -82,4 +82,35 @@ fn an_attempt_that_never_left_after_all_cost_nothing() {
     let sweep = world.sweep;
     world.case.group(|group| group.begin_run(sweep, Stamp(7))).unwrap();
     assert_eq!(world.case.quota(Scope::Case).unwrap(), Quota::default());
+}
+
+#[test]
+fn a_sweep_tells_its_runs_and_the_requests_they_settled() {
+    let mut world = world();
+    let first = world.sweep;
+    let run = world.case.group(|group| {
+        let run = group.begin_run(first, Stamp(400))?;
+        group.bound_run(run, 50)?;
+        let refused = group.reserve(run, 9, Stamp(401))?;
+        group.mark_sent(refused, Stamp(402))?;
+        group.book(refused, "503", quota(0, 0, 0), Stamp(403))?;
+        Ok(run)
+    });
+    run.unwrap();
+    let runs = world.case.runs(first).unwrap();
+    assert_eq!(
+        runs,
+        [
+            Run { number: 1, started_at: runs[0].started_at, ended_at: Some(Stamp(103)), budget: None },
+            Run { number: 3, started_at: Stamp(300), ended_at: None, budget: None },
+            Run { number: 4, started_at: Stamp(400), ended_at: None, budget: Some(50) },
+        ]
+    );
+    let mut requests = Vec::new();
+    world.case.requests_of(first, |request| requests.push(request)).unwrap();
+    // What was travelling when the fourth run began is in doubt; what never left is no request.
+    let request = |at, n_answered, quota| Request { settled_at: Stamp(at), n_answered, quota };
+    let expected =
+        [request(102, 3, quota(3, 2, 0)), request(400, 0, quota(0, 0, 4)), request(403, 0, quota(0, 0, 0))];
+    assert_eq!(requests, expected);
 }

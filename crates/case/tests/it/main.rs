@@ -7,6 +7,7 @@ mod account;
 mod answers;
 mod beside;
 mod bridges;
+mod carrying;
 mod claims;
 mod classes;
 mod damage;
@@ -162,7 +163,14 @@ const PLAIN: Suspicion = Suspicion { content: Content::Data, location: Location:
 
 fn file(path: &str, digest: Digest) -> Sighting {
     let digests = Digests::default().with(digest);
-    let seen = Seen::Read { size: 7, digests, asked: digest.kind(), suspicion: PLAIN };
+    let seen = Seen::Read {
+        size: 7,
+        digests,
+        asked: digest.kind(),
+        suspicion: PLAIN,
+        trace: None,
+        contradicts: false,
+    };
     Sighting { root: 0, place: Place::Path(path.as_bytes().to_vec()), seen }
 }
 

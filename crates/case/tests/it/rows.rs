@@ -42,14 +42,15 @@ fn every_form_of_sighting_comes_back() {
     let all = HashKind::ALL.iter().fold(Digests::default(), |all, kind| all.with(digest(*kind, 9)));
     for asked in HashKind::ALL {
         for (size, stored) in [(0, 0), (u64::MAX, i64::MAX as u64)] {
-            let seen = Seen::Read { size, digests: all, asked, suspicion: PLAIN };
+            let seen =
+                Seen::Read { size, digests: all, asked, suspicion: PLAIN, trace: None, contradicts: false };
             check(path(b"/a"), seen, (Some(stored), Deferred, Some("interrupted")));
         }
         let empty = asked.empty_input();
         let digests = Digests::default().with(empty);
         check(
             path(b"/e"),
-            Seen::Read { size: 0, digests, asked, suspicion: PLAIN },
+            Seen::Read { size: 0, digests, asked, suspicion: PLAIN, trace: None, contradicts: false },
             (Some(0), Local, Some("empty file")),
         );
         check(Place::Line(2), Seen::Listed { digests, asked }, (None, Local, Some("empty file")));

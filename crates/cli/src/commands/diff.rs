@@ -1,7 +1,7 @@
 //! `hashsweep diff`: two sweeps of one case held against one another, without a request.
 
 use super::written::{MAX_TABLE_ROWS, Troubles, names};
-use crate::args::{Diff, Format, Output};
+use crate::args::{Diff, DifferenceFormat, Output};
 use crate::exit::Exit;
 use crate::outputs;
 use crate::settings::{Outputs, SIMULATOR, case_path};
@@ -41,12 +41,21 @@ pub(crate) fn run(diff: Diff, terminal: &Terminal) -> anyhow::Result<Exit> {
         let counts = pair.compare(case.path(), |_| Ok(()))?;
         return Ok(ended(counts, &|summary| writeln!(io::stdout(), "{}", summary.json()))?);
     }
-    let typed = Output { output: diff.output, format: diff.format, emit: None, no_clobber: diff.no_clobber };
+    let typed = Output {
+        output: diff.output,
+        format: diff.format.map(Into::into),
+        emit: None,
+        no_clobber: diff.no_clobber,
+    };
     let outputs = Outputs::resolve(&typed, terminal.stdout, Vec::new())?;
+    // Said before anything is opened.
+    for target in &outputs.targets {
+        DifferenceFormat::try_from(target.format())?;
+    }
     let (mut counts, mut troubles) = (None, Troubles::default());
     for output in outputs::open(&outputs, &Case::files_of(case.path()))? {
         troubles.note(output.fill(|format, out| {
-            counts = Some(pair.write(case.path(), format, out)?);
+            counts = Some(pair.write(case.path(), format.try_into()?, out)?);
             Ok(())
         }));
     }
@@ -137,16 +146,16 @@ impl Pair {
         })
     }
 
-    fn write(&self, case: &Path, format: Format, out: &mut dyn Write) -> anyhow::Result<Counts> {
+    fn write(&self, case: &Path, format: DifferenceFormat, out: &mut dyn Write) -> anyhow::Result<Counts> {
         let names = names(&self.new);
         match format {
-            Format::Csv => {
+            DifferenceFormat::Csv => {
                 let mut rows = DifferenceCsv::new(out, names)?;
                 let counts = self.compare(case, |difference| Ok(rows.row(difference)?))?;
                 rows.finish()?;
                 Ok(counts)
             }
-            Format::Jsonl => {
+            DifferenceFormat::Jsonl => {
                 let mut rows = DifferenceJsonl::new(out, names);
                 let counts = self.compare(case, |difference| Ok(rows.row(difference)?))?;
                 rows.finish()?;

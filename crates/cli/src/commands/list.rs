@@ -2,7 +2,7 @@
 
 use super::spool::{drop_spools, is_read_once, is_stdin, spool};
 use super::sweep::Ready;
-use super::written::header_names;
+use super::written::agree;
 use crate::args::List;
 use crate::exit::Exit;
 use crate::outputs;
@@ -20,14 +20,10 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     let ending = Ending::resolve(&list.ending, None);
     let sending = Sending::resolve(&list.sending, &StoredSending::default())?;
     let path = case_path(&list.case, list.sending.sim)?;
-    let chosen = StoredList {
-        column: list.column.clone(),
-        hash_type: list.hash_type.map(|kind| kind.name().to_owned()),
-    };
     let stored = Stored::new(
         list.hashing.hash.to_string(),
         None,
-        Some(chosen),
+        Some(StoredList::new(&list.reading)),
         to_store(&list.sending)?,
         &outputs,
         &ending,
@@ -63,14 +59,14 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     }
     let new = NewSweep { command: "list".to_owned(), settings: stored.json(), roots };
     let sweep = case.group(|group| group.begin_sweep(&new, now()))?;
-    Ready { case, sweep, intake, sending, outputs, open, ending }.run(terminal)
+    Ready { case, sweep, intake, sending, outputs, open, ending, distrust: None }.run(terminal)
 }
 
 /// Lists share an output, so their columns must agree; better said before a unit of quota is spent.
 fn one_header(intake: &Intake) -> anyhow::Result<()> {
     let Intake::Lists(lists) = intake else { return Ok(()) };
     for pair in lists.windows(2) {
-        if header_names(&pair[0].1) != header_names(&pair[1].1) {
+        if !agree(&pair[0].1, &pair[1].1) {
             bail!(
                 "{} and {} have different columns, so one output cannot hold both\n  hint: sweep them one by one",
                 pair[0].0.path.display(),

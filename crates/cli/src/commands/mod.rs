@@ -3,6 +3,7 @@
 mod case;
 mod details;
 mod diff;
+mod documents;
 mod hash;
 mod list;
 mod plan;

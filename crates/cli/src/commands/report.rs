@@ -2,14 +2,15 @@
 
 use super::sweep::{path_bytes, resume_command};
 use super::written::{self, Troubles};
-use crate::args::{Emit, Report};
+use crate::args::{Emit, Format, Report};
 use crate::exit::Exit;
 use crate::outputs;
-use crate::settings::{Ending, Outputs, SIMULATOR, case_path};
+use crate::settings::{Ending, Outputs, SIMULATOR, Target, case_path};
 use crate::shell::Terminal;
 use crate::stored::Stored;
+use anyhow::bail;
 use hashsweep_case::{Case, SweepId};
-use hashsweep_report::{Figures, Summary, What};
+use hashsweep_report::{Figures, Labels, Summary, What};
 use std::io::Write;
 
 pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
@@ -33,10 +34,18 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
         return Ok(Exit::of(&tally, &ending));
     }
     let outputs = Outputs::resolve(&report.output, terminal.stdout, Vec::new())?;
+    let Report { examiner, evidence_id, note, .. } = report;
+    let labels = Labels { examiner, evidence_id, note };
+    let is_manifest = |target: &Target| target.format() == Format::Manifest;
+    if labels != Labels::default() && !outputs.targets.iter().any(is_manifest) {
+        bail!(
+            "--examiner, --evidence-id and --note go into a manifest, and none is written\n  hint: add -o NAME.manifest.json"
+        );
+    }
     let mut troubles = Troubles::default();
     for output in outputs::open(&outputs, &Case::files_of(case.path()))? {
         let emit = outputs.emit.or(stored.emit).unwrap_or(Emit::All);
-        troubles.note(output.fill(|format, out| written::plain(&case, &sweep, emit, format, out)));
+        troubles.note(output.fill(|format, out| written::plain(&case, &sweep, emit, &labels, format, out)));
     }
     if outputs.table && !terminal.talk.quiet {
         let emit = outputs.emit.unwrap_or(Emit::Findings);

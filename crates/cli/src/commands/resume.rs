@@ -49,5 +49,6 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
         }
         (false, None) => list::intake(&sweep.roots, &stored)?,
     };
-    Ready { case, sweep: sweep.id, intake, sending, outputs, open, ending }.run(terminal)
+    Ready { case, sweep: sweep.id, intake, sending, outputs, open, ending, distrust: stored.distrust }
+        .run(terminal)
 }

@@ -1,7 +1,7 @@
 //! `hashsweep scan`: files below roots.
 
 use super::sweep::Ready;
-use crate::args::Scan;
+use crate::args::{Rehashing, Scan};
 use crate::exit::Exit;
 use crate::outputs::{self, Open};
 use crate::settings::{
@@ -13,6 +13,7 @@ use hashsweep_case::{Case, NewRoot, NewSweep, StoredRoot};
 use hashsweep_model::{Kinds, Stamp};
 use hashsweep_pipeline::{Intake, now};
 use hashsweep_source::{OwnFiles, Root, check_roots};
+use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -45,11 +46,16 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
         to_store(&scan.sending)?,
         &outputs,
         &ending,
-    );
+    )
+    .distrusting(distrust(&scan.rehashing));
     let new = NewSweep { command: "scan".to_owned(), settings: stored.json(), roots: new_roots };
-    let sweep = case.group(|group| group.begin_sweep(&new, started))?;
+    let sweep = case.group(|group| {
+        let sweep = group.begin_sweep(&new, started)?;
+        group.join_series(sweep, &stored.shape())?;
+        Ok(sweep)
+    })?;
     let intake = intake(&filters, &stored_roots, scan.hashing.hash, started, &path, &open)?;
-    Ready { case, sweep, intake, sending, outputs, open, ending }.run(terminal)
+    Ready { case, sweep, intake, sending, outputs, open, ending, distrust: stored.distrust }.run(terminal)
 }
 
 /// A walk that leaves our own files alone.
@@ -69,4 +75,14 @@ pub(crate) fn intake(
 
 fn walk_roots(roots: &[StoredRoot]) -> Vec<Root> {
     roots.iter().map(|root| Root { given: root.given.clone(), open_at: root.opened.clone() }).collect()
+}
+
+/// One file in how many is read although nothing tells of a change.
+fn distrust(typed: &Rehashing) -> Option<NonZeroU64> {
+    match typed.rehash_sample {
+        _ if typed.rehash => Some(NonZeroU64::MIN),
+        // Rounded down: a share of 30% reaches every file in three sweeps, not in four.
+        Some(percent) => NonZeroU64::new(100 / u64::from(percent)),
+        None => None,
+    }
 }

@@ -9,10 +9,12 @@ use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
 use crate::shell::{Terminal, day_and_time, lines_safe, say, steady_now, stop_on_signals};
 use anyhow::{Context, bail};
 use hashsweep_case::{Account, Case, RunId, SweepId};
+use hashsweep_model::Stamp;
 use hashsweep_pipeline::{Clock, Ended, Gauges, Halt, HaltKind, Intake, Order, now, sweep};
 use hashsweep_report::{Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::runtime::Runtime;
@@ -28,6 +30,8 @@ pub(crate) struct Ready {
     /// Opened before the long work starts.
     pub(crate) open: Vec<Open>,
     pub(crate) ending: Ending,
+    /// One file in so many is read although nothing tells of a change.
+    pub(crate) distrust: Option<NonZeroU64>,
 }
 
 impl Ready {
@@ -36,7 +40,7 @@ impl Ready {
         if self.sending.dry_run {
             return self.plan(terminal);
         }
-        let Ready { case, sweep, intake, sending, outputs, open, ending } = self;
+        let Ready { case, sweep, intake, sending, outputs, open, ending, distrust } = self;
         let what = if matches!(intake, Intake::Lists(_)) { What::Rows } else { What::Files };
         let simulated = case.service()?.as_deref() == Some(SIMULATOR);
         let gauges = Arc::new(Gauges::default());
@@ -58,6 +62,7 @@ impl Ready {
                 source,
                 fresh,
                 asking,
+                distrust,
                 stop_at,
             };
             carry_out(order, &gauges, stop, terminal).await
@@ -66,16 +71,19 @@ impl Ready {
         let Ended { mut case, run, halt, interrupted, out_of_time, reading, asking } = ended;
 
         if let Some(halt) = halt.as_ref().filter(|halt| !halt.after_an_answer && halt.kind.is_fatal()) {
-            close(&mut case, run, Exit::CouldNotRun)?;
+            close(&mut case, run, now(), Some(Exit::CouldNotRun))?;
             bail!("{}\n  what was read is kept; to go on: {}", words_of(halt), resume_command(&case, sweep)?);
         }
+        // Its reports tell when it ended, now and whenever they are written again.
+        let ended_at = now();
+        close(&mut case, run, ended_at, None)?;
         // Both read the whole sweep, each on a connection of its own.
         let path = case.path().to_owned();
         let counting = std::thread::spawn(move || Case::open_to_read(&path)?.tally(sweep));
         let written = written::write_all(&case, sweep, &outputs, open, terminal, simulated);
         let tally = counting.join().expect("counting does not panic")?;
         let exit = Exit::of(&tally, &ending);
-        close(&mut case, run, exit)?;
+        close(&mut case, run, ended_at, Some(exit))?;
         // Another process at this sweep reads its list again to write what it was told to.
         if tally.is_complete() && written.is_ok() && !case.is_at_work_elsewhere(sweep)? {
             super::spool::drop_spools(case.path(), &case.sweep(Some(sweep))?.roots);
@@ -91,6 +99,7 @@ impl Ready {
                     What::Files => gauges.source.files_hashed.load(Relaxed),
                     What::Rows => gauges.source.rows.load(Relaxed),
                 },
+                n_unchanged: gauges.source.files_unchanged.load(Relaxed),
                 bytes_read: gauges.source.bytes_hashed.load(Relaxed),
                 reading,
                 n_asked: gauges.answered.load(Relaxed) + gauges.failed.load(Relaxed),
@@ -120,7 +129,7 @@ impl Ready {
     /// Reads everything, asks nothing and shows what asking would cost. No report is written; `resume` writes them
     /// when it has carried the plan out.
     fn plan(self, terminal: &Terminal) -> anyhow::Result<Exit> {
-        let Ready { case, sweep, intake, sending, .. } = self;
+        let Ready { case, sweep, intake, sending, distrust, .. } = self;
         let gauges = Arc::new(Gauges::default());
         let runtime = runtime()?;
         runtime.block_on(async {
@@ -135,12 +144,13 @@ impl Ready {
                 source: sending.source,
                 fresh: sending.fresh,
                 asking: sending.asking,
+                distrust,
                 stop_at: None,
             };
             let Ended { mut case, run, .. } = carry_out(order, &gauges, stop, terminal).await?;
             let plan = Plan::of(&case, sweep, &sending).await?;
             let exit = if case.sweep(Some(sweep))?.intake_finished { Exit::Clean } else { Exit::Incomplete };
-            close(&mut case, run, exit)?;
+            close(&mut case, run, now(), Some(exit))?;
             plan.write(&resume_command(&case, sweep)?, &mut std::io::stdout().lock())?;
             Ok(exit)
         })
@@ -208,8 +218,8 @@ pub(crate) fn path_bytes(case: &Case) -> Vec<u8> {
     case.path().as_os_str().as_bytes().to_vec()
 }
 
-fn close(case: &mut Case, run: RunId, exit: Exit) -> anyhow::Result<()> {
-    Ok(case.group(|group| group.end_run(run, now(), Some(exit.code())))?)
+fn close(case: &mut Case, run: RunId, ended_at: Stamp, exit: Option<Exit>) -> anyhow::Result<()> {
+    Ok(case.group(|group| group.end_run(run, ended_at, exit.map(Exit::code)))?)
 }
 
 /// The service to ask, if any. The simulator lives as long as its handle.

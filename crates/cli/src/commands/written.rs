@@ -1,5 +1,6 @@
 //! From a case to the files and the table that a sweep leaves behind.
 
+use super::documents;
 use crate::args::{Emit, Format};
 use crate::outputs::Open;
 use crate::settings::Outputs;
@@ -9,8 +10,10 @@ use anyhow::{Context, bail};
 use hashsweep_case::{Case, CaseError, Only, Order, StoredRoot, Sweep, SweepId};
 use hashsweep_model::{Outcome, Place, Row};
 use hashsweep_pipeline::crash::{self, Moment};
-use hashsweep_report::{CsvReport, Findings, JsonlReport, Layout, ListCsv, ListHeader, ListJsonl, ListNames};
-use hashsweep_source::list::{self, ListOrder, RawRows};
+use hashsweep_report::{
+    CsvReport, Findings, JsonlReport, Labels, Layout, ListCsv, ListHeader, ListJsonl, ListNames,
+};
+use hashsweep_source::list::{self, Content, ListOrder, RawRows, Style};
 use std::io::{BufWriter, Write};
 
 /// Lines of the table: more would scroll away what matters.
@@ -32,8 +35,8 @@ pub(crate) fn write_all(
     for output in open {
         troubles.note(output.fill(|format, out| {
             match sweep.command.as_str() {
-                "list" => enriched(case, &sweep, emit, format, out),
-                _ => plain(case, &sweep, emit, format, out),
+                "list" if is_of_rows(format) => enriched(case, &sweep, emit, format, out),
+                _ => plain(case, &sweep, emit, &Labels::default(), format, out),
             }?;
             crash::point(Moment::Reporting);
             Ok(())
@@ -69,6 +72,7 @@ pub(crate) fn plain(
     case: &Case,
     sweep: &Sweep,
     emit: Emit,
+    labels: &Labels,
     format: Format,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
@@ -84,8 +88,19 @@ pub(crate) fn plain(
             case.rows(sweep.id, only, order, |row| Ok::<_, anyhow::Error>(report.row(&row)?))?;
             report.finish()?;
         }
+        Format::Html => documents::page(case, sweep, out)?,
+        Format::Manifest => documents::manifest(case, sweep, labels, out)?,
+        Format::Markdown => documents::ticket(case, sweep, out)?,
     }
     Ok(())
+}
+
+/// Whether a list can be written back in this format, with our columns behind its own.
+fn is_of_rows(format: Format) -> bool {
+    match format {
+        Format::Csv | Format::Jsonl => true,
+        Format::Html | Format::Manifest | Format::Markdown => false,
+    }
 }
 
 /// The findings (or whatever is wanted), worst first.
@@ -130,28 +145,35 @@ fn enriched(
         lists.push(Source { given: &root.given, order, layout, root });
     }
     let Some(first) = lists.first() else { return Ok(()) };
-    if let Some(other) = lists.iter().find(|list| header_names(&list.layout) != header_names(&first.layout)) {
+    if let Some(other) = lists.iter().find(|list| !agree(&list.layout, &first.layout)) {
         bail!(
             "{} and {} have different columns, so one output cannot hold both\n  hint: sweep them one by one, or write the standard columns with 'hashsweep report'",
             String::from_utf8_lossy(first.given),
             String::from_utf8_lossy(other.given)
         );
     }
-    let opened = RawRows::open(&first.order.path, &first.layout)?;
-    let preamble = opened.preamble().to_vec();
-    let (raw, terminator) = split_line(&preamble);
-    let names = header_names(&first.layout);
-    let header = match &names {
-        Some(names) => ListHeader::Columns { raw, names, delimiter: b',' },
-        None => ListHeader::Text,
+    let opened = RawRows::open(&first.order, &first.layout)?;
+    let names = first.layout.names();
+    let header = HeaderLine::of(&opened, &first.layout);
+    let (style, terminator) = (first.layout.style(), header.terminator.clone());
+    let header = match style {
+        Style::Spliced { delimiter } => ListHeader::Columns { raw: &header.raw, names: &names, delimiter },
+        Style::Cells | Style::Objects => ListHeader::Cells { names: &names },
     };
     let mut join = Join { lists: &lists, at: 0, read: 0, rows: Some(opened), whole: sweep.intake_finished };
     match format {
         Format::Csv => {
-            let mut report = ListCsv::new(out, &header, terminator)?;
+            let mut report = ListCsv::new(out, &header, &terminator)?;
             case.rows(sweep.id, only(emit), Order::Arrival, |row| {
                 let found = join.find(&row)?;
-                Ok::<_, anyhow::Error>(report.row(found.raw, found.terminator, &row)?)
+                let written = match style {
+                    Style::Spliced { .. } => report.row(found.raw, found.terminator, &row),
+                    Style::Cells | Style::Objects => {
+                        let cells: Vec<&[u8]> = found.fields.iter().collect();
+                        report.cells(&cells, found.terminator, &row)
+                    }
+                };
+                written.map_err(anyhow::Error::from)
             })?;
             join.finish()?;
             report.finish()?;
@@ -160,14 +182,43 @@ fn enriched(
             let mut report = ListJsonl::new(out, &header);
             case.rows(sweep.id, only(emit), Order::Arrival, |row| {
                 let found = join.find(&row)?;
-                let cells: Vec<&[u8]> = found.fields.iter().collect();
-                Ok::<_, anyhow::Error>(report.row(&cells, &row)?)
+                let written = match style {
+                    Style::Objects => report.value(found.raw, &row),
+                    Style::Spliced { .. } | Style::Cells => {
+                        let cells: Vec<&[u8]> = found.fields.iter().collect();
+                        report.row(&cells, &row)
+                    }
+                };
+                written.map_err(anyhow::Error::from)
             })?;
             join.finish()?;
             report.finish()?;
         }
+        Format::Html | Format::Manifest | Format::Markdown => {
+            unreachable!("it was asked whether this is of rows")
+        }
     }
     Ok(())
+}
+
+/// The first line of an enriched table: the list's own, or names for the columns of one that has none.
+struct HeaderLine {
+    raw: Vec<u8>,
+    terminator: Vec<u8>,
+}
+
+impl HeaderLine {
+    fn of(rows: &RawRows, layout: &list::Layout) -> HeaderLine {
+        let (raw, terminator) = split_line(rows.preamble());
+        match layout {
+            list::Layout::Table(table) if table.header.is_none() => {
+                let mut raw = rows.preamble().to_vec();
+                raw.extend(layout.names().join(&table.delimiter));
+                HeaderLine { raw, terminator: Vec::new() }
+            }
+            _ => HeaderLine { raw: raw.to_vec(), terminator: terminator.to_vec() },
+        }
+    }
 }
 
 /// One list of the sweep, ready to be read again.
@@ -197,24 +248,25 @@ impl Join<'_> {
             self.close()?;
             self.at += 1;
             let list = self.lists.get(self.at).context("a row of a list that is not there")?;
-            self.rows = Some(RawRows::open(&list.order.path, &list.layout)?);
+            self.rows = Some(RawRows::open(&list.order, &list.layout)?);
             self.read = 0;
         }
         let changed = self.changed();
         let rows = self.rows.as_mut().context("the list is closed")?;
         // Rows that are not wanted are passed over.
         for _ in self.read + 1..line {
-            if rows.next()?.is_none() {
+            if rows.next().is_none() {
                 bail!(changed);
             }
         }
         self.read = line;
-        let Some(found) = rows.next()? else { bail!(changed) };
+        let Some(found) = rows.next() else { bail!(changed) };
         // Whether or not the whole list can be held against its fingerprint, this row must be the row that was read.
-        let list = &self.lists[self.at];
-        let is_same = match found.digest(&list.layout, list.order.hash_type) {
-            Ok(digest) => row.digests.get(digest.kind()) == Some(digest),
-            Err(why) => row.outcome == Outcome::Invalid && row.reason.as_deref() == Some(&why.to_string()),
+        let is = |outcome, why: String| row.outcome == outcome && row.reason.as_ref() == Some(&why);
+        let is_same = match &found.content {
+            Content::Digests { digests, .. } => row.digests == *digests,
+            Content::Invalid(why) => is(Outcome::Invalid, why.to_string()),
+            Content::Lost(skip) => is(Outcome::Skipped, skip.to_string()),
         };
         if !is_same {
             bail!(changed);
@@ -227,7 +279,7 @@ impl Join<'_> {
             self.close()?;
             self.at += 1;
             if let Some(list) = self.lists.get(self.at) {
-                self.rows = Some(RawRows::open(&list.order.path, &list.layout)?);
+                self.rows = Some(RawRows::open(&list.order, &list.layout)?);
             }
         }
         Ok(())
@@ -239,7 +291,7 @@ impl Join<'_> {
         if !self.whole {
             return Ok(());
         }
-        while rows.next()?.is_some() {}
+        while rows.next().is_some() {}
         if Some(rows.finish()?.fingerprint) == self.lists[self.at].root.fingerprint {
             return Ok(());
         }
@@ -254,12 +306,9 @@ impl Join<'_> {
     }
 }
 
-/// The names of a list's columns, if it has a header.
-pub(crate) fn header_names(layout: &list::Layout) -> Option<Vec<Vec<u8>>> {
-    match layout {
-        list::Layout::Text => None,
-        list::Layout::Csv { header, .. } => Some(header.clone()),
-    }
+/// Whether the rows of two lists can stand in one output.
+pub(crate) fn agree(one: &list::Layout, other: &list::Layout) -> bool {
+    (one.style(), one.names()) == (other.style(), other.names())
 }
 
 /// A line and what ends it.
@@ -293,6 +342,6 @@ fn wanted(emit: Emit) -> hashsweep_report::Emit {
     }
 }
 
-fn order(sweep: &Sweep) -> Order {
+pub(crate) fn order(sweep: &Sweep) -> Order {
     if sweep.command == "list" { Order::Arrival } else { Order::Path }
 }

@@ -13,7 +13,14 @@ fn book_too_little(path: &Path) {
     let plain = Suspicion { content: Content::Data, location: Location::Ordinary, is_recent: false };
     let rows = [1, 2, 3].map(|n| {
         let digests = Digests::default().with(Digest::from_bytes(&[n; 20]).unwrap());
-        let seen = Seen::Read { size: 7, digests, asked: HashKind::Sha1, suspicion: plain };
+        let seen = Seen::Read {
+            size: 7,
+            digests,
+            asked: HashKind::Sha1,
+            suspicion: plain,
+            trace: None,
+            contradicts: false,
+        };
         Sighting { root: 0, place: Place::Path(vec![b'/', b'a' + n]), seen }
     });
     let root = NewRoot { given: b"/".to_vec(), opened: "/".into() };

@@ -1,7 +1,8 @@
 //! Hash lists, end to end.
 
 use crate::lab::{Lab, Run, number};
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 const MALICIOUS: &str = "2951a86d9af6ae22aee8a9de80b173b79dc81d20";
@@ -99,8 +100,7 @@ fn several_lists_share_one_output_if_their_columns_agree() {
 #[test]
 fn the_column_can_be_named_and_an_unclear_one_is_asked_for() {
     let lab = Lab::new();
-    let sha256 = "a".repeat(64);
-    lab.write("two.csv", format!("sha1,sha256\n{MALICIOUS},{sha256}\n"));
+    lab.write("two.csv", format!("sha1,parent\n{MALICIOUS},{UNKNOWN}\n"));
     lab.run(["list", "two.csv", "--sim"]).exits(2).says("--column");
     lab.run(["list", "two.csv", "--sim", "--column", "sha1"]).exits(1);
     lab.run(["list", "two.csv", "--sim", "--column", "2", "--fail-on", "never"]).exits(0);
@@ -195,4 +195,120 @@ fn resume_of_a_sweep_that_owes_nothing_returns_its_code() {
     lab.run(["list", "list.txt", "--sim", "--case", "c.db", "-o", "o.csv"]).exits(1);
     std::fs::remove_file(lab.path("list.txt")).unwrap();
     lab.run(["resume", "--case", "c.db"]).exits(1).says("owes nothing");
+}
+
+/// The rows of an enriched list without what the simulator says about them: outcome, reason, and what follows the
+/// list's own part is cut off.
+fn enriched(lab: &Lab, args: &[&str]) -> String {
+    let run = lab.run(["list", "--sim", "--case", "c.db"].iter().chain(args));
+    let text = String::from_utf8(run.stdout).unwrap();
+    let totals = lab.totals(&lab.path("c.db"));
+    assert!(number(&totals["rows"]) > 0, "{}", run.stderr);
+    std::fs::remove_file(lab.path("c.db")).unwrap();
+    text
+}
+
+#[test]
+fn lists_that_are_no_tables_come_back_as_the_cells_of_their_rows() {
+    let lab = Lab::new();
+    let check = |input: &str, flags: &[&str], expected: &[&str]| {
+        lab.write("list", input);
+        let args: Vec<&str> = ["list"].iter().chain(flags).copied().collect();
+        let text = enriched(&lab, &args);
+        let before =
+            |line: &str, word| line.split(word).next().unwrap().trim_end_matches([',', ';']).to_owned();
+        let mut lines = text.lines();
+        let header = before(lines.next().unwrap(), "verdict");
+        let starts: Vec<String> =
+            [header].into_iter().chain(lines.map(|line| before(line, "answered"))).collect();
+        assert_eq!(starts, expected, "for {input:?}");
+    };
+    check(
+        &format!("{MALICIOUS}  a, b\n\\{UNKNOWN} *two\\nlines\n"),
+        &[],
+        &[
+            "hash,path",
+            &format!("{MALICIOUS},\"a, b\",malicious"),
+            &format!("{UNKNOWN},\"two"),
+            "lines\",unknown",
+        ],
+    );
+    check(
+        &format!("%%%% HASHDEEP-1.0\n%%%% size,sha1,filename\n## note\n5,{MALICIOUS},a,b\n"),
+        &[],
+        &["size,sha1,filename", &format!("5,{MALICIOUS},\"a,b\",malicious")],
+    );
+    check(
+        &format!("see {MALICIOUS}, and {UNKNOWN}.\n"),
+        &["--extract"],
+        &[
+            "hash,line,text",
+            &format!("{MALICIOUS},1,\"see {MALICIOUS}, and {UNKNOWN}.\",malicious"),
+            &format!("{UNKNOWN},1,\", and {UNKNOWN}.\",unknown"),
+        ],
+    );
+    check(
+        &format!("x;{MALICIOUS}\ny;{UNKNOWN};z\n"),
+        &["--delimiter", ";", "--no-header"],
+        &[
+            "column_1;column_2;column_3",
+            &format!("x;{MALICIOUS};;malicious"),
+            &format!("y;{UNKNOWN};z;unknown"),
+        ],
+    );
+}
+
+#[test]
+fn objects_come_back_with_members_of_ours_behind_their_own() {
+    let lab = Lab::new();
+    lab.write("list", format!("{{\"id\": 1.0, \"verdict\":\"?\", \"h\":\"{MALICIOUS}\" }}\noops\n"));
+    let text = enriched(&lab, &["list", "--format", "jsonl"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].starts_with(&format!(
+            "{{\"id\": 1.0, \"verdict\":\"?\", \"h\":\"{MALICIOUS}\",\"hashsweep_verdict\":\"malicious\",\"outcome\":\"answered\","
+        )),
+        "{text}"
+    );
+    assert!(
+        lines[1].starts_with("{\"record\":\"oops\",\"outcome\":\"invalid\",\"reason\":\"not JSON: "),
+        "{text}"
+    );
+    let text = enriched(&lab, &["list", "--field", "/h"]);
+    assert!(text.starts_with("record,verdict,"), "{text}");
+    assert!(text.contains("\"{\"\"id\"\": 1.0, "), "{text}");
+}
+
+#[test]
+fn a_packed_list_that_is_cut_off_is_incomplete_and_loses_no_row_that_was_read() {
+    let lab = Lab::new();
+    let mut text = format!("{MALICIOUS}\n");
+    for n in 0..20_000_u64 {
+        let scattered = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        writeln!(text, "{scattered:016x}{:024x}", scattered.rotate_left(29)).unwrap();
+    }
+    lab.write("list", &text);
+    assert!(Command::new("gzip").arg(lab.path("list")).status().unwrap().success());
+    let packed = std::fs::read(lab.path("list.gz")).unwrap();
+    lab.write("list.gz", &packed[..packed.len() / 2]);
+    lab.run(["list", "list.gz", "--offline", "--case", "c.db", "-o", "o.csv"])
+        .exits(3)
+        .says("INCOMPLETE: 1 row not looked at")
+        .says("i/o error ×1");
+    let output = std::fs::read_to_string(lab.path("o.csv")).unwrap();
+    let totals = lab.totals(&lab.path("c.db"));
+    let n_rows = number(&totals["rows"]);
+    assert!(n_rows > 1000 && number(&totals["outcomes"]["skipped"]) == 1, "{totals:#}");
+    assert_eq!(output.lines().count() as u64, n_rows + 1);
+    assert!(output.lines().skip(1).zip(text.lines()).take(1000).all(|(row, line)| row.starts_with(line)));
+    assert!(output.lines().last().unwrap().contains(",skipped,i/o error: the gzip stream ends"), "{output}");
+}
+
+#[test]
+fn a_bad_cell_beside_a_hash_is_a_warning() {
+    let lab = Lab::new();
+    lab.write("list.csv", format!("md5,sha1\n12,{MALICIOUS}\n{},{UNKNOWN}\n", "a".repeat(32)));
+    lab.run(["list", "list.csv", "--sim"])
+        .exits(1)
+        .says("1 rows have a cell that holds no hash beside one that does; the first is cell 1 of row 1: 2 hex digits");
 }

@@ -8,10 +8,15 @@ fn a_report_is_the_sweeps_own_output_again() {
     let lab = Lab::new();
     let demo = fixtures().join("demo");
     let scan = ["scan".as_ref(), demo.as_os_str(), "--sim".as_ref()];
-    let scan = scan.into_iter().chain(["-o", "a.csv", "-o", "b.jsonl", "--case", "c.db"].map(AsRef::as_ref));
+    let scan = scan.into_iter().chain(
+        ["-o", "a.csv", "-o", "b.jsonl", "-o", "p.html", "-o", "t.md", "--case", "c.db"].map(AsRef::as_ref),
+    );
     lab.run(scan).exits(1);
-    lab.run(["report", "--case", "c.db", "-o", "a2.csv", "-o", "b2.jsonl"]).exits(1);
-    for (first, second) in [("a.csv", "a2.csv"), ("b.jsonl", "b2.jsonl")] {
+    lab.run(["report", "--case", "c.db", "-o", "a2.csv", "-o", "b2.jsonl", "-o", "p2.html", "-o", "t2.md"])
+        .exits(1);
+    for (first, second) in
+        [("a.csv", "a2.csv"), ("b.jsonl", "b2.jsonl"), ("p.html", "p2.html"), ("t.md", "t2.md")]
+    {
         assert_eq!(std::fs::read(lab.path(first)).unwrap(), std::fs::read(lab.path(second)).unwrap());
     }
     let piped = lab.run(["report", "--case", "c.db"]).exits(1);
@@ -118,4 +123,64 @@ fn the_ledger_is_shown_in_the_promised_keys() {
     for key in ["ledger", "today", "month", "last_run"] {
         assert_eq!(quota[key], expected, "{key}");
     }
+}
+
+#[test]
+fn the_page_says_what_was_found_in_a_tree_and_in_a_list_and_what_was_not_covered() {
+    let lab = Lab::new();
+    let page = |name: &str| std::fs::read_to_string(lab.path(name)).unwrap();
+    let demo = fixtures().join("demo");
+    let scan = ["scan".as_ref(), demo.as_os_str(), "--sim".as_ref(), "--max-quota".as_ref(), "5".as_ref()];
+    lab.run(scan.into_iter().chain(["-o", "part.html", "--case", "c.db"].map(AsRef::as_ref))).exits(3);
+    let part = page("part.html");
+    for words in
+        [" deferred. What is missing could be anything.", "hashsweep resume --case", "Allowed (--max-quota)"]
+    {
+        assert!(part.contains(words), "no '{words}'");
+    }
+    lab.run(["resume", "--case", "c.db", "-o", "whole.html"]).exits(1);
+    let whole = page("whole.html");
+    for words in ["<h2 id=\"headline\">5 findings</h2>", ">complete</p>", "Simulated verdicts.", "2 runs"] {
+        assert!(whole.contains(words), "no '{words}'");
+    }
+    assert!(!whole.contains("Incomplete.") && !whole.contains("Allowed (--max-quota)"));
+    lab.write("hashes.txt", "2951a86d9af6ae22aee8a9de80b173b79dc81d20\nnot a hash\n");
+    lab.run(["list", "hashes.txt", "--sim", "-o", "list.html", "--fail-on", "never"]).exits(0);
+    let list = page("list.html");
+    assert!(list.contains("hashes.txt:1") && list.contains("Not a hash"), "{list}");
+    lab.run(["diff", "1", "1", "--case", "c.db", "-o", "d.html"]).exits(2).says("CSV or JSONL only");
+    crate::lab::conserves(&lab.totals(&lab.path("c.db")));
+}
+
+#[test]
+fn a_manifest_seals_the_rows_and_is_the_same_twice() {
+    let lab = Lab::new();
+    let demo = fixtures().join("demo");
+    let scan = ["scan".as_ref(), demo.as_os_str(), "--sim".as_ref()].into_iter();
+    lab.run(scan.chain(["-o", "report.json", "-o", "all.jsonl", "--case", "c.db"].map(AsRef::as_ref)))
+        .exits(1);
+    lab.run(["report", "--case", "c.db", "-o", "again.manifest.json"]).exits(1);
+    let bytes = |name: &str| std::fs::read(lab.path(name)).unwrap();
+    assert_eq!(bytes("report.json"), bytes("again.manifest.json"));
+    let report = ["report", "--case", "c.db", "-o", "x.manifest.json"].into_iter();
+    let labels = ["--examiner", "A. Lovelace", "--evidence-id", "7/2026", "--note", "disk\u{9b} of \"Ana\""];
+    lab.run(report.chain(labels)).exits(1);
+    let text = String::from_utf8(bytes("x.manifest.json")).unwrap();
+    assert!(!text.contains('\u{9b}'));
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(manifest["examiner"], "A. Lovelace");
+    assert_eq!(manifest["evidence_id"], "7/2026");
+    assert_eq!(manifest["note"], "disk\u{9b} of \"Ana\"");
+    assert_eq!(manifest["totals"]["complete"], true);
+    assert_eq!(manifest["totals"]["quota"]["charged_max"], 12);
+    assert_eq!(manifest["runs"].as_array().unwrap().len(), 1);
+    assert!(manifest["runs"][0]["ended_at"].is_string());
+    crate::lab::conserves(&manifest["totals"]);
+    let sum = std::process::Command::new("sha256sum").arg(lab.path("all.jsonl")).output().unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    assert_eq!(manifest["rows"]["sha256"], sum.split(' ').next().unwrap());
+    assert_eq!(manifest["rows"]["n"], manifest["totals"]["rows"]);
+    let rows = ["report", "--case", "c.db", "-o", "rows.csv", "--note", "lost?"];
+    lab.run(rows).exits(2).says("none is written");
+    lab.run(["report", "--case", "c.db", "-o", "rows.json"]).exits(2).says("names no format");
 }

@@ -52,6 +52,9 @@ impl Run {
         let account = Account::in_memory().unwrap();
         let (slots, clock) = (account.slots().unwrap(), Clock::starting_at(now()));
         let work = Work {
+            distrust: None,
+            standing: Arc::new(hashsweep_case::Standing::nothing(sweep)),
+            asks: true,
             case,
             account,
             purse: Purse::new(None, 0),
@@ -129,7 +132,7 @@ impl Run {
     }
 
     async fn end(mut self) -> Tally {
-        self.deliver(Delivery::Finished { excluded: 0 }).await;
+        self.deliver(Delivery::Finished { excluded: 0, walked: hashsweep_case::Walked::default() }).await;
         drop(self.rows.take());
         self.submit.await.unwrap().unwrap();
         let case = self.clerk.await.unwrap().unwrap();

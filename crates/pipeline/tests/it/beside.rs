@@ -109,6 +109,7 @@ async fn a_run_takes_over_what_a_dead_one_left() {
 
 /// Nothing waits when it begins, and yet there is something to wait for.
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "time passes on the paused clock")]
 async fn a_run_that_finds_everything_in_other_hands_is_not_done() {
     let mut first = Scene::recorded(&hashes(500)).await;
     let mut second = first.beside();

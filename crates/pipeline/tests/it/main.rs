@@ -10,6 +10,7 @@ mod answers;
 mod beside;
 mod endings;
 mod faults;
+mod incremental;
 mod intake;
 mod load;
 mod memory;

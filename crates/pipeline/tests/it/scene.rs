@@ -11,7 +11,7 @@ use hashsweep_sim::{Cue, ScriptHits, Verdicts, Witness, World};
 use hashsweep_source::list::{Layout, ListOrder};
 use hashsweep_source::{Globs, MissingRoot, OwnFiles, Root, Walk};
 use std::future::Future;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub(crate) struct Scene {
     /// The real day where there is none.
     pub(crate) clock: Option<Clock>,
     pub(crate) stop_at: Option<Stamp>,
+    pub(crate) distrust: Option<NonZeroU64>,
+    pub(crate) fresh: Freshness,
 }
 
 /// What a run left behind.
@@ -106,6 +108,8 @@ impl Scene {
             account: None,
             clock: None,
             stop_at: None,
+            distrust: None,
+            fresh: Freshness::NOTHING,
         }
     }
 
@@ -133,6 +137,31 @@ impl Scene {
         scene
     }
 
+    /// Begins the next sweep of the tree, one of a series. What its earlier ones recorded counts in it.
+    pub(crate) fn next_night(&mut self) {
+        let tree = self.tree();
+        let new = NewSweep {
+            command: "scan".to_owned(),
+            settings: "{}".to_owned(),
+            roots: vec![NewRoot { given: b"tree".to_vec(), opened: tree }],
+        };
+        let case = self.case.as_mut().unwrap();
+        self.sweep = case
+            .group(|group| {
+                let sweep = group.begin_sweep(&new, now())?;
+                group.join_series(sweep, "shape")?;
+                Ok(sweep)
+            })
+            .unwrap();
+        self.gauges = Arc::default();
+    }
+
+    /// The walk of a night that began long after the last change: nothing about it is too recent to be trusted.
+    pub(crate) fn late_walk(&self) -> Intake {
+        let Intake::Walk(walk) = self.walk() else { unreachable!("it is a walk") };
+        Intake::Walk(Walk { sweep_started: Stamp(now().0 + 60_000), ..walk })
+    }
+
     pub(crate) fn tree(&self) -> PathBuf {
         self.dir.path().join("tree")
     }
@@ -147,7 +176,7 @@ impl Scene {
 
     pub(crate) fn lists(&self) -> Intake {
         let path = self.case().sweep(Some(self.sweep)).unwrap().roots[0].opened.clone();
-        let order = ListOrder { path, kinds: kinds(), column: None, hash_type: None };
+        let order = ListOrder::new(path, kinds());
         Intake::Lists(vec![(order, Layout::Text)])
     }
 
@@ -212,8 +241,9 @@ impl Scene {
             intake,
             service: service.ok_or("offline"),
             source: Source::Simulator,
-            fresh: Freshness::NOTHING,
+            fresh: self.fresh,
             asking: self.asking,
+            distrust: self.distrust,
             stop_at: self.stop_at,
         };
         let mut polls = 0;

@@ -57,9 +57,10 @@ fn another_delimiter_is_kept() {
 
 #[test]
 fn a_text_list_gets_a_header_and_quotes_where_it_must() {
-    let mut list = ListCsv::new(Vec::new(), &ListHeader::Text, b"").unwrap();
+    let names = names(&["hash"]);
+    let mut list = ListCsv::new(Vec::new(), &ListHeader::Cells { names: &names }, b"").unwrap();
     for (line, end) in [(&b"abc"[..], &b"\n"[..]), (b"a,b \"c\"", b"\n"), (b"=1", b"")] {
-        list.row(line, end, &unanswered(b"", Outcome::Invalid, "3 hex digits")).unwrap();
+        list.cells(&[line], end, &unanswered(b"", Outcome::Invalid, "3 hex digits")).unwrap();
     }
     insta::assert_snapshot!(String::from_utf8(list.finish().unwrap()).unwrap(), @r#"
     hash,verdict,outcome,reason,threat_name,threat_level,trust_factor,scanner_match,scanner_count,first_seen,last_seen,answered_at,source
@@ -84,7 +85,52 @@ fn a_list_as_objects() {
     "#);
     assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
 
-    let mut list = ListJsonl::new(Vec::new(), &ListHeader::Text);
+    let names = [b"hash".to_vec()];
+    let mut list = ListJsonl::new(Vec::new(), &ListHeader::Cells { names: &names });
     list.row(&["aa"], &row).unwrap();
     assert!(list.finish().unwrap().starts_with(b"{\"hash\":\"aa\",\"verdict\":\"known\""));
+}
+
+#[test]
+fn cells_of_a_list_that_is_no_table_are_a_csv() {
+    let names = names(&["size", "sha1", "filename"]);
+    let mut list = ListCsv::new(Vec::new(), &ListHeader::Cells { names: &names }, b"\n").unwrap();
+    let row = unanswered(b"", Outcome::Invalid, "empty");
+    list.cells(&["5", "aa", "a,\"b\""], b"\n", &row).unwrap();
+    list.cells(&["5"], b"", &row).unwrap();
+    list.cells(&[] as &[&str], b"", &row).unwrap();
+    insta::assert_snapshot!(String::from_utf8(list.finish().unwrap()).unwrap(), @r#"
+    size,sha1,filename,verdict,outcome,reason,threat_name,threat_level,trust_factor,scanner_match,scanner_count,first_seen,last_seen,answered_at,source
+    5,aa,"a,""b""",,invalid,empty,,,,,,,,,
+    5,,,,invalid,empty,,,,,,,,,
+    ,,,,invalid,empty,,,,,,,,,
+    "#);
+}
+
+#[test]
+fn values_of_a_json_list_keep_their_bytes_and_get_members() {
+    let mut list = ListJsonl::new(Vec::new(), &ListHeader::Cells { names: &names(&["record"]) });
+    let row = answered(b"", 1, Verdict::Known);
+    for value in [
+        &b" {\"h\" : 1.50,\n  \"\\u0076erdict\": {\"a\": []} } "[..],
+        b"{ }",
+        b"\"aa\"",
+        b"12",
+        b"{\"cut",
+        b"\xFF",
+        b"{\"h\":1}{",
+    ] {
+        list.value(value, &row).unwrap();
+    }
+    let text = String::from_utf8(list.finish().unwrap()).unwrap();
+    insta::assert_snapshot!(text, @r#"
+    {"h" : 1.50,   "\u0076erdict": {"a": []},"hashsweep_verdict":"known","outcome":"answered","answered_at":"2026-11-22T15:04:05Z","source":"service"}
+    {"verdict":"known","outcome":"answered","answered_at":"2026-11-22T15:04:05Z","source":"service"}
+    {"hash":"aa","verdict":"known","outcome":"answered","answered_at":"2026-11-22T15:04:05Z","source":"service"}
+    {"record":"12","verdict":"known","outcome":"answered","answered_at":"2026-11-22T15:04:05Z","source":"service"}
+    {"record":"{\"cut","verdict":"known","outcome":"answered","answered_at":"2026-11-22T15:04:05Z","source":"service"}
+    {"record":"\\xFF","record_raw":"%FF","verdict":"known","outcome":"answered","answered_at":"2026-11-22T15:04:05Z","source":"service"}
+    {"record":"{\"h\":1}{","verdict":"known","outcome":"answered","answered_at":"2026-11-22T15:04:05Z","source":"service"}
+    "#);
+    assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
 }

@@ -7,5 +7,7 @@ mod findings;
 mod hostile;
 mod list;
 mod manifest;
+mod page;
 mod rows;
 mod summary;
+mod ticket;

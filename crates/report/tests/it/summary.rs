@@ -7,6 +7,7 @@ use std::time::Duration;
 
 fn tally() -> Tally {
     Tally {
+        contradictions: 0,
         rows: 17,
         outcomes: [(Outcome::Answered, 12), (Outcome::Cached, 3), (Outcome::Local, 1), (Outcome::Skipped, 1)]
             .into(),
@@ -36,6 +37,7 @@ fn figures() -> Figures {
     Figures {
         what: What::Files,
         speed: Some(Speed {
+            n_unchanged: 0,
             n_read: 16_740,
             bytes_read: 4_185_000_000,
             reading: Duration::from_millis(3100),

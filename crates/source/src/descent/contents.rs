@@ -4,15 +4,19 @@ use super::Descent;
 use crate::crew::{File, Home, Worker};
 use crate::dir::with_root;
 use crate::links::Claim;
-use crate::meta::{Links, Meta, nothing_to_read, refused};
+use crate::meta::{Links, Meta, Time, nothing_to_read, refused};
 use crate::read::{Attempt, Open, Reading, Target, Trouble};
 use crate::rows::Outbox;
 use crate::suspicion::suspicion_of;
-use hashsweep_model::{Place, Seen, Skip, SkipKind};
+use hashsweep_model::{Place, Seen, Skip, SkipKind, Trace};
 use rayon::ThreadPool;
 use rustix::fd::AsFd;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// A file's times are read off a clock that ticks, on a file system whose clock may be another than ours. No local one
+/// ticks less often than this.
+const TICK_MILLIS: i64 = 2_000;
 
 impl<'w> Descent<'w> {
     /// Anything that is not a directory: its row, or its way to one.
@@ -34,6 +38,13 @@ impl<'w> Descent<'w> {
             return self.exclude();
         }
         self.gauges.files_seen.fetch_add(1, Relaxed);
+        if let Some(trace) = self.trace(&file.meta).filter(|trace| trace.is_trusted)
+            && self.recorded.still_holds(file.root, &file.path, &trace)
+        {
+            self.gauges.files_unchanged.fetch_add(1, Relaxed);
+            self.gauges.rows.fetch_add(1, Relaxed);
+            return;
+        }
         let first = if file.meta.n_links > 1 {
             let meta = file.meta;
             match self.hard_links.claim(&meta, file) {
@@ -165,12 +176,33 @@ impl<'w> Descent<'w> {
             Ok(Reading { size, digests, content, meta }) => {
                 let modified = meta.modified.stamp();
                 let suspicion = suspicion_of(self.order, file.root, &file.path, content, modified);
-                Seen::Read { size, digests, asked: worker.asked(), suspicion }
+                // A size that is not the one that was read is nothing to go by.
+                let trace = self.trace(&meta).filter(|trace| trace.size == size);
+                Seen::Read { size, digests, asked: worker.asked(), suspicion, trace, contradicts: false }
             }
             Err(Trouble::Skip(skip)) => Seen::Skipped(skip),
             Err(Trouble::Stopped) => return,
         };
         worker.out.put(file.root, Place::Path(file.path), seen);
+    }
+
+    /// What the file may be recognised by next time.
+    ///
+    /// One that was changed as the sweep began or later may be changed again within the same tick of its file
+    /// system's clock, and no time would tell.
+    fn trace(&self, meta: &Meta) -> Option<Trace> {
+        let (device, is_trusted) = self.volumes.get(meta.id.dev)?;
+        let changed_ns = meta.changed.nanos()?;
+        let steady_before = self.order.sweep_started.0.saturating_sub(TICK_MILLIS).saturating_mul(1_000_000);
+        Some(Trace {
+            device,
+            inode: meta.id.ino,
+            size: meta.size,
+            modified_ns: meta.modified.nanos()?,
+            changed_ns,
+            born_ns: meta.born.and_then(Time::nanos),
+            is_trusted: is_trusted && changed_ns < steady_before,
+        })
     }
 
     /// Whether a regular file's size and times pass the filters.

@@ -1,50 +1,49 @@
-//! The rows of a list, byte for byte.
+//! The rows of a list, with the bytes that they are.
 //!
-//! Put together again, the preamble, every row with what stands before and behind it, and the tail are the file.
-//! Knows where fields end, and nothing of what a hash is.
+//! Of a table and of a text, the preamble, every row with what stands before and behind it, and the tail are the
+//! file again, once unpacked and transcoded. What cannot be read is a row as well: it says what is missing.
 
-use super::{Layout, ListError, MAX_LINE, MAX_RECORD, value};
-use csv::{ByteRecord, Reader, ReaderBuilder};
-use hashsweep_model::{Digest, DigestError, HashKind};
-use sha2::{Digest as _, Sha256};
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use super::cut::{self, Cells, Content, Cut, Extent, Gathered};
+use super::extract::Extraction;
+use super::layout::{Layout, Table};
+use super::tape::Tape;
+use super::{JsonShape, ListError, ListOrder, bodyfile, coreutils, dfxml, hashdeep, json, record};
+use hashsweep_model::{DigestError, HashKind, Skip, SkipKind};
+use memchr::{memchr2, memmem};
+use std::path::PathBuf;
 
-/// What one call to the kernel reads.
-const BLOCK: usize = 64 * 1024;
+/// Records, values and elements up to this length are kept in memory whole, however hostile; a hostile one (all
+/// delimiters) takes 25 times as much beside it. Honest ones are far shorter.
+const MAX_RECORD: usize = 4 << 20;
+
+/// Longest line of a form that has a hash and a path on each; Linux takes paths of 4 KiB.
+const MAX_LINE: usize = 64 << 10;
+
+/// How much is kept of a row that is longer.
+const MAX_KEPT: usize = 4 << 10;
 
 /// UTF-8's byte order mark, which some tools write before the first character.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Goes through a list's rows in their order. A CSV needs as much memory as its longest record, at most 16 MiB;
-/// of a text line no more than 4 KiB are kept.
+/// Goes through a list's rows in their order, in bounded memory (a record of 4 MiB at most) and what unpacking takes.
 #[derive(Debug)]
 pub struct RawRows {
     path: PathBuf,
-    form: Form,
+    layout: Layout,
+    only: Option<HashKind>,
+    tape: Tape,
     n_rows: u64,
-    /// Scratch for the row at hand.
-    row: Scratch,
+    /// Bytes of the row that was handed out last.
+    n_pending: usize,
+    cells: Cells,
+    extraction: Extraction,
+    /// Whether the bracket of a JSON array was passed.
+    has_begun: bool,
+    /// The beginning of a row that is too long to be kept whole.
+    held: Vec<u8>,
     preamble: Vec<u8>,
     tail: Vec<u8>,
-}
-
-#[derive(Debug)]
-enum Form {
-    Text(Tape),
-    Csv { reader: Box<Reader<Tape>>, record: ByteRecord },
-}
-
-/// The parts of the row at hand, one behind the other.
-#[derive(Debug, Default)]
-struct Scratch {
-    bytes: Vec<u8>,
-    n_before: usize,
-    n_raw: usize,
-    /// Bytes of the line that were not kept.
-    n_cut: u64,
-    is_open: bool,
+    is_done: bool,
 }
 
 /// One row. Lives until the next one is asked for.
@@ -52,38 +51,34 @@ struct Scratch {
 pub struct RawRow<'a> {
     /// From 1.
     pub number: u64,
-    /// What stands between the row before and this one and belongs to none: blank lines of a CSV.
+    /// What stands between the row before and this one and belongs to none.
     pub before: &'a [u8],
-    /// The row as it stands in the file. Of a text line longer than 4 KiB, its beginning.
+    /// The row as it stands in the file. Where `cut` is set, its beginning.
     pub raw: &'a [u8],
-    /// What ended it: `\n`, `\r\n`, a CSV's `\r`, or nothing at the end of the file.
+    /// What ended it: `\n`, `\r\n`, a table's `\r`, or nothing.
     pub terminator: &'a [u8],
     /// The whole row's length, where `raw` is only its beginning.
     pub cut: Option<u64>,
-    /// Whether a quote is still open at the end of it, and of the file. Whoever writes something behind the row
-    /// must close it first, or it becomes part of the last cell.
+    /// Whether a quote is still open at the end of it. Whoever writes something behind the row must close it first,
+    /// or it becomes part of the last cell.
     pub is_open: bool,
-    /// Its cells; a text line is one.
+    /// Its cells.
     pub fields: Fields<'a>,
+    /// The hashes in it, or why there are none.
+    pub content: Content,
 }
 
-/// The cells of a row, quotes taken off where they are the format's.
+/// The cells of a row, without the quotes and escapes of its form.
 #[derive(Clone, Copy, Debug)]
-pub struct Fields<'a>(Cells<'a>);
-
-#[derive(Clone, Copy, Debug)]
-enum Cells<'a> {
-    One(&'a [u8]),
-    Many(&'a ByteRecord),
+pub struct Fields<'a> {
+    raw: &'a [u8],
+    cells: &'a Cells,
 }
 
 impl<'a> Fields<'a> {
     /// The cell in this column, from 0; a ragged row may lack it.
     pub fn get(&self, column: usize) -> Option<&'a [u8]> {
-        match self.0 {
-            Cells::One(cell) => (column == 0).then_some(cell),
-            Cells::Many(record) => record.get(column),
-        }
+        self.cells.get(self.raw, column)
     }
 
     /// All of them.
@@ -93,311 +88,365 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl RawRow<'_> {
-    /// The hash in the row, or why there is none.
-    pub fn digest(&self, layout: &Layout, hash_type: Option<HashKind>) -> Result<Digest, DigestError> {
-        let column = match layout {
-            Layout::Text => 0,
-            Layout::Csv { column, .. } => *column,
-        };
-        let digest = value::parse(self.fields.get(column).unwrap_or_default(), hash_type);
-        match (self.cut, digest) {
-            // What was cut off may be anything, so what is left is not a hash even if it looks like one.
-            (Some(n_bytes), Ok(_)) => {
-                Err(DigestError::Length { n_digits: usize::try_from(n_bytes).unwrap_or(usize::MAX) })
-            }
-            (_, digest) => digest,
-        }
-    }
-}
-
 /// What is known at the end of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawEnd {
-    /// What stands behind the last row and belongs to none: blank lines of a CSV.
+    /// What stands behind the last row of a table and belongs to none: blank lines.
     pub tail: Vec<u8>,
-    /// SHA-256 of the whole file.
+    /// SHA-256 of the whole file, as it lies on the disk.
     pub fingerprint: [u8; 32],
     /// The file's length.
     pub n_bytes: u64,
 }
 
+/// A row that was found; its parts are read from the tape, or from what was held of it.
+struct Found {
+    extent: Extent,
+    /// The whole length of a row that is too long, of which `held` is the beginning.
+    cut: Option<u64>,
+    /// The trouble that ended the list here.
+    lost: Option<Skip>,
+}
+
 impl RawRows {
     /// Opens the list and reads past its header.
-    pub fn open(path: &Path, layout: &Layout) -> Result<RawRows, ListError> {
-        match layout {
-            Layout::Text => RawRows::text(path),
-            Layout::Csv { .. } => {
-                let mut rows = RawRows::csv(path)?;
-                if rows.next()?.is_some() {
-                    rows.preamble.append(&mut rows.row.bytes);
-                    rows.n_rows = 0;
-                }
-                Ok(rows)
-            }
+    pub fn open(order: &ListOrder, layout: &Layout) -> Result<RawRows, ListError> {
+        let mut tape = Tape::open(&order.path)
+            .map_err(|source| ListError::Unreadable { path: order.path.clone(), source })?;
+        while tape.unread().len() < BOM.len() && tape.more() {}
+        let mut preamble = Vec::new();
+        if tape.unread().starts_with(BOM) {
+            preamble.extend_from_slice(BOM);
+            tape.consume(BOM.len());
         }
-    }
-
-    fn text(path: &Path) -> Result<RawRows, ListError> {
-        let (tape, preamble) = Tape::open(path)?;
-        Ok(RawRows::new(path, Form::Text(tape), preamble))
-    }
-
-    /// Every record is a row, the header too.
-    pub(super) fn csv(path: &Path) -> Result<RawRows, ListError> {
-        let (tape, preamble) = Tape::open(path)?;
-        let reader =
-            ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(BLOCK).from_reader(tape);
-        let form = Form::Csv { reader: Box::new(reader), record: ByteRecord::new() };
-        Ok(RawRows::new(path, form, preamble))
-    }
-
-    fn new(path: &Path, form: Form, preamble: Vec<u8>) -> RawRows {
-        RawRows {
-            path: path.to_owned(),
-            form,
+        let mut rows = RawRows {
+            path: order.path.clone(),
+            layout: layout.clone(),
+            only: order.hash_type,
+            tape,
             n_rows: 0,
-            row: Scratch::default(),
+            n_pending: 0,
+            cells: Cells::default(),
+            extraction: Extraction::default(),
+            has_begun: false,
+            held: Vec::new(),
             preamble,
             tail: Vec::new(),
+            is_done: false,
+        };
+        if let Layout::Table(table) = layout {
+            rows.pass_header(table);
+        }
+        Ok(rows)
+    }
+
+    fn pass_header(&mut self, table: &Table) {
+        if let Cut::Row(extent) = self.first_line()
+            && separator(&self.tape.unread()[..extent.raw]) == Some(table.delimiter)
+        {
+            self.preamble.extend_from_slice(&self.tape.unread()[..extent.len()]);
+            self.tape.consume(extent.len());
+        }
+        if table.header.is_some()
+            && let Some(found) = self.find()
+        {
+            self.preamble.extend_from_slice(&self.tape.unread()[..found.extent.len()]);
+            self.tape.consume(found.extent.len());
         }
     }
 
-    /// Everything before the first row: a byte order mark, and a CSV's header with its terminator.
+    fn first_line(&mut self) -> Cut {
+        while self.tape.unread().len() < SEPARATOR.len() + 3 && self.tape.more() {}
+        cut::line(self.tape.unread(), self.tape.is_at_end())
+    }
+
+    /// Everything before the first row of a table: a byte order mark, and the header with its terminator.
     pub fn preamble(&self) -> &[u8] {
         &self.preamble
     }
 
-    /// Bytes read so far, a little ahead of the row at hand.
+    /// Bytes of the file that were read so far, a little ahead of the row at hand.
     pub fn n_bytes(&self) -> u64 {
-        let tape = match &self.form {
-            Form::Text(tape) => tape,
-            Form::Csv { reader, .. } => reader.get_ref(),
-        };
-        tape.n_bytes
+        self.tape.n_bytes()
     }
 
     /// The next row, or `None` at the end of the list.
     #[expect(clippy::should_implement_trait, reason = "a row borrows from this, which an Iterator's cannot")]
-    pub fn next(&mut self) -> Result<Option<RawRow<'_>>, ListError> {
-        let row = self.n_rows;
-        let found = match &mut self.form {
-            Form::Text(tape) => next_line(tape, &mut self.row),
-            Form::Csv { reader, record } => next_record(reader, record, &mut self.row),
-        };
-        let is_there = found.map_err(|source| {
-            let path = self.path.clone();
-            if source.kind() == io::ErrorKind::FileTooLarge {
-                ListError::RecordTooLong { path, row }
-            } else {
-                ListError::Unreadable { path, source }
-            }
-        })?;
-        if !is_there {
-            self.tail.append(&mut self.row.bytes);
-            return Ok(None);
-        }
+    pub fn next(&mut self) -> Option<RawRow<'_>> {
+        let n_pending = std::mem::take(&mut self.n_pending);
+        self.pass(n_pending);
+        let Found { extent, cut, lost } = self.find()?;
         self.n_rows += 1;
-        let (before, rest) = self.row.bytes.split_at(self.row.n_before);
-        let (raw, terminator) = rest.split_at(self.row.n_raw);
-        let cells = match &self.form {
-            Form::Text(_) => Cells::One(raw),
-            Form::Csv { record, .. } => Cells::Many(record),
+        let content = match lost {
+            Some(skip) => {
+                self.is_done = true;
+                if !matches!(self.layout, Layout::Table(_)) && extent.raw > 0 {
+                    self.cells.push_piece(0, extent.raw);
+                }
+                Content::Lost(skip)
+            }
+            None => self.content(extent, cut),
         };
-        Ok(Some(RawRow {
+        let (before, raw, terminator) = if cut.is_some() {
+            (&[][..], &self.held[..], if extent.terminator > 0 { &b"\n"[..] } else { &[] })
+        } else {
+            self.n_pending = extent.len();
+            let (before, rest) = self.tape.unread().split_at(extent.before);
+            let (raw, rest) = rest.split_at(extent.raw);
+            (before, raw, &rest[..extent.terminator])
+        };
+        Some(RawRow {
             number: self.n_rows,
             before,
             raw,
             terminator,
-            cut: (self.row.n_cut > 0).then(|| self.row.n_raw as u64 + self.row.n_cut),
-            is_open: self.row.is_open,
-            fields: Fields(cells),
-        }))
+            cut,
+            is_open: extent.is_open,
+            fields: Fields { raw, cells: &self.cells },
+            content,
+        })
     }
 
     /// Reads whatever rows are left and says what the whole file was.
     pub fn finish(mut self) -> Result<RawEnd, ListError> {
-        while self.next()?.is_some() {}
-        let tape = match self.form {
-            Form::Text(tape) => tape,
-            Form::Csv { reader, .. } => reader.into_inner(),
-        };
-        Ok(RawEnd { tail: self.tail, fingerprint: tape.fingerprint.finalize().into(), n_bytes: tape.n_bytes })
+        while self.next().is_some() {}
+        let RawRows { path, tape, tail, .. } = self;
+        let (fingerprint, n_bytes) =
+            tape.finish().map_err(|source| ListError::Unreadable { path, source })?;
+        Ok(RawEnd { tail, fingerprint, n_bytes })
     }
-}
 
-fn next_line(tape: &mut Tape, row: &mut Scratch) -> io::Result<bool> {
-    *row = Scratch { bytes: std::mem::take(&mut row.bytes), ..Scratch::default() };
-    row.bytes.clear();
-    loop {
-        if tape.unread().is_empty() && !tape.pull()? {
-            let is_there = !row.bytes.is_empty();
-            row.n_raw = row.bytes.len();
-            return Ok(is_there);
+    /// The next row's place, at the beginning of the tape.
+    fn find(&mut self) -> Option<Found> {
+        if self.is_done {
+            return None;
         }
-        let unread = tape.unread();
-        let end = unread.iter().position(|byte| *byte == b'\n');
-        let piece = &unread[..end.unwrap_or(unread.len())];
-        let n_piece = piece.len();
-        let kept = piece.len().min(MAX_LINE - row.bytes.len());
-        row.bytes.extend_from_slice(&piece[..kept]);
-        row.n_cut += (n_piece - kept) as u64;
-        let n_taken = n_piece + usize::from(end.is_some());
-        tape.n_seen += n_taken;
-        tape.release(n_taken);
-        if end.is_some() {
-            let with_return = row.n_cut == 0 && row.bytes.last() == Some(&b'\r');
-            row.n_raw = row.bytes.len() - usize::from(with_return);
-            row.bytes.push(b'\n');
-            return Ok(true);
-        }
-    }
-}
-
-fn next_record(reader: &mut Reader<Tape>, record: &mut ByteRecord, row: &mut Scratch) -> io::Result<bool> {
-    let is_there = reader.read_byte_record(record).map_err(|error| match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
-    })?;
-    let mut end = reader.position().byte();
-    let tape = reader.get_mut();
-    // The reader yields a record at the `\r` of a `\r\n` and takes the `\n` for the next one's.
-    if is_there && tape.up_to(end).last() == Some(&b'\r') && tape.peek(end)? == Some(b'\n') {
-        end += 1;
-    }
-    let is_last = is_there && tape.peek(end)?.is_none();
-    let bytes = tape.up_to(end);
-    *row = Scratch { bytes: std::mem::take(&mut row.bytes), ..Scratch::default() };
-    row.bytes.clear();
-    row.bytes.extend_from_slice(bytes);
-    if is_there {
-        let is_break = |byte: &&u8| matches!(byte, b'\r' | b'\n');
-        row.n_before = bytes.iter().take_while(is_break).count();
-        let rest = &bytes[row.n_before..];
-        row.is_open = is_last && has_open_quote(rest, record);
-        let n_terminator = match rest {
-            _ if row.is_open => 0,
-            [.., b'\r', b'\n'] => 2,
-            [.., b'\r' | b'\n'] => 1,
-            _ => 0,
-        };
-        row.n_raw = rest.len() - n_terminator;
-    }
-    tape.release(row.bytes.len());
-    Ok(is_there)
-}
-
-/// Whether one more comma would still belong to the record's last cell.
-fn has_open_quote(bytes: &[u8], record: &ByteRecord) -> bool {
-    let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes.chain(&b","[..]));
-    let mut records = reader.into_byte_records();
-    let first = records.next();
-    records.next().is_none()
-        && first.is_some_and(|first| first.is_ok_and(|first| first.len() == record.len()))
-}
-
-/// A file on its way to a reader, of which the last bytes are kept until they are no longer needed.
-#[derive(Debug)]
-struct Tape {
-    file: File,
-    fingerprint: Sha256,
-    n_bytes: u64,
-    /// Bytes from the file, from position `start` on.
-    kept: Vec<u8>,
-    /// Position of the first kept byte, the byte order mark not counted.
-    start: u64,
-    /// How many of the kept bytes the reader has seen.
-    n_seen: usize,
-    /// How many of them nobody needs any more; one more than were seen, perhaps, after a peek.
-    n_released: usize,
-}
-
-impl Tape {
-    /// The tape behind a byte order mark, and the mark.
-    fn open(path: &Path) -> Result<(Tape, Vec<u8>), ListError> {
-        let unreadable = |source| ListError::Unreadable { path: path.to_owned(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        let mut tape = Tape {
-            file,
-            fingerprint: Sha256::new(),
-            n_bytes: 0,
-            kept: Vec::new(),
-            start: 0,
-            n_seen: 0,
-            n_released: 0,
-        };
-        while tape.kept.len() < BOM.len() && tape.pull().map_err(unreadable)? {}
-        match tape.kept.get(..2) {
-            Some(b"\xff\xfe" | b"\xfe\xff") => Err(ListError::Utf16 { path: path.to_owned() }),
-            _ if tape.kept.starts_with(BOM) => {
-                tape.kept.drain(..BOM.len());
-                Ok((tape, BOM.to_vec()))
+        self.cells.clear();
+        loop {
+            match self.cut() {
+                Cut::Row(extent) if self.is_torn(extent) => {
+                    let lost = self.tape.trouble().cloned();
+                    return Some(Found { extent, cut: None, lost });
+                }
+                Cut::Row(extent) => {
+                    let lost = self.columns_change(extent);
+                    return Some(Found { extent: self.closed(extent), cut: None, lost });
+                }
+                Cut::Skip(n) => self.pass(n),
+                Cut::More if self.tape.unread().len() < self.max_row() => {
+                    self.tape.more();
+                }
+                Cut::More => return Some(self.too_long()),
+                Cut::End => {
+                    let lost = self.missing();
+                    self.is_done = true;
+                    if let Layout::Table(_) = self.layout {
+                        self.tail = self.tape.unread().to_vec();
+                    }
+                    let n = self.tape.unread().len();
+                    self.tape.consume(n);
+                    let extent = Extent::default();
+                    return lost.map(|lost| Found { extent, cut: None, lost: Some(lost) });
+                }
             }
-            _ => Ok((tape, Vec::new())),
         }
     }
 
-    /// Gets more of the file; `false` at its end.
-    fn pull(&mut self) -> io::Result<bool> {
-        if self.kept.len() >= MAX_RECORD + 2 * BLOCK {
-            return Err(io::ErrorKind::FileTooLarge.into());
+    fn cut(&mut self) -> Cut {
+        let (bytes, is_at_end) = (self.tape.unread(), self.tape.is_at_end());
+        match &self.layout {
+            Layout::Table(table) => record::cut(bytes, is_at_end, table.delimiter, &mut self.cells),
+            Layout::Text | Layout::Coreutils | Layout::Bodyfile => cut::line(bytes, is_at_end),
+            Layout::Hashdeep { columns } => match cut::line(bytes, is_at_end) {
+                Cut::Row(extent) => {
+                    let line = &bytes[..extent.raw];
+                    if hashdeep::is_row(line) || hashdeep::changes_columns(line, columns) {
+                        Cut::Row(extent)
+                    } else {
+                        Cut::Skip(extent.len())
+                    }
+                }
+                cut => cut,
+            },
+            Layout::Dfxml => dfxml::cut(bytes, is_at_end),
+            Layout::Json { shape, .. } => json::cut(*shape, self.has_begun, bytes, is_at_end),
+            Layout::Extract => self.extraction.cut(bytes, is_at_end),
         }
-        let n_kept = self.kept.len();
-        self.kept.resize(n_kept + BLOCK, 0);
-        let read = loop {
-            match self.file.read(&mut self.kept[n_kept..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => break done,
+    }
+
+    /// Uses up bytes that belong to no row, or to one that is done.
+    fn pass(&mut self, n: usize) {
+        match self.layout {
+            Layout::Extract => self.extraction.pass(&self.tape.unread()[..n]),
+            Layout::Json { shape: JsonShape::Array, .. } => self.has_begun |= n > 0,
+            _ => {}
+        }
+        self.tape.consume(n);
+    }
+
+    /// Whether a row was torn off by what ended the list: what is left of a hash may look like a shorter one.
+    fn is_torn(&mut self, extent: Extent) -> bool {
+        if self.tape.trouble().is_none() || extent.terminator > 0 || extent.len() < self.tape.unread().len() {
+            return false;
+        }
+        match self.layout {
+            Layout::Json { shape: JsonShape::Array | JsonShape::Stream, .. } | Layout::Dfxml => {
+                let content = self.content(extent, None);
+                self.cells.clear();
+                matches!(content, Content::Invalid(_))
             }
+            _ => true,
+        }
+    }
+
+    /// A hashdeep manifest that goes on with other columns would need another header for its enriched rows.
+    fn columns_change(&self, extent: Extent) -> Option<Skip> {
+        let Layout::Hashdeep { columns } = &self.layout else { return None };
+        let line = &self.tape.unread()[..extent.raw];
+        hashdeep::changes_columns(line, columns)
+            .then(|| Skip::because(SkipKind::Unreadable, "from here on the manifest has other columns"))
+    }
+
+    /// A quote that is never closed would make one record of the rest of the list. It costs its own line instead.
+    fn closed(&mut self, extent: Extent) -> Extent {
+        let Layout::Table(table) = &self.layout else { return extent };
+        let rest = &self.tape.unread()[extent.before..];
+        match memchr2(b'\n', b'\r', &rest[..extent.raw]) {
+            Some(end) if extent.is_open => {
+                let terminator = if rest[end..].starts_with(b"\r\n") { 2 } else { 1 };
+                record::cut(&rest[..end], true, table.delimiter, &mut self.cells);
+                Extent { before: extent.before, raw: end, terminator, is_open: true }
+            }
+            _ => extent,
+        }
+    }
+
+    const fn max_row(&self) -> usize {
+        match self.layout {
+            Layout::Table(_) | Layout::Json { .. } | Layout::Dfxml | Layout::Extract => MAX_RECORD,
+            Layout::Text | Layout::Hashdeep { .. } | Layout::Coreutils | Layout::Bodyfile => MAX_LINE,
+        }
+    }
+
+    /// A row of which no end is in sight.
+    fn too_long(&mut self) -> Found {
+        let mark: &[u8] = match &self.layout {
+            Layout::Table(_) => {
+                let rest = self.tape.unread();
+                let before = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+                if memchr2(b'\n', b'\r', &rest[before..]).is_some() {
+                    let raw = rest.len() - before;
+                    let extent = Extent { before, raw, terminator: 0, is_open: true };
+                    return Found { extent: self.closed(extent), cut: None, lost: None };
+                }
+                b"\n"
+            }
+            Layout::Json { shape: JsonShape::Array | JsonShape::Stream, .. } => {
+                let detail = format!("a value longer than {} MiB", MAX_RECORD >> 20);
+                let lost = Some(Skip::because(SkipKind::Limit, detail));
+                return Found { extent: Extent::default(), cut: None, lost };
+            }
+            Layout::Dfxml => dfxml::END,
+            _ => b"\n",
         };
-        let n = *read.as_ref().unwrap_or(&0);
-        self.kept.truncate(n_kept + n);
-        self.fingerprint.update(&self.kept[n_kept..]);
-        self.n_bytes += n as u64;
-        read.map(|n| n > 0)
-    }
-
-    fn unread(&self) -> &[u8] {
-        &self.kept[self.n_seen..]
-    }
-
-    /// What was not released yet, up to this position.
-    fn up_to(&self, end: u64) -> &[u8] {
-        let end = usize::try_from(end - self.start).expect("kept bytes are in memory");
-        &self.kept[self.n_released.min(end)..end]
-    }
-
-    /// Lets go of the next `n` bytes; moves the rest now and then only, so that it costs nothing much.
-    fn release(&mut self, n: usize) {
-        self.n_released += n;
-        let n_done = self.n_released.min(self.n_seen);
-        if n_done >= BLOCK {
-            self.kept.drain(..n_done);
-            self.start += n_done as u64;
-            self.n_released -= n_done;
-            self.n_seen -= n_done;
+        let unread = self.tape.unread();
+        self.held.clear();
+        self.held.extend_from_slice(&unread[..unread.len().min(MAX_KEPT)]);
+        self.cells.clear();
+        let mut n_bytes = 0_u64;
+        loop {
+            let unread = self.tape.unread();
+            if let Some(at) = memmem::find(unread, mark) {
+                n_bytes += at as u64;
+                self.tape.consume(at + mark.len());
+                let extent = Extent { terminator: usize::from(mark == b"\n"), ..Extent::default() };
+                return Found { extent, cut: Some(n_bytes), lost: None };
+            }
+            let n = unread.len() - (mark.len() - 1).min(unread.len());
+            n_bytes += n as u64;
+            self.tape.consume(n);
+            if !self.tape.more() {
+                n_bytes += self.tape.unread().len() as u64;
+                self.tape.consume(self.tape.unread().len());
+                return Found { extent: Extent::default(), cut: Some(n_bytes), lost: None };
+            }
         }
     }
 
-    /// The byte at this position, which the reader may not have seen yet.
-    fn peek(&mut self, at: u64) -> io::Result<Option<u8>> {
-        let at = usize::try_from(at - self.start).expect("kept bytes are in memory");
-        if at >= self.kept.len() {
-            self.pull()?;
+    /// What is missing at the end of the rows.
+    fn missing(&mut self) -> Option<Skip> {
+        if let Some(trouble) = self.tape.trouble() {
+            return Some(trouble.clone());
         }
-        Ok(self.kept.get(at).copied())
+        if !matches!(self.layout, Layout::Json { shape: JsonShape::Array, .. }) {
+            return None;
+        }
+        let unreadable = |detail| Some(Skip::because(SkipKind::Unreadable, detail));
+        if !json::is_closed(self.tape.unread()) {
+            return unreadable("the array is not closed");
+        }
+        let mut has_bracket = false;
+        loop {
+            let more_text = self.tape.unread().iter().find(|byte| {
+                let is_bracket = **byte == b']' && !has_bracket;
+                has_bracket |= is_bracket;
+                !is_bracket && !byte.is_ascii_whitespace() && (has_bracket || **byte != b',')
+            });
+            if more_text.is_some() {
+                return unreadable("there is more behind the array");
+            }
+            self.tape.consume(self.tape.unread().len());
+            if !self.tape.more() {
+                return self.tape.trouble().cloned();
+            }
+        }
+    }
+
+    fn content(&mut self, extent: Extent, cut: Option<u64>) -> Content {
+        let RawRows { layout, only, tape, cells, .. } = self;
+        if let Some(n_bytes) = cut {
+            cells.push_piece(0, self.held.len());
+            return Content::Invalid(DigestError::Form(format!("{n_bytes} bytes in one row")));
+        }
+        let bytes = tape.unread();
+        let raw = &bytes[extent.before..extent.before + extent.raw];
+        match layout {
+            Layout::Table(table) => {
+                let mut gathered = Gathered::default();
+                for column in &table.columns {
+                    let cell = cells.get(raw, column.at).unwrap_or_default();
+                    gathered.add(column.at, cell, column.kind.or(*only));
+                }
+                match gathered.content() {
+                    Content::Invalid(_) if extent.is_open => {
+                        Content::Invalid(DigestError::Form("a quote is opened and never closed".to_owned()))
+                    }
+                    content => content,
+                }
+            }
+            Layout::Text => {
+                cells.push_piece(0, raw.len());
+                let mut gathered = Gathered::default();
+                gathered.add(0, raw, *only);
+                gathered.content()
+            }
+            Layout::Hashdeep { columns } => hashdeep::read(raw, columns, *only, cells),
+            Layout::Coreutils => coreutils::read(raw, *only, cells),
+            Layout::Bodyfile => bodyfile::read(raw, *only, cells),
+            Layout::Dfxml => dfxml::read(raw, *only, cells),
+            Layout::Json { fields, .. } => json::read(raw, fields, cells),
+            Layout::Extract => self.extraction.read(bytes, extent, *only, cells),
+        }
     }
 }
 
-/// The reader's own pace: it takes what was pulled for a peek first.
-impl Read for Tape {
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        if self.unread().is_empty() {
-            self.pull()?;
-        }
-        let n = self.unread().len().min(space.len());
-        space[..n].copy_from_slice(&self.unread()[..n]);
-        self.n_seen += n;
-        Ok(n)
+/// How Excel says, in a line before the header, which delimiter follows.
+const SEPARATOR: &[u8] = b"sep=";
+
+/// The delimiter that such a line names.
+pub(super) fn separator(line: &[u8]) -> Option<u8> {
+    match line.strip_prefix(SEPARATOR)? {
+        [delimiter] => Some(*delimiter),
+        _ => None,
     }
 }

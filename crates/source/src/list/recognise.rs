@@ -1,154 +1,287 @@
-//! Which of the two forms a list has, told from its first rows.
+//! Which form a list has, told from its first rows.
 //!
-//! Wrong guesses lose rows, so it guesses little: where two columns could be meant, or a header is missing, it
-//! says what it saw and asks.
+//! Wrong guesses lose rows, so it guesses little: where two readings are possible it says what it saw and asks.
 
-use super::raw::{Fields, RawRows};
-use super::{ColumnChoice, Columns, Layout, ListError, ListOrder, value};
-use hashsweep_model::DigestError;
+use super::cut::{self, Cut};
+use super::tape::Tape;
+use super::{
+    InputFormat, JsonField, JsonShape, Layout, ListError, ListOrder, bodyfile, coreutils, hashdeep, json,
+    sniff, value,
+};
+use hashsweep_model::{DigestError, HashKind};
+use serde_json::Value;
 
 /// Rows that are looked at. Enough to get past a few blank cells; a list that begins with more is named by
 /// its column.
-const SAMPLE: usize = 200;
+pub(super) const SAMPLE: usize = 200;
+
+/// Bytes that are looked at: 200 rows of 1 KiB, and some more.
+const PEEK: usize = 256 << 10;
+
+/// The beginning of a list.
+pub(super) struct Head<'a> {
+    pub(super) order: &'a ListOrder,
+    pub(super) bytes: &'a [u8],
+    /// Nothing follows, or nothing that is looked at.
+    pub(super) is_whole: bool,
+}
 
 /// Finds out what a list looks like.
-///
-/// A list with a named column, with a comma in its first line, or with a first line that is no hash above a
-/// second one that is, is a CSV with a header. Anything else is a text.
 pub fn recognise(order: &ListOrder) -> Result<Layout, ListError> {
-    if order.column.is_none() && !looks_like_csv(order)? {
-        holds_hashes(order)?;
-        return Ok(Layout::Text);
-    }
-    let mut rows = RawRows::csv(&order.path)?;
-    let header: Vec<Vec<u8>> = match rows.next()? {
-        Some(row) => row.fields.iter().map(<[u8]>::to_vec).collect(),
-        None => Vec::new(),
-    };
-    let chosen = order.column.as_ref().map(|choice| named(order, choice, &header)).transpose()?;
-    // Without a choice, one hash anywhere is enough to tell that the first record is data.
-    let suspects = chosen.map_or(&header[..], |column| &header[column..=column]);
-    if let Some(digest) = suspects.iter().find_map(|cell| value::parse(cell, None).ok()) {
-        return Err(ListError::NoHeader { path: order.path.clone(), seen: digest.to_string() });
-    }
-    let column = match chosen {
-        Some(column) => column,
-        None => found(order, &header, &mut rows)?,
-    };
-    Ok(Layout::Csv { column, header })
-}
-
-fn looks_like_csv(order: &ListOrder) -> Result<bool, ListError> {
-    let mut rows = RawRows::open(&order.path, &Layout::Text)?;
-    let mut first_is_hash = None;
-    while let Some(row) = rows.next()? {
-        if row.raw.trim_ascii().is_empty() {
-            continue;
-        }
-        let is_hash = row.digest(&Layout::Text, None).is_ok();
-        match first_is_hash {
-            None if row.raw.contains(&b',') => return Ok(true),
-            None if is_hash => return Ok(false),
-            None => first_is_hash = Some(is_hash),
-            Some(_) => return Ok(is_hash),
-        }
-    }
-    Ok(false)
-}
-
-/// A text in whose first rows nothing even looks like a hash is some other file: swept, it would end complete and
-/// without a finding.
-fn holds_hashes(order: &ListOrder) -> Result<(), ListError> {
-    let mut rows = RawRows::open(&order.path, &Layout::Text)?;
-    let mut first = None;
-    for _ in 0..SAMPLE {
-        let Some(row) = rows.next()? else { break };
-        match row.digest(&Layout::Text, None) {
-            Ok(_) | Err(DigestError::Length { .. } | DigestError::Sha512) => return Ok(()),
-            Err(DigestError::Empty) => {}
-            Err(DigestError::NotHex { .. } | DigestError::UnknownKind(_)) => {
-                first.get_or_insert_with(|| {
-                    String::from_utf8_lossy(row.raw).chars().take(60).collect::<String>()
-                });
-            }
-        }
-    }
-    match first {
-        Some(seen) => Err(ListError::NoHashes { path: order.path.clone(), seen }),
-        None => Ok(()),
-    }
-}
-
-fn named(order: &ListOrder, choice: &ColumnChoice, header: &[Vec<u8>]) -> Result<usize, ListError> {
-    let (column, wanted) = match choice {
-        ColumnChoice::Index(number) => {
-            (number.checked_sub(1).filter(|column| *column < header.len()), number.to_string())
-        }
-        ColumnChoice::Name(name) => {
-            let wanted = name.trim().as_bytes();
-            let exactly = header.iter().position(|cell| cell.trim_ascii() == wanted);
-            let loosely = || header.iter().position(|cell| cell.trim_ascii().eq_ignore_ascii_case(wanted));
-            (exactly.or_else(loosely), format!("{name:?}"))
-        }
-    };
-    column.ok_or_else(|| ListError::NoSuchColumn {
-        path: order.path.clone(),
-        wanted,
-        columns: columns(header, 0..header.len()),
-    })
-}
-
-/// The one column in whose first rows most of what stands there is a hash.
-fn found(order: &ListOrder, header: &[Vec<u8>], rows: &mut RawRows) -> Result<usize, ListError> {
-    #[derive(Clone, Copy, Default)]
-    struct Count {
-        hashes: usize,
-        others: usize,
-    }
-    let mut counts = vec![Count::default(); header.len()];
-    let mut n_rows = 0;
-    let mut count = |fields: Fields<'_>| {
-        for (count, cell) in counts.iter_mut().zip(fields.iter()) {
-            if value::parse(cell, order.hash_type).is_ok() {
-                count.hashes += 1;
-            } else if !cell.trim_ascii().is_empty() {
-                count.others += 1;
-            }
-        }
-    };
-    while n_rows < SAMPLE
-        && let Some(row) = rows.next()?
+    let path = || order.path.clone();
+    let mut tape =
+        Tape::open(&order.path).map_err(|source| ListError::Unreadable { path: path(), source })?;
+    while tape.unread().len() < PEEK && tape.more() {}
+    if tape.unread().is_empty()
+        && let Some(trouble) = tape.trouble()
     {
-        count(row.fields);
-        n_rows += 1;
+        return Err(match tape.packing() {
+            Some(_) => ListError::Damaged { path: path(), why: trouble.detail.clone() },
+            None => {
+                ListError::Unreadable { path: path(), source: std::io::Error::other(trouble.detail.clone()) }
+            }
+        });
     }
-    let with = |rule: fn(&Count) -> bool| -> Vec<usize> {
-        (0..counts.len()).filter(|column| rule(&counts[*column])).collect()
-    };
-    let mut candidates = with(|count| count.hashes > 0 && count.hashes >= count.others);
-    if candidates.is_empty() {
-        candidates = with(|count| count.hashes > 0);
-    }
-    match (&candidates[..], header.len()) {
-        ([column], _) => Ok(*column),
-        // One column leaves no choice, and a list without rows leaves nothing to lose.
-        ([], 1) => Ok(0),
-        ([], 1..) if n_rows == 0 => Ok(0),
-        ([], _) => Err(ListError::NoHashColumn {
-            path: order.path.clone(),
-            columns: columns(header, 0..header.len()),
-        }),
-        (several, _) => Err(ListError::SeveralHashColumns {
-            path: order.path.clone(),
-            columns: columns(header, several.iter().copied()),
-        }),
+    let bytes = tape.unread();
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let head = Head { order, bytes, is_whole: tape.is_at_end() };
+    let named = order.format.or_else(|| {
+        // A column is a table's, a field is JSON's.
+        let is_table = order.column.is_some() || order.delimiter.is_some() || order.no_header;
+        is_table.then_some(InputFormat::Csv)
+    });
+    match named {
+        Some(format) => head.as_named(format),
+        None => head.recognised(),
     }
 }
 
-fn columns(header: &[Vec<u8>], which: impl Iterator<Item = usize>) -> Columns {
-    Columns(
-        which
-            .map(|column| (column + 1, String::from_utf8_lossy(header[column].trim_ascii()).into_owned()))
-            .collect(),
-    )
+impl Head<'_> {
+    fn as_named(&self, format: InputFormat) -> Result<Layout, ListError> {
+        match format {
+            InputFormat::Text => Ok(Layout::Text),
+            InputFormat::Csv => sniff::table(self),
+            InputFormat::Hashdeep => self.hashdeep().ok_or_else(|| ListError::NotThat {
+                path: self.order.path.clone(),
+                format: format.name(),
+                why: "its second line names no columns".to_owned(),
+            }),
+            InputFormat::Coreutils => Ok(Layout::Coreutils),
+            InputFormat::Bodyfile => Ok(Layout::Bodyfile),
+            InputFormat::Dfxml => Ok(Layout::Dfxml),
+            InputFormat::Json => self.json(self.json_shape().unwrap_or(JsonShape::Stream)),
+            InputFormat::Jsonl => self.json(JsonShape::Lines),
+            InputFormat::Extract => Ok(Layout::Extract),
+        }
+    }
+
+    fn recognised(&self) -> Result<Layout, ListError> {
+        self.foreign()?;
+        if self.bytes.starts_with(hashdeep::MARK)
+            && let Some(layout) = self.hashdeep()
+        {
+            return Ok(layout);
+        }
+        if self.bytes.trim_ascii_start().starts_with(b"<") {
+            return self.markup();
+        }
+        if let Some(shape) = self.json_shape() {
+            return self.json(shape);
+        }
+        if self.most_lines(coreutils::is_row) {
+            return Ok(Layout::Coreutils);
+        }
+        if self.most_lines(bodyfile::is_row) {
+            return self.bodyfile();
+        }
+        sniff::text_or_table(self)
+    }
+
+    /// What is known and not ours to read.
+    fn foreign(&self) -> Result<(), ListError> {
+        let (what, hint) = match self.bytes {
+            [b'S', b'Q', b'L', b'i', b't', b'e', b' ', b'f', ..] => (
+                "a SQLite database",
+                "for NSRL RDS 3: sqlite3 RDS.db 'SELECT DISTINCT sha256 FROM FILE' | hashsweep list -",
+            ),
+            [b'P', b'A', b'R', b'1', ..] => {
+                ("a Parquet file", "duckdb -csv -c \"SELECT * FROM 'FILE.parquet'\" | hashsweep list -")
+            }
+            [b'P', b'K', 3, 4, ..] => {
+                ("a ZIP archive, as Excel's workbooks are", "unpack it, or save the sheet as CSV")
+            }
+            [b'%', b'P', b'D', b'F', ..] => {
+                ("a PDF", "pdftotext -layout FILE.pdf - | hashsweep list --extract -")
+            }
+            [0xd0, 0xcf, 0x11, 0xe0, ..] => {
+                ("an old Office document", "save the sheet as CSV, or the text as a text file")
+            }
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => ("packed with bzip2", "bzcat FILE | hashsweep list -"),
+            _ => return Ok(()),
+        };
+        Err(ListError::Foreign { path: self.order.path.clone(), what, hint })
+    }
+
+    fn markup(&self) -> Result<Layout, ListError> {
+        let has = |name: &[u8]| memchr::memmem::find(self.bytes, name).is_some();
+        if has(b"<fileobject") || has(b"<dfxml") {
+            return Ok(Layout::Dfxml);
+        }
+        Err(ListError::Foreign {
+            path: self.order.path.clone(),
+            what: "markup (HTML or XML), and not DFXML",
+            hint: "--extract finds the hashes in any text",
+        })
+    }
+
+    fn hashdeep(&self) -> Option<Layout> {
+        let mut lines = self.lines();
+        lines.find(|line| line.starts_with(hashdeep::MARK));
+        hashdeep::columns(lines.next()?).map(|columns| Layout::Hashdeep { columns })
+    }
+
+    /// A bodyfile without hashes is no list of hashes.
+    fn bodyfile(&self) -> Result<Layout, ListError> {
+        if self.lines().filter(|line| !line.is_empty()).all(|line| line.starts_with(b"0|")) && self.is_whole {
+            return Err(ListError::Foreign {
+                path: self.order.path.clone(),
+                what: "a bodyfile without hashes",
+                hint: "fls computes them with -h: fls -r -h -m / IMAGE",
+            });
+        }
+        Ok(Layout::Bodyfile)
+    }
+
+    /// The first lines, the torn last one not among them.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes;
+        std::iter::from_fn(move || match cut::line(rest, self.is_whole) {
+            Cut::Row(extent) => {
+                let line = &rest[..extent.raw];
+                rest = &rest[extent.len()..];
+                Some(line)
+            }
+            Cut::Skip(_) | Cut::More | Cut::End => None,
+        })
+        .take(SAMPLE)
+    }
+
+    /// Whether more than half of the lines that say anything have this look, the first hash or no hash among them.
+    fn most_lines(&self, looks_right: fn(&[u8]) -> bool) -> bool {
+        let (mut n_right, mut n_lines) = (0, 0);
+        for line in self.lines().filter(|line| !line.trim_ascii().is_empty()) {
+            n_lines += 1;
+            n_right += usize::from(looks_right(line));
+        }
+        n_right * 2 > n_lines
+    }
+
+    /// How JSON stands in it, if its first value is one.
+    fn json_shape(&self) -> Option<JsonShape> {
+        let start = self.bytes.trim_ascii_start();
+        let is_value = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).is_ok();
+        match start.first()? {
+            b'[' => {
+                // Also the beginning of an INI file, or of a defanged address.
+                let first = self.values(JsonShape::Array).next();
+                let is_array = first.map_or(start[1..].trim_ascii_start().starts_with(b"]"), is_value);
+                is_array.then_some(JsonShape::Array)
+            }
+            b'{' => {
+                let line = self.lines().find(|line| !line.trim_ascii().is_empty())?;
+                if is_value(line) {
+                    return Some(JsonShape::Lines);
+                }
+                self.values(JsonShape::Stream).next().filter(|value| is_value(value))?;
+                Some(JsonShape::Stream)
+            }
+            _ => None,
+        }
+    }
+
+    fn values(&self, shape: JsonShape) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes;
+        let mut has_begun = false;
+        std::iter::from_fn(move || match json::cut(shape, has_begun, rest, self.is_whole) {
+            Cut::Row(extent) => {
+                let value = &rest[extent.before..extent.before + extent.raw];
+                rest = &rest[extent.len()..];
+                has_begun = true;
+                Some(value)
+            }
+            Cut::Skip(_) | Cut::More | Cut::End => None,
+        })
+        .take(SAMPLE)
+    }
+
+    fn json(&self, shape: JsonShape) -> Result<Layout, ListError> {
+        let only = self.order.hash_type;
+        if let Some(field) = &self.order.field {
+            let pointer =
+                if field.is_empty() || field.starts_with('/') { field.clone() } else { format!("/{field}") };
+            return Ok(Layout::Json { shape, fields: vec![JsonField { pointer, kind: only }] });
+        }
+        let mut found = sniff::Found::default();
+        for value in self.values(shape) {
+            let Ok(value) = serde_json::from_slice::<Value>(value) else { continue };
+            for (pointer, text) in json::texts(&value) {
+                found.add(&pointer, text.as_bytes(), only);
+            }
+        }
+        let path = || self.order.path.clone();
+        match found.chosen() {
+            Ok(chosen) if chosen.is_empty() && found.is_empty() && self.values(shape).next().is_none() => {
+                // An empty array, or nothing at all: nothing is lost.
+                let fields = vec![JsonField { pointer: String::new(), kind: only }];
+                Ok(Layout::Json { shape, fields })
+            }
+            Ok(chosen) if chosen.is_empty() => {
+                Err(ListError::NoHashField { path: path(), fields: found.all() })
+            }
+            Ok(chosen) => {
+                let field = |(pointer, kind): (&String, Option<HashKind>)| JsonField {
+                    pointer: pointer.clone(),
+                    kind: kind.or(only),
+                };
+                let mut fields: Vec<JsonField> = chosen.into_iter().map(field).collect();
+                add_siblings(&mut fields);
+                Ok(Layout::Json { shape, fields })
+            }
+            Err(fields) => Err(ListError::SeveralHashFields { path: path(), fields }),
+        }
+    }
+
+    /// How it begins, for a message.
+    pub(super) fn seen(&self) -> String {
+        let line = self.lines().find(|line| !line.trim_ascii().is_empty()).unwrap_or(self.bytes);
+        String::from_utf8_lossy(&line[..line.len().min(400)]).chars().take(60).collect()
+    }
+}
+
+/// Where a member is called `sha1`, the rows to come may have an `md5` beside it that the first ones lack.
+fn add_siblings(fields: &mut Vec<JsonField>) {
+    let parted = |field: &JsonField| {
+        let (parent, name) = field.pointer.rsplit_once('/')?;
+        let kind = HashKind::ALL.into_iter().find(|kind| kind.name() == name)?;
+        Some((parent.to_owned(), kind))
+    };
+    let Some(there) = fields.iter().map(parted).collect::<Option<Vec<_>>>() else { return };
+    let Some((parent, _)) =
+        there.first().filter(|(parent, _)| there.iter().all(|(other, _)| other == parent))
+    else {
+        return;
+    };
+    for kind in HashKind::ALL {
+        if !there.iter().any(|(_, other)| *other == kind) {
+            fields.push(JsonField { pointer: format!("{parent}/{kind}"), kind: Some(kind) });
+        }
+    }
+    for (field, (_, kind)) in fields.iter_mut().zip(&there) {
+        field.kind = Some(*kind);
+    }
+}
+
+/// Whether a cell is a hash, or would be one if the service took its kind.
+pub(super) fn is_hash(cell: &[u8], only: Option<HashKind>) -> bool {
+    matches!(value::parse(cell, only), Ok(_) | Err(DigestError::Sha512))
 }

@@ -4,23 +4,25 @@ use crate::support::{Kept, told};
 use hashsweep_model::{HashKind, Kinds, Place};
 use hashsweep_source::Gauges;
 use hashsweep_source::list::{
-    ColumnChoice, Layout, ListError, ListOrder, ListRead, RawRows, read, recognise,
+    ColumnChoice, InputFormat, Layout, ListError, ListOrder, ListRead, RawRows, Table, read, recognise,
 };
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 use std::sync::atomic::AtomicBool;
 
 const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
 const SHA1: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+const SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-fn order(content: &[u8]) -> (tempfile::TempDir, ListOrder) {
+pub(crate) fn order(content: &[u8]) -> (tempfile::TempDir, ListOrder) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("list");
     std::fs::write(&path, content).unwrap();
-    (dir, ListOrder { path, kinds: Kinds::default(), column: None, hash_type: None })
+    (dir, ListOrder::new(path, Kinds::default()))
 }
 
-fn rows(order: &ListOrder, first_row: u64) -> Result<(Vec<(u64, String)>, ListRead), ListError> {
+pub(crate) fn rows(order: &ListOrder, first_row: u64) -> Result<(Vec<(u64, String)>, ListRead), ListError> {
     let kept = Kept::default();
     let layout = recognise(order)?;
     let stop = AtomicBool::new(false);
@@ -42,10 +44,10 @@ fn rows(order: &ListOrder, first_row: u64) -> Result<(Vec<(u64, String)>, ListRe
 /// The whole list again from its pieces, and how many rows it has.
 fn reassembled(order: &ListOrder) -> (Vec<u8>, u64, [u8; 32]) {
     let layout = recognise(order).unwrap();
-    let mut list = RawRows::open(&order.path, &layout).unwrap();
+    let mut list = RawRows::open(order, &layout).unwrap();
     let mut bytes = list.preamble().to_vec();
     let mut n_rows = 0;
-    while let Some(row) = list.next().unwrap() {
+    while let Some(row) = list.next() {
         n_rows += 1;
         assert_eq!(row.number, n_rows);
         for piece in [row.before, row.raw, row.terminator] {
@@ -84,7 +86,7 @@ fn a_text_is_one_hash_on_each_line() {
 }
 
 #[test]
-fn a_csv_has_a_header_and_one_column_of_hashes() {
+fn a_table_has_its_hashes_wherever_they_are() {
     check(&format!("hash\n{MD5}\n"), &[MD5]);
     check(&format!("\u{feff}name,hash\r\na,{MD5}\r\n"), &[MD5]);
     check(&format!("hash,name\n{MD5},\"a\n,b\"\n\n{SHA1}\n"), &[MD5, SHA1]);
@@ -96,6 +98,80 @@ fn a_csv_has_a_header_and_one_column_of_hashes() {
     check(&format!("a,b\r{MD5},x\r{SHA1},\r\r"), &[MD5, SHA1]);
     check("name,hash\n", &[]);
     check(&format!("\n\nname,hash\n\n\na,{MD5}\n\n"), &[MD5]);
+}
+
+#[test]
+fn delimiters_are_told_apart() {
+    for delimiter in [",", ";", "\t", "|"] {
+        let row = |cells: [&str; 3]| cells.join(delimiter) + "\n";
+        check(&(row(["a", "sha1", "b"]) + &row(["1,5", SHA1, "x;y"])), &[SHA1]);
+        check(&(row(["x", SHA1, "b"]) + &row(["y", MD5, "z|w"])), &[SHA1, MD5]);
+        check(&row(["a", "sha1", "b"]), &[]);
+    }
+    check(&format!("sep=;\r\nname;hash\r\na,b;{MD5}\r\n"), &[MD5]);
+    check(&format!("sep=,\n{MD5},a\n"), &[MD5]);
+}
+
+#[test]
+fn a_first_row_that_could_be_one_is_one() {
+    check(&format!("{MD5},a\n{SHA1},b\n"), &[MD5, SHA1]);
+    check(&format!(",5\n{SHA1},6\n"), &["invalid: empty", SHA1]);
+    check(&format!("{},5\n{SHA1},6\n", &SHA1[1..]), &["invalid: 39 hex digits", SHA1]);
+}
+
+#[test]
+fn several_columns_of_hashes_are_one_content() {
+    let content = format!(
+        "md5,name,SHA-1,sha256\n{MD5},a,{SHA1},{SHA256}\n{MD5},b,zz,\n,c,,\nzz,d,12,\n{MD5},e,{MD5},{SHA256}\n"
+    );
+    let content = content + &format!(",f,{SHA1},\n").repeat(9);
+    let (_dir, mut order) = order(content.as_bytes());
+    for (kinds, firsts) in [("sha1", [SHA1, MD5]), ("md5", [MD5, MD5]), ("sha256,md5", [SHA256, MD5])] {
+        order.kinds = kinds.parse().unwrap();
+        let (rows, list) = rows(&order, 1).unwrap();
+        let told: Vec<&str> = rows.iter().take(5).map(|(_, told)| &**told).collect();
+        let of_fifth = if kinds == "md5" { MD5 } else { SHA256 };
+        let expected = [firsts[0], firsts[1], "invalid: empty", "invalid: not hex at character 1", of_fifth];
+        assert_eq!(told, expected, "for {kinds}");
+        // A cell with another kind than its column's is a bad one too.
+        assert_eq!(list.with_bad_cell, 2);
+        let (row, bad) = list.first_bad_cell.unwrap();
+        assert_eq!((row, bad.cell, bad.why.to_string()), (2, 3, "not hex at character 1".to_owned()));
+    }
+    // A column that is blank in every row that is looked at is known by its name.
+    let blank = format!(",{SHA1}\n").repeat(300);
+    let content = format!("md5,sha1\n{blank}{MD5},\n");
+    let (_dir, order) = self::order(content.as_bytes());
+    assert_eq!(rows(&order, 301).unwrap().0, [(301, MD5.to_owned())]);
+}
+
+#[test]
+fn what_is_no_hash_says_why() {
+    let sha512 = "0".repeat(128);
+    check(
+        &format!(
+            "{MD5}\n{}\n{}g{}\n\n{sha512}\n 0X{} \n'{MD5}'\n\"{SHA1}\"\n{MD5}\0\n",
+            &SHA1[1..],
+            &SHA1[..6],
+            &SHA1[7..],
+            SHA256.to_uppercase(),
+        ),
+        &[
+            MD5,
+            "invalid: 39 hex digits",
+            "invalid: not hex at character 7",
+            "invalid: empty",
+            "invalid: 128 hex digits: SHA-512 cannot be asked",
+            SHA256,
+            MD5,
+            SHA1,
+            "invalid: not hex at character 33",
+        ],
+    );
+    let refused = "invalid: 128 hex digits: SHA-512 cannot be asked";
+    check(&format!("{sha512}\n{sha512}\n"), &[refused; 2]);
+    check(&format!("sha512,name\n{sha512},a\n"), &[refused]);
+    check(&format!("sha512,md5\n{sha512},{MD5}\n"), &[MD5]);
 }
 
 #[test]
@@ -113,46 +189,64 @@ fn a_quote_left_open_at_the_end_is_said() {
         let content = format!("hash,name\n{MD5},{last}");
         let (_dir, order) = order(content.as_bytes());
         let layout = recognise(&order).unwrap();
-        let mut list = RawRows::open(&order.path, &layout).unwrap();
-        assert_eq!(list.next().unwrap().unwrap().is_open, is_open, "for {last:?}");
+        let mut list = RawRows::open(&order, &layout).unwrap();
+        assert_eq!(list.next().unwrap().is_open, is_open, "for {last:?}");
         check(&content, &[MD5]);
     }
 }
 
-fn refused(content: &str, column: Option<ColumnChoice>) -> String {
-    let (_dir, mut order) = order(content.as_bytes());
-    order.column = column;
+fn refused(content: &[u8], change: impl FnOnce(&mut ListOrder)) -> String {
+    let (_dir, mut order) = order(content);
+    change(&mut order);
     let error = recognise(&order).unwrap_err().to_string();
     error.replace(&format!("\"{}\"", order.path.display()), "LIST")
 }
 
 #[test]
 fn a_list_that_cannot_be_understood_says_what_was_seen_and_what_to_do() {
-    let several = refused(&format!("md5,name,sha1\n{MD5},a,{SHA1}\n"), None);
+    let several = refused(format!("sha1,name,parent\n{SHA1},a,{SHA1}\n").as_bytes(), |_| {});
     assert_eq!(
         several,
-        "choose a column of LIST: hashes stand in 1 \"md5\", 3 \"sha1\"\n  hint: name one with --column NAME or --column N"
+        "choose a column of LIST: hashes of one kind stand in 1 \"sha1\", 3 \"parent\"\n  hint: name one with --column NAME or --column N"
     );
-    let none = refused("a,b\nx,y\n", None);
+    let none = refused(b"a,b\nx,y\n", |_| {});
     assert!(
         none.starts_with("find a column of hashes in LIST: its columns are 1 \"a\", 2 \"b\"\n"),
         "{none}"
     );
-    let no_header = refused(&format!("{MD5},a\n{MD5},b\n"), None);
-    assert!(no_header.contains(&format!("its first line holds the hash {MD5}, not a header")), "{no_header}");
     let content = format!("a,b\n{MD5},y\n");
     for (choice, wanted) in [
         (ColumnChoice::Name("c".into()), "\"c\""),
         (ColumnChoice::Index(3), "3"),
         (ColumnChoice::Index(0), "0"),
     ] {
-        let absent = refused(&content, Some(choice));
+        let absent = refused(content.as_bytes(), |order| order.column = Some(choice));
         assert!(absent.starts_with(&format!("find the column {wanted} in LIST: its columns are 1 \"a\"")));
     }
-    let neither = refused("no\nhash\n", None);
+    let neither = refused(b"no\nhash\n", |_| {});
     assert!(neither.starts_with("find a hash in LIST: it begins with \"no\"\n  hint: "), "{neither}");
-    let (_dir, order) = order(b"\xff\xfea\0");
-    assert!(matches!(recognise(&order), Err(ListError::Utf16 { .. })));
+    assert!(neither.contains("--extract") && neither.contains("--column"), "{neither}");
+    for (content, what, hint) in [
+        (&b"SQLite format 3\0..."[..], "a SQLite database", "sqlite3"),
+        (b"PAR1....PAR1", "a Parquet file", "duckdb"),
+        (b"PK\x03\x04....", "a ZIP archive", "as CSV"),
+        (b"%PDF-1.7\n", "a PDF", "--extract"),
+        (b"BZh91AY&SY", "packed with bzip2", "bzcat"),
+        (b"<html><body>", "markup", "--extract"),
+        (b"0|/a|1|r/r|0|0|5|1|2|3|4\n", "a bodyfile without hashes", "-h"),
+    ] {
+        let said = refused(content, |_| {});
+        assert!(said.contains(&format!("it is {what}")) && said.contains(hint), "{said}");
+    }
+    let unnamed = refused(b"hello\n", |order| order.format = Some(InputFormat::Hashdeep));
+    assert!(unnamed.starts_with("read LIST as hashdeep: its second line names no columns\n"), "{unnamed}");
+    let fields = refused(b"{\"a\":\"x\",\"b\":{\"c\":\"y\"}}\n", |_| {});
+    assert!(fields.contains("they have 1 \"/a\", 2 \"/b/c\"\n  hint: name the member"), "{fields}");
+    let fields = refused(format!("{{\"a\":\"{MD5}\",\"b\":\"{MD5}\"}}\n").as_bytes(), |_| {});
+    assert!(
+        fields.contains("of one kind stand in 1 \"/a\", 2 \"/b\"\n  hint: name one with --field"),
+        "{fields}"
+    );
 }
 
 #[test]
@@ -171,8 +265,23 @@ fn the_user_may_name_the_column_and_the_kind() {
     order.hash_type = Some(HashKind::Sha1);
     assert_eq!(rows(&order, 1).unwrap().0, [(1, "invalid: 32 hex digits".to_owned())]);
     order.column = None;
-    let Layout::Csv { column, header } = recognise(&order).unwrap() else { panic!("a CSV") };
-    assert_eq!((column, header.len()), (2, 3));
+    let Layout::Table(Table { columns, header, .. }) = recognise(&order).unwrap() else { panic!("a table") };
+    assert_eq!((columns.len(), columns[0].at, header.unwrap().len()), (1, 2, 3));
+}
+
+#[test]
+fn the_user_may_say_how_a_table_is_read() {
+    let content = format!("a:b,{MD5}:{SHA1}\n");
+    let (_dir, mut order) = order(content.as_bytes());
+    order.delimiter = Some(b':');
+    order.column = Some(ColumnChoice::Index(3));
+    assert_eq!(rows(&order, 1).unwrap().0, [(1, SHA1.to_owned())]);
+    let (_dir, mut order) = self::order(format!("name,what\nx,{MD5}\n").as_bytes());
+    order.no_header = true;
+    let not_hex = "invalid: not hex at character 1".to_owned();
+    assert_eq!(rows(&order, 1).unwrap().0, [(1, not_hex.clone()), (2, MD5.to_owned())]);
+    order.format = Some(InputFormat::Text);
+    assert_eq!(rows(&order, 1).unwrap().0, [(1, not_hex.clone()), (2, not_hex)]);
 }
 
 #[test]
@@ -201,25 +310,45 @@ fn a_line_without_end_is_one_invalid_row_in_little_memory() {
     content.extend(format!("x\n{SHA1}\n").as_bytes());
     let (_dir, order) = order(&content);
     let (rows, _) = rows(&order, 1).unwrap();
-    let n_digits = content.len() - MD5.len() - 1 - SHA1.len() - 2;
+    let n_bytes = content.len() - MD5.len() - 1 - SHA1.len() - 2;
     assert_eq!(
         rows,
-        [(1, MD5.to_owned()), (2, format!("invalid: {n_digits} hex digits")), (3, SHA1.to_owned())]
+        [(1, MD5.to_owned()), (2, format!("invalid: {n_bytes} bytes in one row")), (3, SHA1.to_owned())]
     );
 }
 
 #[test]
-fn a_quote_that_is_never_closed_does_not_swallow_the_list() {
-    let mut content = format!("hash,name\n{MD5},a\n{SHA1},\"b\n").into_bytes();
-    content.resize(20 << 20, b'\n');
-    let (_dir, mut order) = order(&content);
-    order.column = Some(ColumnChoice::Index(1));
-    let layout = recognise(&order).unwrap();
-    let kept = Kept::default();
-    let stop = AtomicBool::new(false);
-    let error = read(&order, &layout, 0, &kept, 1, &Gauges::default(), &stop).unwrap_err();
-    assert!(matches!(error, ListError::RecordTooLong { row: 1, .. }), "{error}");
-    assert_eq!(kept.0.into_inner().unwrap().len(), 1, "the row before it is as good as any");
+fn a_quote_that_is_never_closed_costs_its_own_row() {
+    for n_behind in [3, 250_000] {
+        let behind = (0..n_behind).fold(String::new(), |mut rows, n| {
+            write!(rows, "{n:040x},x\r\n").unwrap();
+            rows
+        });
+        let unclosed = "invalid: a quote is opened and never closed";
+        // The hash counts where it stands before the quote.
+        for (row, expected) in [(format!("{SHA1},\"b \"\"c"), SHA1), (format!("\"{SHA1},b"), unclosed)] {
+            let content = format!("hash,name\n{MD5},a\r\n{row}\n{behind}").into_bytes();
+            let (_dir, order) = order(&content);
+            let (rows, list) = rows(&order, 1).unwrap();
+            assert_eq!(list.rows, 2 + n_behind);
+            assert_eq!(rows[1].1, expected);
+            assert_eq!(rows[2].1, format!("{:040x}", 0));
+            assert_eq!(reassembled(&order).0, content);
+        }
+    }
+}
+
+#[test]
+fn a_record_without_end_is_one_row() {
+    let mut content = format!("hash,name\n{MD5},").into_bytes();
+    content.resize(20 << 20, b',');
+    content.extend(format!("\n{SHA1},x\n").as_bytes());
+    let (_dir, order) = order(&content);
+    let n = (20 << 20) - "hash,name\n".len();
+    assert_eq!(
+        rows(&order, 1).unwrap().0,
+        [(1, format!("invalid: {n} bytes in one row")), (2, SHA1.to_owned())]
+    );
 }
 
 /// Cells that quoting, line ends and hashes are made of.
@@ -256,10 +385,14 @@ proptest! {
         // Another reading of the same bytes finds the same cells.
         let mut other = csv::ReaderBuilder::new().flexible(true).from_reader(&content[..]);
         let layout = recognise(&order).unwrap();
-        let mut list = RawRows::open(&order.path, &layout).unwrap();
+        let mut list = RawRows::open(&order, &layout).unwrap();
         for record in other.byte_records() {
             let record = record.unwrap();
-            let row = list.next().unwrap().unwrap();
+            let row = list.next().unwrap();
+            if row.is_open && row.terminator != b"" {
+                // The crate makes one record of all that follows an open quote; here it costs its line.
+                return Ok(());
+            }
             prop_assert!(row.fields.iter().eq(record.iter()));
             // And so does a reading of the row alone.
             let mut alone =
@@ -267,7 +400,7 @@ proptest! {
             let again = alone.byte_records().next().unwrap().unwrap();
             prop_assert!(row.fields.iter().eq(again.iter()));
         }
-        prop_assert!(list.next().unwrap().is_none());
+        prop_assert!(list.next().is_none());
     }
 
     #[test]
@@ -278,10 +411,10 @@ proptest! {
         let lines: String = lines.into_iter().map(|(line, end)| line + end).collect();
         let content = lines + &last;
         let (_dir, order) = order(content.as_bytes());
-        let mut list = RawRows::open(&order.path, &Layout::Text).unwrap();
+        let mut list = RawRows::open(&order, &Layout::Text).unwrap();
         let mut bytes = Vec::new();
         let mut n_rows = 0;
-        while let Some(row) = list.next().unwrap() {
+        while let Some(row) = list.next() {
             bytes.extend([row.raw, row.terminator].concat());
             n_rows += 1;
         }

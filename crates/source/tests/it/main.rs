@@ -6,6 +6,7 @@
 
 mod changing;
 mod deep;
+mod forms;
 mod lanes;
 mod lists;
 mod nasty;

@@ -1,7 +1,7 @@
 //! What the user may order: roots, filters, links, own files, stopping and going on.
 
 use crate::support::{expect, order, run, try_run};
-use hashsweep_model::{Sighting, Stamp};
+use hashsweep_model::{Sighting, Stamp, Trace};
 use hashsweep_source::{Fresh, Gauges, Globs, MissingRoot, OwnFiles, Recorded, Root, Rows, WalkError, walk};
 use std::collections::HashSet;
 use std::fs;
@@ -196,6 +196,10 @@ fn a_stop_is_said_and_a_second_run_does_only_the_rest() {
     impl Recorded for Earlier {
         fn has(&self, root: u32, path: &[u8]) -> bool {
             self.0.contains(&(root, path.to_vec()))
+        }
+
+        fn still_holds(&self, _root: u32, _path: &[u8], _trace: &Trace) -> bool {
+            false
         }
     }
 

@@ -1,0 +1,138 @@
+//! What a sweep takes over from those before it, told to the case row by row.
+
+use crate::{PLAIN, World};
+use hashsweep_case::{CaseError, Freshness, Only, Order, Stand, Standing, Walked};
+use hashsweep_model::{Digests, HashKind, Place, Seen, Sighting, Skip, SkipKind, Stamp, Trace};
+
+const DEVICE: u64 = 1 << 63;
+
+fn trace(inode: u64) -> Trace {
+    Trace { device: DEVICE, inode, size: 0, modified_ns: 5, changed_ns: 6, born_ns: None, is_trusted: true }
+}
+
+fn file(path: &str, inode: u64) -> Sighting {
+    let seen = Seen::Read {
+        size: 0,
+        digests: Digests::default().with(HashKind::Sha1.empty_input()),
+        asked: HashKind::Sha1,
+        suspicion: PLAIN,
+        trace: Some(trace(inode)),
+        contradicts: false,
+    };
+    Sighting { root: 0, place: Place::Path(path.into()), seen }
+}
+
+fn unreadable(path: &str) -> Sighting {
+    let seen = Seen::Skipped(Skip::new(SkipKind::Unreadable));
+    Sighting { root: 0, place: Place::Path(path.into()), seen }
+}
+
+impl World {
+    /// A sweep of the series that sees these, each again or anew; the paths of its rows.
+    fn night(&mut self, seen: &[Sighting]) -> Vec<String> {
+        self.next_sweep();
+        let sweep = self.sweep;
+        self.case.group(|group| group.join_series(sweep, "shape")).unwrap();
+        let standing = self.case.standing(sweep).unwrap();
+        let new: Vec<Sighting> = seen.iter().filter(|row| is_new(&standing, row)).cloned().collect();
+        let fresh = Freshness::NOTHING;
+        let walked = Walked { devices: vec![(DEVICE, "a disk".to_owned(), true)] };
+        self.case
+            .group(|group| {
+                group.record(sweep, &new, &fresh)?;
+                group.carry_over(&standing, &walked, &fresh)?;
+                let _ = group.finish_intake(sweep, 0, &fresh, Stamp(9))?;
+                group.want_carried(sweep, &fresh, true).map(drop)
+            })
+            .unwrap();
+        assert_eq!(self.case.tally(sweep).unwrap().check(), Ok(()));
+        let mut paths = Vec::new();
+        self.case
+            .rows(sweep, Only::All, Order::Path, |row| {
+                let Place::Path(path) = row.place else { panic!("a path") };
+                paths.push(String::from_utf8(path).unwrap());
+                Ok::<_, CaseError>(())
+            })
+            .unwrap();
+        paths
+    }
+
+    fn known(&mut self, path: &str, inode: u64) -> bool {
+        self.next_sweep();
+        let sweep = self.sweep;
+        self.case.group(|group| group.join_series(sweep, "shape")).unwrap();
+        self.case.standing(sweep).unwrap().still_holds(0, path.as_bytes(), &trace(inode))
+    }
+}
+
+fn is_new(standing: &Standing, row: &Sighting) -> bool {
+    let Place::Path(path) = &row.place else { panic!("a path") };
+    let holds = match &row.seen {
+        Seen::Read { trace: Some(trace), .. } => standing.still_holds(row.root, path, trace),
+        _ => false,
+    };
+    !holds && standing.stand(row) == Stand::New
+}
+
+#[test]
+fn below_a_directory_that_cannot_be_read_nothing_is_gone_or_forgotten() {
+    let mut world = World::new();
+    let (a, b, c) = (file("r/a", 1), file("r/sub/b", 2), file("r/subway", 3));
+    assert_eq!(world.night(&[a.clone(), b.clone(), c.clone()]), ["r/a", "r/sub/b", "r/subway"]);
+    for _ in 0..2 {
+        // What only begins like the directory does not lie in it, and is gone.
+        assert_eq!(world.night(&[a.clone(), unreadable("r/sub")]), ["r/a", "r/sub"]);
+    }
+    assert!(world.known("r/sub/b", 2));
+    assert!(!world.known("r/subway", 3));
+    assert_eq!(world.night(&[a.clone(), b.clone()]), ["r/a", "r/sub/b"]);
+    assert_eq!(world.night(&[a]), ["r/a"]);
+    assert!(!world.known("r/sub/b", 2), "it was looked for, and is gone");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_for_a_night_is_known_in_the_next() {
+    let mut world = World::new();
+    let a = file("r/a", 1);
+    world.night(std::slice::from_ref(&a));
+    assert_eq!(world.night(&[unreadable("r/a")]), ["r/a"]);
+    assert!(world.known("r/a", 1));
+    assert_eq!(world.night(&[a]), ["r/a"]);
+}
+
+#[test]
+fn another_number_time_or_device_is_another_file() {
+    let mut world = World::new();
+    world.night(&[file("r/a", 1)]);
+    world.next_sweep();
+    let sweep = world.sweep;
+    world.case.group(|group| group.join_series(sweep, "shape")).unwrap();
+    let standing = world.case.standing(sweep).unwrap();
+    let holds = |trace: Trace| standing.still_holds(0, b"r/a", &trace);
+    assert!(holds(trace(1)));
+    for other in [
+        Trace { device: 2, ..trace(1) },
+        Trace { inode: 2, ..trace(1) },
+        Trace { size: 1, ..trace(1) },
+        Trace { modified_ns: 6, ..trace(1) },
+        Trace { changed_ns: 7, ..trace(1) },
+        Trace { born_ns: Some(1), ..trace(1) },
+        Trace { is_trusted: false, ..trace(1) },
+    ] {
+        assert!(!holds(other), "{other:?}");
+    }
+    assert!(!standing.still_holds(1, b"r/a", &trace(1)), "another root");
+}
+
+#[test]
+fn sweeps_of_another_shape_or_other_roots_carry_nothing_on() {
+    let mut world = World::new();
+    world.night(&[file("r/a", 1)]);
+    world.next_sweep();
+    let sweep = world.sweep;
+    world.case.group(|group| group.join_series(sweep, "another shape")).unwrap();
+    assert!(!world.case.standing(sweep).unwrap().still_holds(0, b"r/a", &trace(1)));
+    // A sweep that joins none has its own rows only.
+    world.next_sweep();
+    assert!(!world.case.standing(world.sweep).unwrap().still_holds(0, b"r/a", &trace(1)));
+}

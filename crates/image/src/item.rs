@@ -1,0 +1,164 @@
+//! What a walk of a file system gives: streams of content, other entries, problems, and the sum of them.
+
+use crate::fault::{Fault, damaged, plus};
+use crate::reader::{ImageReader, read_exact_at};
+use std::io;
+
+/// A run of a stream's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Its position in the stream, in bytes.
+    pub logical: u64,
+    /// Its length in bytes.
+    pub len: u64,
+    /// Where the bytes are.
+    pub data: Data,
+}
+
+/// Where the bytes of an extent are. What no extent covers is zeros.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// At this position of the volume.
+    Disk(u64),
+    /// Allocated and never written: they read as zeros, whatever the disk holds there.
+    Zero,
+    /// Within the metadata.
+    Inline(Box<[u8]>),
+}
+
+/// A file's content, under all its names.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Number of the inode.
+    pub node: u64,
+    /// Paths within the volume, at least one, each beginning with `/`; bytes as the file system has them.
+    pub paths: Vec<Vec<u8>>,
+    /// Bytes.
+    pub size: u64,
+    /// In order of `logical`, never overlapping, within `size`.
+    pub extents: Vec<Extent>,
+}
+
+/// An entry without content of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A symbolic link.
+    Link,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A block or character device.
+    Device,
+}
+
+/// One thing that a walk came across.
+#[derive(Debug)]
+pub enum Item {
+    /// Content to be hashed.
+    Stream(Stream),
+    /// Nothing to read.
+    Other {
+        /// As of a stream.
+        paths: Vec<Vec<u8>>,
+        /// What it is.
+        kind: Kind,
+    },
+    /// Something that was not looked at.
+    Problem {
+        /// Path in the volume of what is lost, `/` for the whole.
+        path: Vec<u8>,
+        /// The reason.
+        fault: Fault,
+    },
+}
+
+/// What became of every allocated inode of a volume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Inodes that the volume says are in use.
+    pub allocated: u64,
+    /// Given as streams.
+    pub streams: u64,
+    /// Given as other entries.
+    pub others: u64,
+    /// Directories read.
+    pub directories: u64,
+    /// The file system's own: journal, reserved inodes, values of attributes.
+    pub internal: u64,
+    /// Allocated inodes that were given as problems.
+    pub lost: u64,
+    /// All problems, also those that are of no one inode.
+    pub problems: u64,
+}
+
+impl Summary {
+    /// Whether every allocated inode is accounted for.
+    pub fn adds_up(&self) -> bool {
+        self.allocated == self.streams + self.others + self.directories + self.internal + self.lost
+    }
+
+    /// Whether everything was looked at.
+    pub fn is_complete(&self) -> bool {
+        self.adds_up() && self.problems == 0
+    }
+}
+
+/// Reads a stream from its first byte to its last. Holes cost no read of the image.
+pub struct Content<'a> {
+    image: &'a dyn ImageReader,
+    stream: &'a Stream,
+    at: u64,
+    next: usize,
+}
+
+impl<'a> Content<'a> {
+    /// `image` is the volume that gave the stream.
+    pub fn new(image: &'a dyn ImageReader, stream: &'a Stream) -> Content<'a> {
+        Content { image, stream, at: 0, next: 0 }
+    }
+
+    /// Reads on; nothing read means the end.
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, Fault> {
+        let left = self.stream.size.saturating_sub(self.at);
+        let mut n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        if n == 0 {
+            return Ok(0);
+        }
+        while self.stream.extents.get(self.next).is_some_and(|e| e.logical.saturating_add(e.len) <= self.at) {
+            self.next += 1;
+        }
+        match self.stream.extents.get(self.next) {
+            Some(extent) if extent.logical <= self.at => {
+                let skip = self.at - extent.logical;
+                n = usize::try_from(extent.len - skip).unwrap_or(usize::MAX).min(n);
+                match &extent.data {
+                    Data::Zero => buf[..n].fill(0),
+                    Data::Disk(start) => {
+                        let from = plus(*start, skip, "an extent beyond all sizes")?;
+                        read_exact_at(self.image, from, &mut buf[..n])?;
+                    }
+                    Data::Inline(bytes) => {
+                        let there = usize::try_from(skip).ok().and_then(|skip| bytes.get(skip..)?.get(..n));
+                        buf[..n].copy_from_slice(
+                            there.ok_or_else(|| damaged("inline data ends early", self.at))?,
+                        );
+                    }
+                }
+            }
+            Some(extent) => {
+                n = usize::try_from(extent.logical - self.at).unwrap_or(usize::MAX).min(n);
+                buf[..n].fill(0);
+            }
+            None => buf[..n].fill(0),
+        }
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl io::Read for Content<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Content::read(self, buf).map_err(io::Error::other)
+    }
+}

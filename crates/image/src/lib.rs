@@ -1,0 +1,36 @@
+//! Disk images: every file inside as extents of bytes, without mounting and without root.
+//!
+//! ```text
+//!  file(s) ─► container ─► disk ─► volumes ─► signature ─► file system ─► Stream | Other | Problem
+//!             (raw, EWF)          (MBR, GPT)               (ext2/3/4)            and a Summary
+//! ```
+//!
+//! [`walk()`] goes that whole way. Nothing is passed over: a container, a volume or a file that is not read is an
+//! [`Item::Problem`] with its reason, and a [`Summary`] says whether the inodes in use are all accounted for.
+//!
+//! This crate knows nothing of digests, rows or threads. It opens files for reading only. An image comes from a
+//! machine that somebody else owned: arithmetic is checked, and work is bounded by the volume's size, never by time.
+
+mod cache;
+mod container;
+mod ewf;
+mod ext;
+mod fault;
+mod item;
+mod pieces;
+mod reader;
+mod segments;
+mod signature;
+mod volumes;
+mod walk;
+
+pub use container::{Container, open};
+pub use ewf::{Ewf, Stored};
+pub use ext::Ext;
+pub use fault::Fault;
+pub use item::{Content, Data, Extent, Item, Kind, Stream, Summary};
+pub use pieces::Raw;
+pub use reader::{ImageReader, Place, Window, read_exact_at};
+pub use signature::{Kind as Signature, of as signature_of};
+pub use volumes::{Table, Volume, volumes};
+pub use walk::{Sink, Walked, walk};

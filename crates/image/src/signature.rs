@@ -1,0 +1,63 @@
+//! What a volume says that it is. Only [`Kind::Ext`] is read; every other is named, so that it can be reported.
+
+use crate::ext::Ext;
+use crate::reader::{ImageReader, read_exact_at};
+
+/// What is on a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// ext2, ext3 or ext4.
+    Ext,
+    /// Known by this name, and not read.
+    Named(&'static str),
+    /// Nothing that is known.
+    Unknown,
+}
+
+/// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
+const KNOWN: [(usize, &[u8], &str); 24] = [
+    (3, b"-FVE-FS-", "BitLocker"),
+    (0, b"LUKS\xba\xbe", "LUKS"),
+    (512, b"LABELONE", "LVM2"),
+    (0, b"LABELONE", "LVM2"),
+    (4096, b"\xfc\x4e\x2b\xa9", "Linux RAID"),
+    (0, b"\xfc\x4e\x2b\xa9", "Linux RAID"),
+    (32, b"NXSB", "APFS"),
+    (88, b"CS", "FileVault or Core Storage"),
+    (3, b"NTFS    ", "NTFS"),
+    (3, b"EXFAT   ", "exFAT"),
+    (3, b"ReFS", "ReFS"),
+    (0, b"XFSB", "XFS"),
+    (0x1_0040, b"_BHRfS_M", "Btrfs"),
+    (0x1_0034, b"ReIsEr", "ReiserFS"),
+    (1024, b"H+\x00\x04", "HFS+"),
+    (1024, b"HX\x00\x05", "HFS+"),
+    (0x8001, b"CD001", "ISO9660"),
+    (0x8001, b"BEA01", "UDF"),
+    (1024, b"\x10\x20\xf5\xf2", "F2FS"),
+    (0, b"hsqs", "SquashFS"),
+    (0xff6, b"SWAPSPACE2", "swap space"),
+    (54, b"FAT1", "FAT"),
+    (82, b"FAT32   ", "FAT"),
+    (0x2_0000, b"\x0c\xb1\xba\x00", "ZFS"),
+];
+
+/// What the volume is; `None` if not even its first sector can be read.
+pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
+    let has = |at: usize, magic: &[u8]| {
+        let mut bytes = vec![0; magic.len()];
+        read_exact_at(volume, at as u64, &mut bytes).is_ok() && bytes == magic
+    };
+    if volume.size() < 512 {
+        return None;
+    }
+    let named = KNOWN.iter().find(|(at, magic, _)| has(*at, magic)).map(|(_, _, name)| Kind::Named(name));
+    // Old signatures stay in gaps that a later mkfs leaves; those that ext's own fields would overwrite count.
+    let is_wrapped = matches!(named, Some(Kind::Named("BitLocker" | "LUKS" | "LVM2" | "Linux RAID")));
+    if !is_wrapped && Ext::is_at(volume) {
+        return Some(Kind::Ext);
+    }
+    // ZFS writes its uberblocks in a ring, of which the first place may be free.
+    let is_zfs = || (0..128).any(|nth| has(0x2_0000 + nth * 1024, b"\x0c\xb1\xba\x00"));
+    Some(named.or_else(|| is_zfs().then_some(Kind::Named("ZFS"))).unwrap_or(Kind::Unknown))
+}

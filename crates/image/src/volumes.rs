@@ -1,0 +1,206 @@
+//! The volumes of a disk: none in between, an MBR with its chain of logical partitions, or a GPT.
+
+use crate::fault::{Fault, damaged, le32, le64, plus, size, times};
+use crate::reader::{ImageReader, read_vec};
+use crate::signature::{self, Kind};
+
+/// Logical partitions that are followed, and entries of a GPT that are read. Linux stops at 256 and 128.
+const MOST: u32 = 4096;
+
+/// Kinds of volume whose first sector a table would overwrite.
+const OF_SECTOR_0: [&str; 8] = ["BitLocker", "LUKS", "NTFS", "exFAT", "ReFS", "FAT", "XFS", "APFS"];
+
+/// Where a volume is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// `p1` as Linux counts partitions; `p0` is the whole disk.
+    pub name: String,
+    /// Position on the disk in bytes.
+    pub start: u64,
+    /// Bytes, as the table says.
+    pub len: u64,
+}
+
+/// The volumes of a disk and what is wrong with their table.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// In the order of the table.
+    pub volumes: Vec<Volume>,
+    /// What may hide further volumes.
+    pub problems: Vec<Fault>,
+    /// Worth saying, though nothing is missing.
+    pub notices: Vec<&'static str>,
+}
+
+/// Reads the partition table.
+pub fn volumes(disk: &dyn ImageReader) -> Table {
+    let mut table = Table::default();
+    if let Err(fault) = table.read(disk) {
+        table.problems.push(fault);
+    }
+    for volume in &table.volumes {
+        if volume.start.checked_add(volume.len).is_none_or(|end| end > disk.size()) {
+            table.problems.push(damaged("a volume reaches past the end of the disk", volume.start));
+        }
+    }
+    table
+}
+
+impl Table {
+    fn read(&mut self, disk: &dyn ImageReader) -> Result<(), Fault> {
+        let whole = Volume { name: "p0".into(), start: 0, len: disk.size() };
+        let found = signature::of(disk);
+        // A volume's boot sector carries the signature of an MBR too.
+        if matches!(found, Some(Kind::Named(name)) if OF_SECTOR_0.contains(&name)) {
+            self.volumes.push(whole);
+            return Ok(());
+        }
+        let mbr = match read_vec(disk, 0, 512) {
+            Ok(mbr) => mbr,
+            Err(Fault::PastEnd { .. }) => Vec::new(),
+            Err(fault) => return Err(fault),
+        };
+        let types: Vec<u8> = match mbr.get(510..) {
+            Some([0x55, 0xaa]) => mbr[446..510].chunks_exact(16).map(|entry| entry[4]).collect(),
+            _ => Vec::new(),
+        };
+        let is_gpt = types.contains(&0xee) || has_gpt(disk);
+        let is_table = is_gpt || types.iter().any(|kind| *kind != 0);
+        // Making a volume of the whole disk clears its first sector, and making a table clears nothing else.
+        if is_table && matches!(found, Some(Kind::Ext | Kind::Named(_))) {
+            self.notices
+                .push("a volume of the whole disk is older than the partition table; the table was read");
+        }
+        if is_gpt {
+            self.gpt(disk)
+        } else if is_table {
+            self.mbr(disk, &mbr)
+        } else {
+            self.volumes.push(whole);
+            Ok(())
+        }
+    }
+
+    fn mbr(&mut self, disk: &dyn ImageReader, mbr: &[u8]) -> Result<(), Fault> {
+        let mut chains = Vec::new();
+        for (nth, entry) in mbr[446..510].chunks_exact(16).enumerate() {
+            let (first, len) = sectors(entry)?;
+            match entry[4] {
+                0 => {}
+                0x05 | 0x0f | 0x85 => chains.push(first),
+                _ if len == 0 => {
+                    self.problems.push(damaged("a partition without length", 446 + nth as u64 * 16));
+                }
+                _ => self.volumes.push(Volume {
+                    name: format!("p{}", nth + 1),
+                    start: first * 512,
+                    len: len * 512,
+                }),
+            }
+        }
+        let mut number = 5;
+        for first in chains {
+            self.logical(disk, first, &mut number)?;
+        }
+        Ok(())
+    }
+
+    /// The chain of an extended partition: each link holds one volume and the place of the next link.
+    fn logical(&mut self, disk: &dyn ImageReader, extended: u64, number: &mut u32) -> Result<(), Fault> {
+        let mut at = extended;
+        let mut seen = std::collections::HashSet::new();
+        while seen.insert(at) {
+            if *number > MOST {
+                return Err(Fault::Limit { what: "logical partitions", limit: MOST.into() });
+            }
+            let link = read_vec(disk, at * 512, 512)?;
+            if link[510..] != [0x55, 0xaa] {
+                return Err(damaged("a link in the chain of logical partitions", at * 512));
+            }
+            let mut next = None;
+            for entry in link[446..510].chunks_exact(16) {
+                let (first, len) = sectors(entry)?;
+                match entry[4] {
+                    0 => {}
+                    0x05 | 0x0f | 0x85 => next = next.or(Some(extended + first)),
+                    _ => {
+                        let start = (at + first) * 512;
+                        self.volumes.push(Volume { name: format!("p{number}"), start, len: len * 512 });
+                        *number += 1;
+                    }
+                }
+            }
+            match next {
+                Some(next) => at = next,
+                None => return Ok(()),
+            }
+        }
+        Err(damaged("the chain of logical partitions is a circle", at * 512))
+    }
+
+    fn gpt(&mut self, disk: &dyn ImageReader) -> Result<(), Fault> {
+        let mut first_fault = None;
+        for sector in [512, 4096] {
+            let last = disk.size() / sector * sector;
+            for (at, is_backup) in [(sector, false), (last.saturating_sub(sector), true)] {
+                match gpt_at(disk, at, sector) {
+                    Ok(volumes) => {
+                        self.volumes = volumes;
+                        if is_backup {
+                            self.notices
+                                .push("the GPT is damaged; its backup at the end of the disk was read");
+                        }
+                        return Ok(());
+                    }
+                    Err(fault) => first_fault = first_fault.or(Some(fault)),
+                }
+            }
+        }
+        Err(first_fault.expect("four places were tried"))
+    }
+}
+
+fn has_gpt(disk: &dyn ImageReader) -> bool {
+    [512, 4096].iter().any(|at| read_vec(disk, *at, 8).is_ok_and(|magic| magic == b"EFI PART"))
+}
+
+/// Place and length of an MBR's entry, in sectors.
+fn sectors(entry: &[u8]) -> Result<(u64, u64), Fault> {
+    Ok((le32(entry, 8)?.into(), le32(entry, 12)?.into()))
+}
+
+fn gpt_at(disk: &dyn ImageReader, at: u64, sector: u64) -> Result<Vec<Volume>, Fault> {
+    let header = read_vec(disk, at, 512)?;
+    let len = size(le32(&header, 12)?.into())?;
+    if !header.starts_with(b"EFI PART") || !(92..=512).contains(&len) {
+        return Err(damaged("no GPT", at));
+    }
+    let mut unsummed = header[..len].to_vec();
+    unsummed[16..20].fill(0);
+    if crc32fast::hash(&unsummed) != le32(&header, 16)? {
+        return Err(damaged("the GPT's header fails its checksum", at));
+    }
+    let (n, entry_len) = (le32(&header, 80)?, le32(&header, 84)?);
+    if n > MOST || !(128..=4096).contains(&entry_len) {
+        return Err(Fault::Limit { what: "entries in a GPT", limit: MOST.into() });
+    }
+    let entries_at = times(le64(&header, 72)?, sector, "a GPT beyond all sizes")?;
+    let entries = read_vec(disk, entries_at, size(u64::from(n) * u64::from(entry_len))?)?;
+    if crc32fast::hash(&entries) != le32(&header, 88)? {
+        return Err(damaged("the GPT's entries fail their checksum", entries_at));
+    }
+    let mut volumes = Vec::new();
+    for (nth, entry) in entries.chunks_exact(entry_len as usize).enumerate() {
+        if entry[..16] == [0; 16] {
+            continue;
+        }
+        let (first, last) = (le64(entry, 32)?, le64(entry, 40)?);
+        let n = last
+            .checked_sub(first)
+            .ok_or_else(|| damaged("a partition that ends before it begins", entries_at))?;
+        let start = times(first, sector, "a partition beyond all sizes")?;
+        let len = times(plus(n, 1, "a partition beyond all sizes")?, sector, "a partition beyond all sizes")?;
+        volumes.push(Volume { name: format!("p{}", nth + 1), start, len });
+    }
+    Ok(volumes)
+}

@@ -1,0 +1,62 @@
+use crate::made::{ext, read_container, sums_of, tree};
+use hashsweep_image::open;
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+
+/// Flipped bits and planted bytes in the first megabytes, where the metadata is, and truncations. No panic, an end,
+/// and on a volume with metadata checksums no file whose size or content is another one's.
+#[test]
+fn mutations_of_ext_neither_panic_nor_hang_nor_go_unnoticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, image) = (dir.path().join("tree"), dir.path().join("image"));
+    fs::create_dir(&root).unwrap();
+    tree(&root);
+    for name in ["large", "holes", "hole", "hole at the end"] {
+        fs::remove_file(root.join(name)).unwrap();
+    }
+    fs::remove_dir_all(root.join("many")).unwrap();
+    let truth = sums_of(&root);
+    let n_mutations: u64 =
+        std::env::var("HASHSWEEP_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    for (form, options) in [
+        ("ext4", &["-t", "ext4", "-b", "1024", "-N", "256", "-O", "inline_data"][..]),
+        ("ext2", &["-t", "ext2", "-b", "1024", "-N", "256"][..]),
+    ] {
+        ext(&image, &root, 6, options);
+        let whole = fs::read(&image).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
+        for seed in 0..n_mutations {
+            let mut dice = fastrand::Rng::with_seed(seed);
+            let sectors: Vec<usize> = (2..whole.len() / 512)
+                .filter(|s| whole[s * 512..][..512].iter().any(|b| *b != 0 && *b != 0xaa))
+                .take(600)
+                .collect();
+            let at = dice.choice(&sectors).unwrap() * 512 + dice.usize(..512);
+            let is_cut = dice.u8(..100) < 15;
+            if is_cut {
+                file.set_len(at as u64).unwrap();
+            } else {
+                let flipped = whole[at] ^ 1 << dice.u8(..8);
+                let byte = *dice.choice(&[0, 0x7f, 0x80, 0xff, flipped]).unwrap();
+                file.write_all_at(&[byte], at as u64).unwrap();
+            }
+            let read = read_container(&open(&image).unwrap());
+            if is_cut {
+                assert!(!read.walked.is_complete(), "{form} {seed}: cut at {at}");
+            }
+            let sizes = |sums: &crate::made::Sums| -> Vec<_> {
+                sums.iter().map(|(p, (size, _))| (p.clone(), *size)).collect()
+            };
+            let found = read.sums.get("p0").cloned().unwrap_or_default();
+            if form == "ext4" && read.walked.is_complete() && read.problems.is_empty() {
+                assert_eq!(sizes(&found), sizes(&truth), "{form} {seed}: byte {at} went unnoticed");
+            }
+            file.set_len(whole.len() as u64).unwrap();
+            if is_cut {
+                file.write_all_at(&whole[at..], at as u64).unwrap();
+            } else {
+                file.write_all_at(&whole[at..=at], at as u64).unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Images made by the tools of each format, read whole and held against the tree they were made of.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod containers;
+mod ext;
+mod hostile;
+mod made;
+mod tables;

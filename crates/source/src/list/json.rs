@@ -1,0 +1,215 @@
+//! Rows of JSON: the lines of JSONL, the values of a stream (`jq .`), or the elements of an array.
+
+use super::cut::{self, Cells, Content, Cut, Extent, Gathered};
+use hashsweep_model::{DigestError, HashKind};
+use serde_json::Value;
+
+/// How the values stand in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonShape {
+    /// One value a line. A line that is none costs that line.
+    Lines,
+    /// One behind the other, over as many lines as they like.
+    Stream,
+    /// The elements of one array.
+    Array,
+}
+
+/// Where a hash is in each value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonField {
+    /// A JSON pointer (RFC 6901): `/hashes/sha256`. Empty, the value itself.
+    pub pointer: String,
+    /// The only kind that is taken, where another field holds another.
+    pub kind: Option<HashKind>,
+}
+
+/// The next value. `has_begun`: whether the array's bracket was passed.
+pub(super) fn cut(shape: JsonShape, has_begun: bool, bytes: &[u8], is_at_end: bool) -> Cut {
+    if shape == JsonShape::Lines {
+        return cut::line(bytes, is_at_end);
+    }
+    let mut before = 0;
+    let mut has_begun = has_begun || shape == JsonShape::Stream;
+    loop {
+        match bytes.get(before) {
+            None if is_at_end => return Cut::End,
+            None if before == 0 => return Cut::More,
+            // The caller learns from this that the bracket was passed.
+            None => return Cut::Skip(before),
+            Some(b' ' | b'\t' | b'\r' | b'\n') => before += 1,
+            Some(b',') if shape == JsonShape::Array => before += 1,
+            Some(b'[') if !has_begun => {
+                has_begun = true;
+                before += 1;
+            }
+            Some(b']') if shape == JsonShape::Array && before > 0 => return Cut::Skip(before),
+            Some(b']') if shape == JsonShape::Array => return Cut::End,
+            Some(_) => break,
+        }
+    }
+    let value = &bytes[before..];
+    match end_of_value(value) {
+        Some(raw) => Cut::Row(Extent { before, raw, ..Extent::default() }),
+        None if is_at_end => {
+            Cut::Row(Extent { before, raw: value.trim_ascii_end().len(), ..Extent::default() })
+        }
+        None => Cut::More,
+    }
+}
+
+/// Whether the array is closed at the beginning of what is left.
+pub(super) fn is_closed(rest: &[u8]) -> bool {
+    rest.iter().find(|byte| !byte.is_ascii_whitespace() && **byte != b',') == Some(&b']')
+}
+
+/// Where the value at the beginning ends, by brackets and quotes alone.
+fn end_of_value(value: &[u8]) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(&byte) = value.get(at) {
+        match byte {
+            b'"' => at = end_of_string(value, at)?,
+            b'{' | b'[' => {
+                depth += 1;
+                at += 1;
+            }
+            b'}' | b']' => {
+                // A stray one is a value of its own, and none.
+                depth = depth.saturating_sub(1);
+                at += 1;
+            }
+            // One that no value stands before is a value of its own, and none.
+            b',' | b' ' | b'\t' | b'\r' | b'\n' if depth == 0 => return Some(at.max(1)),
+            _ => {
+                at += 1;
+                let next = value.get(at);
+                if depth == 0 && matches!(next, Some(b']' | b'}' | b'{' | b'[' | b'"')) {
+                    return Some(at);
+                }
+                continue;
+            }
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Behind the quote that closes the string at `start`.
+fn end_of_string(value: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', value.get(at..)?)?;
+        if value[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// The hashes at the fields; the cell is the value as it stands.
+pub(super) fn read(value: &[u8], fields: &[JsonField], cells: &mut Cells) -> Content {
+    let (start, end) = cut::trimmed(value, 0, value.len());
+    cells.push_piece(start, end);
+    if start == end {
+        return Content::Invalid(DigestError::Empty);
+    }
+    let parsed: Value = match serde_json::from_slice(value) {
+        Ok(parsed) => parsed,
+        Err(error) => return Content::Invalid(DigestError::Form(format!("not JSON: {error}"))),
+    };
+    let mut gathered = Gathered::default();
+    let mut n_there = 0;
+    for (i, field) in fields.iter().enumerate() {
+        match parsed.pointer(&field.pointer) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => {
+                n_there += 1;
+                gathered.add(i, text.as_bytes(), field.kind);
+            }
+            Some(_) => {
+                n_there += 1;
+                gathered.fault(i, DigestError::Form(format!("{} is no text", shown(&field.pointer))));
+            }
+        }
+    }
+    if n_there == 0 {
+        let names: Vec<&str> = fields.iter().map(|field| shown(&field.pointer)).collect();
+        return Content::Invalid(DigestError::Form(format!("no {}", names.join(", "))));
+    }
+    gathered.content()
+}
+
+fn shown(pointer: &str) -> &str {
+    if pointer.is_empty() { "text" } else { pointer }
+}
+
+/// Every text in a value with the pointer to it; what lies in arrays has no name and is left out.
+pub(super) fn texts(value: &Value) -> Vec<(String, &str)> {
+    fn descend<'a>(value: &'a Value, pointer: &str, texts: &mut Vec<(String, &'a str)>) {
+        match value {
+            Value::String(text) => texts.push((pointer.to_owned(), text)),
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let name = name.replace('~', "~0").replace('/', "~1");
+                    descend(member, &format!("{pointer}/{name}"), texts);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {}
+        }
+    }
+    let mut texts = Vec::new();
+    descend(value, "", &mut texts);
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values(text: &str, shape: JsonShape) -> Vec<String> {
+        let bytes = text.as_bytes();
+        let mut values = Vec::new();
+        let (mut at, mut n_there, mut has_begun) = (0, 0, false);
+        loop {
+            match cut(shape, has_begun, &bytes[at..n_there], n_there == bytes.len()) {
+                Cut::Row(extent) => {
+                    let raw = &text[at + extent.before..at + extent.before + extent.raw];
+                    values.push(raw.to_owned());
+                    at += extent.len();
+                    has_begun = true;
+                }
+                Cut::Skip(n) => {
+                    has_begun |= bytes[at..at + n].contains(&b'[');
+                    at += n;
+                }
+                Cut::More => n_there += 1,
+                Cut::End => return values,
+            }
+        }
+    }
+
+    #[test]
+    fn values_end_where_their_brackets_close() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(values(text, JsonShape::Array), expected);
+        check(r#" [ {"a":"]}\\\""} , "x" ,12,[1,[2]]]"#, &[r#"{"a":"]}\\\""}"#, "\"x\"", "12", "[1,[2]]"]);
+        check("[\n]", &[]);
+        check("[{\"a\":1}", &["{\"a\":1}"]);
+        check("[{\"a\": ", &["{\"a\":"]);
+        check("[}]", &["}"]);
+        let stream = "{\"a\":\n 1}\n{} \"x\"{}";
+        assert_eq!(values(stream, JsonShape::Stream), ["{\"a\":\n 1}", "{}", "\"x\"", "{}"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_stop_the_cutting(text in "[\\[\\]{}\",: a\\\\\n]{0,40}") {
+            for shape in [JsonShape::Lines, JsonShape::Stream, JsonShape::Array] {
+                prop_assert!(values(&text, shape).len() <= text.len());
+            }
+        }
+    }
+}

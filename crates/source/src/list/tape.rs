@@ -1,0 +1,96 @@
+//! The part of a list that is in memory: what the row at hand needs, and a little more.
+
+use super::opened::{Opened, Packing, is_utf16};
+use hashsweep_model::{Skip, SkipKind};
+use std::io;
+use std::path::Path;
+
+/// What is read at least when more is needed.
+const BLOCK: usize = 64 * 1024;
+
+/// A list on its way to whoever finds rows in it.
+#[derive(Debug)]
+pub(super) struct Tape {
+    opened: Opened,
+    /// Bytes of the list, those before `at` used up.
+    kept: Vec<u8>,
+    at: usize,
+    is_at_end: bool,
+    trouble: Option<Skip>,
+}
+
+impl Tape {
+    pub(super) fn open(path: &Path) -> io::Result<Tape> {
+        let opened = Opened::new(path)?;
+        let mut tape = Tape { opened, kept: Vec::new(), at: 0, is_at_end: false, trouble: None };
+        while tape.kept.len() < 4 && tape.more() {}
+        if let Some(big_endian) = is_utf16(&tape.kept) {
+            tape.kept = tape.opened.transcode(big_endian, &tape.kept);
+        }
+        Ok(tape)
+    }
+
+    /// What is there and not used up.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.kept[self.at..]
+    }
+
+    /// Whether nothing will come behind what is unread.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.is_at_end
+    }
+
+    /// What ended the list before its time.
+    pub(super) fn trouble(&self) -> Option<&Skip> {
+        self.trouble.as_ref()
+    }
+
+    pub(super) fn packing(&self) -> Option<Packing> {
+        self.opened.packing()
+    }
+
+    pub(super) fn n_bytes(&self) -> u64 {
+        self.opened.n_bytes()
+    }
+
+    /// Uses up the next `n` bytes.
+    pub(super) fn consume(&mut self, n: usize) {
+        self.at += n;
+        debug_assert!(self.at <= self.kept.len());
+    }
+
+    /// Gets more of the list; `false` at its end. As much again as is unread, so that whoever looks at all of it
+    /// anew after each call still takes linear time.
+    pub(super) fn more(&mut self) -> bool {
+        if self.is_at_end {
+            return false;
+        }
+        self.kept.drain(..self.at);
+        self.at = 0;
+        let n = self.kept.len().max(BLOCK);
+        match self.opened.read_more(n, &mut self.kept) {
+            Ok(true) => true,
+            Ok(false) => {
+                self.is_at_end = true;
+                false
+            }
+            Err(error) => {
+                self.is_at_end = true;
+                let detail = match self.opened.packing() {
+                    Some(packing) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        format!("the {} stream ends before its end", packing.name())
+                    }
+                    Some(packing) => format!("the {} stream is damaged: {error}", packing.name()),
+                    None => error.to_string(),
+                };
+                self.trouble = Some(Skip { kind: SkipKind::IoError, detail });
+                false
+            }
+        }
+    }
+
+    /// SHA-256 and length of the whole file.
+    pub(super) fn finish(self) -> io::Result<([u8; 32], u64)> {
+        self.opened.finish()
+    }
+}
