@@ -7,7 +7,7 @@
 
 #![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures for people to read")]
 
-use hashsweep_case::{Case, Claim, Fate, Freshness, Group, Joined, NewRoot, NewSweep, RunId, SweepId};
+use hashsweep_case::{Case, Claim, Fate, Freshness, Group, NewRoot, NewSweep, RunId, SweepId};
 use hashsweep_model::{
     Answer, Class, Digest, Digests, HashKind, MAX_BATCH, Outcome, Place, Quota, Seen, Sighting, Source,
     Stamp, Verdict,
@@ -58,7 +58,7 @@ impl List {
             case.group(|group| group.record(sweep, &rows, fresh))?;
             line = next;
         }
-        let Joined(_) = case.group(|group| group.finish_intake(sweep, 0, fresh, Stamp(3)))?;
+        case.group(|group| group.finish_intake(sweep, 0, fresh, Stamp(3)))?;
         Ok(())
     }
 }
@@ -101,7 +101,7 @@ fn settle(case: &mut Case, at: (SweepId, RunId)) -> Result<(), Box<dyn Error>> {
     };
     loop {
         let n_claimed = case.group(|group| {
-            let claimed = group.claim(at, claim, Stamp(4))?;
+            let claimed = group.claim(at, claim, &Freshness::NOTHING, Stamp(4))?.batches;
             for one in &claimed {
                 let n = one.batch.len() as u64;
                 let quota = Quota { charged_max: n, charged_min: n, in_doubt: 0 };
