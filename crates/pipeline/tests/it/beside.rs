@@ -116,12 +116,12 @@ async fn a_run_that_finds_everything_in_other_hands_is_not_done() {
     let service = service(500);
     let (died, seen) = tokio::join!(
         tokio::time::timeout(
-            Duration::from_millis(700),
+            Duration::from_millis(1300),
             first.attempt(Intake::Finished, Some(Arc::new(service.again())))
         ),
         async {
-            // By now the first knows its service, and has claimed all that there is.
-            tokio::time::sleep(Duration::from_millis(600)).await;
+            // By now the first knows its service and its limits, and has claimed all that there is.
+            tokio::time::sleep(Duration::from_millis(1200)).await;
             second.run(Intake::Finished, Some(Arc::clone(&service))).await
         }
     );
