@@ -1,7 +1,7 @@
 //! What a sweep takes over from those before it, told to the case row by row.
 
 use crate::{PLAIN, World};
-use hashsweep_case::{CaseError, Freshness, Only, Order, Stand, Standing, Walked};
+use hashsweep_case::{CaseError, Freshness, Only, Order, Stand, Standing, SweepId, Walked};
 use hashsweep_model::{Digests, HashKind, Place, Seen, Sighting, Skip, SkipKind, Stamp, Trace};
 
 const DEVICE: u64 = 1 << 63;
@@ -30,9 +30,19 @@ fn unreadable(path: &str) -> Sighting {
 impl World {
     /// A sweep of the series that sees these, each again or anew; the paths of its rows.
     fn night(&mut self, seen: &[Sighting]) -> Vec<String> {
+        self.begin_night();
+        self.walk_on(seen)
+    }
+
+    fn begin_night(&mut self) {
         self.next_sweep();
         let sweep = self.sweep;
         self.case.group(|group| group.join_series(sweep, "shape")).unwrap();
+    }
+
+    /// The rest of a sweep that has begun; the paths of its rows.
+    fn walk_on(&mut self, seen: &[Sighting]) -> Vec<String> {
+        let sweep = self.sweep;
         let standing = self.case.standing(sweep).unwrap();
         let new: Vec<Sighting> = seen.iter().filter(|row| is_new(&standing, row)).cloned().collect();
         let fresh = Freshness::NOTHING;
@@ -46,6 +56,10 @@ impl World {
             })
             .unwrap();
         assert_eq!(self.case.tally(sweep).unwrap().check(), Ok(()));
+        self.paths(sweep)
+    }
+
+    fn paths(&self, sweep: SweepId) -> Vec<String> {
         let mut paths = Vec::new();
         self.case
             .rows(sweep, Only::All, Order::Path, |row| {
@@ -58,10 +72,8 @@ impl World {
     }
 
     fn known(&mut self, path: &str, inode: u64) -> bool {
-        self.next_sweep();
-        let sweep = self.sweep;
-        self.case.group(|group| group.join_series(sweep, "shape")).unwrap();
-        self.case.standing(sweep).unwrap().still_holds(0, path.as_bytes(), &trace(inode))
+        self.begin_night();
+        self.case.standing(self.sweep).unwrap().still_holds(0, path.as_bytes(), &trace(inode))
     }
 }
 
@@ -122,6 +134,24 @@ fn another_number_time_or_device_is_another_file() {
         assert!(!holds(other), "{other:?}");
     }
     assert!(!standing.still_holds(1, b"r/a", &trace(1)), "another root");
+}
+
+#[test]
+fn a_first_sweep_that_was_overtaken_brings_nothing_into_the_later_ones() {
+    let mut world = World::new();
+    let (a, b) = (file("r/a", 1), file("r/b", 2));
+    world.begin_night();
+    let (overtaken, first) = (world.sweep, std::slice::from_ref(&a));
+    world.case.group(|group| group.record(overtaken, first, &Freshness::NOTHING).map(drop)).unwrap();
+    assert_eq!(world.night(&[a.clone(), b.clone()]), ["r/a", "r/b"]);
+    let later = world.sweep;
+    world.sweep = overtaken;
+    assert_eq!(world.walk_on(std::slice::from_ref(&b)), ["r/a", "r/b"]);
+    assert_eq!(world.paths(later), ["r/a", "r/b"]);
+    assert_eq!(world.case.tally(later).unwrap().check(), Ok(()));
+    world.sweep = later;
+    assert!(world.known("r/b", 2));
+    assert_eq!(world.night(&[a, b]), ["r/a", "r/b"]);
 }
 
 #[test]
