@@ -284,7 +284,7 @@ impl Group<'_> {
     }
 
     /// Whether any answer was given for a digest of another kind: without one there is nothing to bridge.
-    fn others_were_asked(&self, kind: HashKind) -> Result<bool, CaseError> {
+    pub(crate) fn others_were_asked(&self, kind: HashKind) -> Result<bool, CaseError> {
         let mut others = self.transaction.prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM answer WHERE kind < ?1) OR EXISTS (SELECT 1 FROM answer WHERE kind > ?1)",
         )?;
