@@ -191,6 +191,23 @@ fn with_nobody_to_ask_what_the_case_knows_counts_for_a_row_that_goes_on() {
 }
 
 #[test]
+fn the_digests_of_a_row_that_goes_on_belong_together_once_one_of_them_is_answered() {
+    let mut world = World::new();
+    let mut row = file("r/a", 1);
+    if let Seen::Read { digests, .. } = &mut row.seen {
+        *digests = Digests::default().with(digest(HashKind::Sha1, 1)).with(digest(HashKind::Md5, 1));
+    }
+    world.begin_night();
+    world.walk_on(std::slice::from_ref(&row), false);
+    assert_eq!(world.night(&[row]), ["r/a"]);
+    world.answer_all(Verdict::Malicious, Stamp(20));
+    let sweep = world.sweep;
+    world.case.group(|group| group.defer_rest(sweep, "interrupted", &Freshness::NOTHING)).unwrap();
+    let files = "SELECT count(*) FROM same_file";
+    assert_eq!(world.by_hand().query_row(files, [], |row| row.get(0)), Ok(1));
+}
+
+#[test]
 fn a_first_sweep_that_was_overtaken_brings_nothing_into_the_later_ones() {
     let mut world = World::new();
     let (a, b) = (file("r/a", 1), file("r/b", 2));
