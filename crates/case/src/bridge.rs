@@ -145,17 +145,19 @@ impl Group<'_> {
     }
 
     /// Remembers which digests of the sweep's own files belong together, where an answer was given for one of them: a
-    /// list of another kind may bring another. A sweep that computes one kind of digest has nothing to remember.
+    /// list of another kind may bring another. A sweep that computes one kind of digest has nothing to remember, nor has
+    /// one that got no answer.
     pub(crate) fn remember_files(&mut self, sweep: SweepId) -> Result<(), CaseError> {
         if self.has_several_kinds(sweep)? {
             self.transaction.execute(
                 "INSERT OR IGNORE INTO same_file
                  SELECT w.answer, coalesce(s.md5, x''), coalesce(s.sha1, x''), coalesce(s.sha256, x'')
-                 FROM sighting s
+                 FROM present s
                  JOIN want w ON w.sweep = s.sweep AND w.kind = s.kind
                      AND w.digest = CASE s.kind WHEN 1 THEN s.md5 WHEN 2 THEN s.sha1 ELSE s.sha256 END
                  JOIN answer a ON a.id = w.answer
-                 WHERE s.sweep = ?1 AND s.path IS NOT NULL AND a.kind = s.kind AND a.verdict <> 'unknown'",
+                 WHERE s.sweep = ?1 AND s.path IS NOT NULL AND a.kind = s.kind AND a.verdict <> 'unknown'
+                     AND EXISTS (SELECT 1 FROM want WHERE sweep = ?1 AND answer IS NOT NULL)",
                 [sweep.0],
             )?;
         }
@@ -279,7 +281,7 @@ impl Group<'_> {
     }
 
     /// Whether any answer was given for a digest of another kind: without one there is nothing to bridge.
-    fn others_were_asked(&self, kind: HashKind) -> Result<bool, CaseError> {
+    pub(crate) fn others_were_asked(&self, kind: HashKind) -> Result<bool, CaseError> {
         let mut others = self.transaction.prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM answer WHERE kind < ?1) OR EXISTS (SELECT 1 FROM answer WHERE kind > ?1)",
         )?;

@@ -4,7 +4,7 @@
 //! Everything is set against everything by walking two ascending sequences side by side. A join of a million digests
 //! against a case of ten million reads both once.
 
-use crate::codes::{class, class_code, column, count, digest, kind_code};
+use crate::codes::{class, class_code, column, count, digest, kind, kind_code};
 use crate::group::{Freshness, Group};
 use crate::waiting::Rank;
 use crate::{CaseError, SweepId};
@@ -58,7 +58,7 @@ impl Group<'_> {
             if last_row == queued {
                 break;
             }
-            joined += self.join((sweep, queued..last_row), offers, fresh)?;
+            joined += self.join((sweep, queued..last_row), offers, fresh, true)?;
             queued = last_row;
         }
         self.transaction
@@ -92,14 +92,12 @@ impl Group<'_> {
     /// counted for them as it took them over, or this machine decides them. Returns how many did.
     ///
     /// Those with an answer get no `want`: what counts for them can be told from the answers and the sweep, so that a
-    /// sweep over unchanged files writes nothing for them. When nobody is asked, only what this machine decides is
-    /// settled; the sweep says for all the others why they wait.
+    /// sweep over unchanged files writes nothing for them. When nobody is asked, only what this machine decides or an
+    /// answer tells in another way is settled; the sweep says for all the others why they wait.
     pub fn want_carried(&mut self, sweep: SweepId, fresh: &Freshness, asks: bool) -> Result<u64, CaseError> {
-        let mut offers = self.carried_offers(sweep, asks)?;
-        if !asks {
-            offers.retain(|(digest, _)| digest.is_of_empty_input());
-        }
-        let joined = self.join((sweep, CARRIED), offers, fresh)?;
+        let of_all = asks || self.more_may_be_known(sweep)?;
+        let offers = self.carried_offers(sweep, of_all)?;
+        let joined = self.join((sweep, CARRIED), offers, fresh, asks)?;
         if asks {
             self.transaction.execute(
                 "UPDATE sweep SET carried_queued = 1 WHERE id = ?1 AND answers IS NOT NULL",
@@ -108,6 +106,21 @@ impl Group<'_> {
         }
         self.hand.backlog.came(joined);
         Ok(joined)
+    }
+
+    /// Whether the answers may tell more of what a sweep took over than those that counted for it then: by way of
+    /// another digest, or because they were given since.
+    fn more_may_be_known(&self, sweep: SweepId) -> Result<bool, CaseError> {
+        let mut since = self.transaction.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM answer WHERE id > (SELECT answers FROM sweep WHERE id = ?1))",
+        )?;
+        if since.query_row([sweep.0], |row| row.get(0))? {
+            return Ok(true);
+        }
+        let mut of_kind =
+            self.transaction.prepare_cached(&format!("SELECT s.kind {FROM_CARRIED} LIMIT 1"))?;
+        let of_kind = of_kind.query_map([sweep.0], |row| row.get(0))?.next().transpose()?;
+        of_kind.map_or(Ok(false), |code| self.others_were_asked(kind(code)?))
     }
 
     /// What those rows offer that no answer counted for, each digest once and in key order: all of them, or those of
@@ -155,12 +168,14 @@ impl Group<'_> {
         Ok(offers.iter().zip(counted).filter(|(_, counted)| !counted).map(|(offer, _)| *offer).collect())
     }
 
-    /// `rows` are those behind its start, up to its end, or [`CARRIED`].
+    /// `rows` are those behind its start, up to its end, or [`CARRIED`]. What is not known already waits from now on,
+    /// unless it is only to be looked up.
     fn join(
         &mut self,
         (sweep, rows): (SweepId, Range<i64>),
         offers: Vec<Offer>,
         fresh: &Freshness,
+        is_to_wait: bool,
     ) -> Result<u64, CaseError> {
         self.look()?;
         let may_be_known = self.others_may_have_answered(sweep)?;
@@ -178,7 +193,9 @@ impl Group<'_> {
             }
             n_raised += raised.len();
             new.extend(raised);
-            new.extend(offers.into_iter().map(|(digest, class)| (Rank::new(class), digest)));
+            if is_to_wait {
+                new.extend(offers.into_iter().map(|(digest, class)| (Rank::new(class), digest)));
+            }
         }
         let n_new = new.len() - n_raised;
         self.put(sweep, new)?;

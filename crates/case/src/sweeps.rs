@@ -105,11 +105,12 @@ impl Group<'_> {
     /// it is the first.
     ///
     /// A sweep of the series that has not come to its end leaves it: what it would take over is no longer what the
-    /// series last saw. It keeps its own rows, and reads the rest if it is resumed.
+    /// series last saw. It keeps its own rows, and reads the rest if it is resumed. Nor does a series begin with one:
+    /// the rows that it has yet to write would be rows of the later sweeps as well.
     pub fn join_series(&mut self, sweep: SweepId, shape: &str) -> Result<(), CaseError> {
         let mut alike = self.transaction.prepare(
             "SELECT series FROM sweep AS alike
-             WHERE series IS NOT NULL AND id < ?1 AND shape = ?2
+             WHERE series IS NOT NULL AND id < ?1 AND shape = ?2 AND intake_finished_at IS NOT NULL
                  AND command = (SELECT command FROM sweep WHERE id = ?1)
                  AND NOT EXISTS (SELECT given, opened FROM root WHERE sweep = ?1
                      EXCEPT SELECT given, opened FROM root WHERE root.sweep = alike.id AND root.n =

@@ -1,8 +1,10 @@
 //! What a sweep takes over from those before it, told to the case row by row.
 
-use crate::{PLAIN, World};
-use hashsweep_case::{CaseError, Freshness, Only, Order, Stand, Standing, Walked};
-use hashsweep_model::{Digests, HashKind, Place, Seen, Sighting, Skip, SkipKind, Stamp, Trace};
+use crate::{PLAIN, World, digest};
+use hashsweep_case::{CaseError, Fate, Freshness, Group, Only, Order, Stand, Standing, SweepId, Walked};
+use hashsweep_model::{
+    Answer, Digest, Digests, HashKind, Place, Seen, Sighting, Skip, SkipKind, Stamp, Trace, Verdict,
+};
 
 const DEVICE: u64 = 1 << 63;
 
@@ -30,22 +32,36 @@ fn unreadable(path: &str) -> Sighting {
 impl World {
     /// A sweep of the series that sees these, each again or anew; the paths of its rows.
     fn night(&mut self, seen: &[Sighting]) -> Vec<String> {
+        self.begin_night();
+        self.walk_on(seen, true)
+    }
+
+    fn begin_night(&mut self) {
         self.next_sweep();
         let sweep = self.sweep;
         self.case.group(|group| group.join_series(sweep, "shape")).unwrap();
+    }
+
+    /// The rest of a sweep that has begun; the paths of its rows. If nobody is asked, every answer counts.
+    fn walk_on(&mut self, seen: &[Sighting], asks: bool) -> Vec<String> {
+        let sweep = self.sweep;
         let standing = self.case.standing(sweep).unwrap();
         let new: Vec<Sighting> = seen.iter().filter(|row| is_new(&standing, row)).cloned().collect();
-        let fresh = Freshness::NOTHING;
+        let fresh = if asks { Freshness::NOTHING } else { Freshness::ANYTHING };
         let walked = Walked { devices: vec![(DEVICE, "a disk".to_owned(), true)] };
         self.case
             .group(|group| {
                 group.record(sweep, &new, &fresh)?;
                 group.carry_over(&standing, &walked, &fresh)?;
                 let _ = group.finish_intake(sweep, 0, &fresh, Stamp(9))?;
-                group.want_carried(sweep, &fresh, true).map(drop)
+                group.want_carried(sweep, &fresh, asks).map(drop)
             })
             .unwrap();
         assert_eq!(self.case.tally(sweep).unwrap().check(), Ok(()));
+        self.paths(sweep)
+    }
+
+    fn paths(&self, sweep: SweepId) -> Vec<String> {
         let mut paths = Vec::new();
         self.case
             .rows(sweep, Only::All, Order::Path, |row| {
@@ -58,10 +74,8 @@ impl World {
     }
 
     fn known(&mut self, path: &str, inode: u64) -> bool {
-        self.next_sweep();
-        let sweep = self.sweep;
-        self.case.group(|group| group.join_series(sweep, "shape")).unwrap();
-        self.case.standing(sweep).unwrap().still_holds(0, path.as_bytes(), &trace(inode))
+        self.begin_night();
+        self.case.standing(self.sweep).unwrap().still_holds(0, path.as_bytes(), &trace(inode))
     }
 }
 
@@ -122,6 +136,91 @@ fn another_number_time_or_device_is_another_file() {
         assert!(!holds(other), "{other:?}");
     }
     assert!(!standing.still_holds(1, b"r/a", &trace(1)), "another root");
+}
+
+/// A sweep of a list in which a digest is answered; the answer shows these digests.
+fn answer(world: &mut World, asked: Digest, sample: Digests) {
+    world.next_sweep();
+    let seen = Seen::Listed { digests: Digests::default().with(asked), asked: asked.kind() };
+    world.record(&[Sighting { root: 0, place: Place::Line(1), seen }]);
+    let claimed = world.claim(1, 100, true).remove(0);
+    let answer = Answer { sample, ..Answer::bare(asked, Verdict::Malicious) };
+    world.settle(&claimed, &[(asked, Fate::Answered(answer))], Stamp(20));
+}
+
+#[test]
+fn with_nobody_to_ask_what_the_case_knows_counts_for_a_row_that_goes_on() {
+    let mut world = World::new();
+    let digests = [1, 2].map(|n| digest(HashKind::Sha1, n));
+    let rows = [("r/a", 1, digests[0]), ("r/b", 2, digests[1])].map(|(path, inode, digest)| {
+        let mut row = file(path, inode);
+        if let Seen::Read { digests, .. } = &mut row.seen {
+            *digests = Digests::default().with(digest);
+        }
+        row
+    });
+    let night = |world: &mut World| {
+        world.begin_night();
+        world.walk_on(&rows, false);
+        world.sweep
+    };
+    let check = |world: &World, sweep, n: u64| {
+        let tally = world.case.tally(sweep).unwrap();
+        let n_malicious = tally.verdicts.get(&Verdict::Malicious).copied().unwrap_or_default();
+        assert_eq!((tally.check(), tally.rows, n_malicious), (Ok(()), 2, n));
+        let broken = world.case.verify().unwrap().into_iter().find(|check| check.n_broken > 0);
+        assert_eq!(broken, None);
+    };
+    night(&mut world);
+    let before = night(&mut world);
+    // By way of another digest of its file.
+    let md5 = digest(HashKind::Md5, 1);
+    answer(&mut world, md5, Digests::default().with(md5).with(digests[0]));
+    let after = night(&mut world);
+    check(&world, after, 1);
+    check(&world, before, 0);
+    // For itself, after the rows were taken over.
+    answer(&mut world, digests[1], Digests::default().with(digests[1]));
+    check(&world, after, 1);
+    let again = |group: &mut Group<'_>| group.want_carried(after, &Freshness::ANYTHING, false);
+    assert_eq!(world.case.group(again).unwrap(), 0);
+    check(&world, after, 2);
+    check(&world, before, 0);
+}
+
+#[test]
+fn the_digests_of_a_row_that_goes_on_belong_together_once_one_of_them_is_answered() {
+    let mut world = World::new();
+    let mut row = file("r/a", 1);
+    if let Seen::Read { digests, .. } = &mut row.seen {
+        *digests = Digests::default().with(digest(HashKind::Sha1, 1)).with(digest(HashKind::Md5, 1));
+    }
+    world.begin_night();
+    world.walk_on(std::slice::from_ref(&row), false);
+    assert_eq!(world.night(&[row]), ["r/a"]);
+    world.answer_all(Verdict::Malicious, Stamp(20));
+    let sweep = world.sweep;
+    world.case.group(|group| group.defer_rest(sweep, "interrupted", &Freshness::NOTHING, Stamp(9))).unwrap();
+    let files = "SELECT count(*) FROM same_file";
+    assert_eq!(world.by_hand().query_row(files, [], |row| row.get(0)), Ok(1));
+}
+
+#[test]
+fn a_first_sweep_that_was_overtaken_brings_nothing_into_the_later_ones() {
+    let mut world = World::new();
+    let (a, b) = (file("r/a", 1), file("r/b", 2));
+    world.begin_night();
+    let (overtaken, first) = (world.sweep, std::slice::from_ref(&a));
+    world.case.group(|group| group.record(overtaken, first, &Freshness::NOTHING).map(drop)).unwrap();
+    assert_eq!(world.night(&[a.clone(), b.clone()]), ["r/a", "r/b"]);
+    let later = world.sweep;
+    world.sweep = overtaken;
+    assert_eq!(world.walk_on(std::slice::from_ref(&b), true), ["r/a", "r/b"]);
+    assert_eq!(world.paths(later), ["r/a", "r/b"]);
+    assert_eq!(world.case.tally(later).unwrap().check(), Ok(()));
+    world.sweep = later;
+    assert!(world.known("r/b", 2));
+    assert_eq!(world.night(&[a, b]), ["r/a", "r/b"]);
 }
 
 #[test]

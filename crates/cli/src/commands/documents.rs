@@ -1,17 +1,19 @@
 //! Reports that are more than rows: what they tell of a sweep is read from its case here.
 
-use super::sweep::resume_command;
+use super::sweep::resume_exactly;
 use super::written::{names, order};
 use crate::settings::SIMULATOR;
 use anyhow::Context;
 use hashsweep_case::{Case, Only, Sweep};
+use hashsweep_model::{Outcome, Tally};
 use hashsweep_report::{Labels, Overview, Page, Progress, Record, Run, Seal, Ticket, What, write_evidence};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
 /// The page. Rows are read twice, so that no more than one of them is held at a time.
 pub(crate) fn page(case: &Case, sweep: &Sweep, out: &mut dyn Write) -> anyhow::Result<()> {
-    let (record, tally) = (record(case, sweep)?, case.tally(sweep.id)?);
+    let tally = case.tally(sweep.id)?;
+    let record = record(case, sweep, &tally)?;
     let mut overview = Overview::new(names(sweep));
     case.rows(sweep.id, Only::All, order(sweep), |row| {
         overview.add(&row);
@@ -30,7 +32,8 @@ pub(crate) fn manifest(
     labels: &Labels,
     mut out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let (record, tally) = (record(case, sweep)?, case.tally(sweep.id)?);
+    let tally = case.tally(sweep.id)?;
+    let record = record(case, sweep, &tally)?;
     let mut seal = Seal::new(names(sweep));
     case.rows(sweep.id, Only::All, order(sweep), |row| Ok::<_, anyhow::Error>(seal.add(&row)?))?;
     let settings = serde_json::from_str(&sweep.settings).context("read the sweep's settings")?;
@@ -39,7 +42,8 @@ pub(crate) fn manifest(
 
 /// The summary for a ticket.
 pub(crate) fn ticket(case: &Case, sweep: &Sweep, mut out: &mut dyn Write) -> anyhow::Result<()> {
-    let (record, tally) = (record(case, sweep)?, case.tally(sweep.id)?);
+    let tally = case.tally(sweep.id)?;
+    let record = record(case, sweep, &tally)?;
     let mut ticket = Ticket::new(names(sweep));
     case.rows(sweep.id, Only::Findings, order(sweep), |row| {
         ticket.add(&row);
@@ -48,7 +52,7 @@ pub(crate) fn ticket(case: &Case, sweep: &Sweep, mut out: &mut dyn Write) -> any
     Ok(ticket.write(&mut out, &record, &tally)?)
 }
 
-fn record(case: &Case, sweep: &Sweep) -> anyhow::Result<Record> {
+fn record(case: &Case, sweep: &Sweep, tally: &Tally) -> anyhow::Result<Record> {
     let mut progress = Progress::default();
     case.requests_of(sweep.id, |request| {
         progress.add(request.settled_at, request.n_answered, request.quota);
@@ -57,7 +61,10 @@ fn record(case: &Case, sweep: &Sweep) -> anyhow::Result<Record> {
         let hashsweep_case::Run { number, started_at, ended_at, budget } = run;
         Run { number, started_at, ended_at, budget }
     };
-    let service = case.service()?;
+    // The case may belong to a service that this sweep had nothing to do with.
+    let was_told =
+        tally.requests > 0 || tally.rows_of(Outcome::Answered) + tally.rows_of(Outcome::Cached) > 0;
+    let service = case.service()?.filter(|_| was_told);
     Ok(Record {
         what: if sweep.command == "list" { What::Rows } else { What::Files },
         command: sweep.command.clone(),
@@ -69,7 +76,7 @@ fn record(case: &Case, sweep: &Sweep) -> anyhow::Result<Record> {
         intake_finished_at: case.intake_finished_at(sweep.id)?,
         runs: case.runs(sweep.id)?.into_iter().map(run).collect(),
         progress,
-        next_step: resume_command(case, sweep.id)?,
+        next_step: resume_exactly(case, sweep.id),
         case_name: case.path().file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default(),
     })
 }

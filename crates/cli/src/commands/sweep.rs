@@ -206,11 +206,20 @@ fn words_of(halt: &Halt) -> String {
 
 /// What to type to finish a sweep.
 pub(crate) fn resume_command(case: &Case, sweep: SweepId) -> anyhow::Result<String> {
-    let which = if case.sweep(None)?.id == sweep { String::new() } else { format!(" --sweep {}", sweep.0) };
+    let is_latest = case.sweep(None)?.id == sweep;
+    Ok(if is_latest { resume_latest(case) } else { resume_exactly(case, sweep) })
+}
+
+/// The same whatever sweeps follow, for what is kept.
+pub(crate) fn resume_exactly(case: &Case, sweep: SweepId) -> String {
+    format!("{} --sweep {}", resume_latest(case), sweep.0)
+}
+
+fn resume_latest(case: &Case) -> String {
     let path = case.path().display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
     let path = if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) };
-    Ok(format!("hashsweep resume --case {path}{which}"))
+    format!("hashsweep resume --case {path}")
 }
 
 pub(crate) fn path_bytes(case: &Case) -> Vec<u8> {
