@@ -1,6 +1,7 @@
 //! Where reports go, and that a report is the same whenever it is asked for.
 
-use crate::lab::{Lab, fixtures, rows};
+use crate::lab::{Beside, Lab, fixtures, rows};
+use hashsweep_sim::World;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 #[test]
@@ -150,6 +151,27 @@ fn the_page_says_what_was_found_in_a_tree_and_in_a_list_and_what_was_not_covered
     assert!(list.contains("hashes.txt:1") && list.contains("Not a hash"), "{list}");
     lab.run(["diff", "1", "1", "--case", "c.db", "-o", "d.html"]).exits(2).says("CSV or JSONL only");
     crate::lab::conserves(&lab.totals(&lab.path("c.db")));
+}
+
+#[test]
+fn a_sweep_that_asked_nobody_says_so_whatever_sweeps_follow() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path("tree")).unwrap();
+    std::fs::write(lab.path("tree/a"), b"a").unwrap();
+    let documents = ["-o", "report.html", "-o", "report.json", "-o", "ticket.md"];
+    lab.run(["scan", "tree", "--offline", "--case", "c.db"].into_iter().chain(documents)).exits(3);
+    let before = ["report.html", "report.json", "ticket.md"].map(|name| lab.path(name));
+    let before = before.map(|path| std::fs::read(path).unwrap());
+    let service = Beside::new(World::default());
+    let url = service.url();
+    lab.run(["scan", "tree", "--case", "c.db", "--api-url", &url, "--fail-on", "never"]).exits(0);
+    lab.run(["report", "--sweep", "1", "--case", "c.db"].into_iter().chain(documents)).exits(3);
+    let after = ["report.html", "report.json", "ticket.md"].map(|name| lab.path(name));
+    let after = after.map(|path| std::fs::read(path).unwrap());
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(String::from_utf8_lossy(before), String::from_utf8_lossy(after));
+    }
+    assert!(!String::from_utf8_lossy(&after[0]).contains("loopback"));
 }
 
 #[test]
