@@ -112,6 +112,26 @@ const MEDIA: &[Magic] = &[
     (0, b"ttcf"),
 ];
 
+/// Whether a form's magic can be found in a file with this first byte: most files are text, and most text begins
+/// with a byte that no magic begins with.
+const MAY_BE_KNOWN: [bool; 256] = {
+    let mut may = [false; 256];
+    let tables = [EXECUTABLE, SCRIPT, DOCUMENT, ARCHIVE, MEDIA];
+    let mut table = 0;
+    while table < tables.len() {
+        let mut nth = 0;
+        while nth < tables[table].len() {
+            let (at, bytes) = tables[table][nth];
+            if at == 0 {
+                may[bytes[0] as usize] = true;
+            }
+            nth += 1;
+        }
+        table += 1;
+    }
+    may
+};
+
 /// Names of the first member that make a ZIP file something else than an archive.
 const OFFICE_MEMBERS: &[&[u8]] =
     &[b"[Content_Types].xml", b"_rels/", b"docProps/", b"word/", b"xl/", b"ppt/", b"visio/", b"mimetype"];
@@ -208,7 +228,10 @@ impl Content {
     pub fn of_head(head: &[u8]) -> Content {
         let head = &head[..head.len().min(Content::HEAD)];
         let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-        let holds = |(at, bytes): &Magic| head.get(*at..).is_some_and(|rest| rest.starts_with(bytes));
+        let may_be_known = head.first().is_some_and(|first| MAY_BE_KNOWN[usize::from(*first)]);
+        let holds = |(at, bytes): &Magic| {
+            (may_be_known || *at > 0) && head.get(*at..).is_some_and(|rest| rest.starts_with(bytes))
+        };
         let first_member =
             || head.strip_prefix(b"PK\x03\x04").and_then(|rest| rest.get(26..)).unwrap_or_default();
         let begins = |names: &[&[u8]]| names.iter().any(|name| first_member().starts_with(name));
@@ -291,8 +314,12 @@ fn is_bitmap(head: &[u8]) -> bool {
 fn is_text(head: &[u8]) -> bool {
     head.starts_with(b"\xff\xfe")
         || head.starts_with(b"\xfe\xff")
-        || head.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x20..=0x7e | 0x80..))
-            && is_mostly_ascii_or_utf8(head)
+        // Without an early end, which would keep the compiler from looking at sixteen bytes at once.
+        || head.iter().fold(true, |is, byte| is & is_of_text(*byte)) && is_mostly_ascii_or_utf8(head)
+}
+
+fn is_of_text(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x20..=0x7e | 0x80..)
 }
 
 /// Compressed or encrypted bytes hold control characters within a few dozen; a shorter piece may pass for text.
