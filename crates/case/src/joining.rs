@@ -153,7 +153,7 @@ impl Group<'_> {
                  WHEN 'unknown' THEN unknown_since ELSE known_since END
              FROM sweep CROSS JOIN answer
              WHERE sweep.id = ?1 AND kind = ?2 AND digest >= ?3 AND answer.id <= answers
-                 AND answered_at <= answers_until
+                 AND answered_at <= answers_until AND answer.origin IS sweep.origin
              ORDER BY digest, answered_at",
         )?;
         let mut newest: Vec<Option<Found>> = vec![None; offers.len()];
@@ -371,6 +371,7 @@ pub(crate) const COUNTED: &str = "(SELECT CASE WHEN answered_at >= CASE verdict
             WHEN 'unknown' THEN sweep.unknown_since ELSE sweep.known_since END
         THEN answer.id END
     FROM answer JOIN sweep ON sweep.id = ?1 AND answer.id <= sweep.answers AND answered_at <= sweep.answers_until
+        AND answer.origin IS sweep.origin
     WHERE answer.kind = offer.kind AND answer.digest = offer.digest
     ORDER BY answered_at DESC, answer.id DESC LIMIT 1)";
 

@@ -13,7 +13,7 @@ pub enum Scope {
     Case,
     /// Those of one sweep at file reputation, over all its runs; reports fetched later are not the sweep's.
     Sweep(SweepId),
-    /// Those of the latest run.
+    /// Those of the latest run that was made here.
     LastRun,
     /// Those reserved at or after `from` and before `to`.
     Between {
@@ -119,7 +119,7 @@ impl Case {
                 sweep.0,
                 0,
             ),
-            Scope::LastRun => ("run = (SELECT max(id) FROM run) AND ?1 = ?2", 0, 0),
+            Scope::LastRun => ("run = (SELECT max(id) FROM run WHERE origin IS NULL) AND ?1 = ?2", 0, 0),
             Scope::Between { from, to } => ("reserved_at >= ?1 AND reserved_at < ?2", from.0, to.0),
         };
         Ok(self.connection.query_row(&format!("{SUM}{which}"), params![a, b], |row| {

@@ -1,10 +1,13 @@
 //! Opening a case: creating it privately, locking it, refusing what is not ours.
 
 use crate::group::Group;
+use crate::migration::{from_1, from_2};
 use crate::others::Others;
 use crate::queue::Hand;
 use crate::session::Session;
+use crate::sweeps::Maker;
 use crate::turn::Line;
+use hashsweep_model::Stamp;
 use rusqlite::config::DbConfig;
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -17,9 +20,9 @@ use std::time::Duration;
 /// A case: "hswp" in SQLite's header.
 const CASE: Schema = Schema {
     application_id: 0x6873_7770,
-    version: 2,
+    version: 3,
     sql: concat!(include_str!("schema.sql"), include_str!("derived.sql")),
-    from_older: &[from_1],
+    from_older: &[from_1, from_2],
 };
 
 /// What a database of ours holds, and how it is told from others.
@@ -73,6 +76,7 @@ pub struct Case {
     pub(crate) connection: Connection,
     pub(crate) hand: Hand,
     others: Others,
+    maker: Maker,
     path: PathBuf,
     /// Absent for a reader.
     writer: Option<Writer>,
@@ -133,6 +137,17 @@ pub enum CaseError {
     /// No such sweep in it.
     #[error("the case has no sweep {0}")]
     NoSuchSweep(i64),
+    /// Its rows were dropped.
+    #[error(
+        "sweep {sweep} was pruned on {}; what it cost and what was found is still in the case\n  hint: 'hashsweep case info' lists the sweeps that are whole",
+        crate::calendar::date(*at)
+    )]
+    Pruned {
+        /// The sweep.
+        sweep: i64,
+        /// When it was.
+        at: Stamp,
+    },
     /// No sweep at all.
     #[error("the case holds no sweep yet")]
     NoSweep,
@@ -180,6 +195,7 @@ impl CaseError {
             | CaseError::NetworkFileSystem { .. }
             | CaseError::OtherService { .. }
             | CaseError::NoSuchSweep(_)
+            | CaseError::Pruned { .. }
             | CaseError::NoSweep
             | CaseError::LogOnReadOnly(_)
             | CaseError::LogWithoutCase(_)
@@ -235,6 +251,7 @@ impl Case {
             connection,
             hand: Hand::default(),
             others: Others::default(),
+            maker: Maker::default(),
             path: path.to_owned(),
             writer: None,
         }
@@ -284,6 +301,16 @@ impl Case {
         }
     }
 
+    /// Says who begins sweeps and runs from now on; until then it is unknown.
+    pub fn made_by(&mut self, maker: Maker) {
+        self.maker = maker;
+    }
+
+    /// By which the case is told from others, whatever it is called. Its copies have the same.
+    pub fn uid(&self) -> Result<String, CaseError> {
+        self.meta("uid")?.ok_or_else(|| CaseError::Damaged("a case without a name of its own".to_owned()))
+    }
+
     /// The session of this process. Absent where it only reads.
     pub(crate) fn session(&self) -> Option<&Session> {
         self.writer.as_ref().map(|writer| &writer.session)
@@ -318,13 +345,13 @@ impl Case {
         &mut self,
         work: impl FnOnce(&mut Group<'_>) -> Result<T, CaseError>,
     ) -> Result<T, CaseError> {
-        let Case { connection, hand, others, writer, .. } = self;
+        let Case { connection, hand, others, maker, writer, .. } = self;
         let at_front = writer.as_ref().map(|writer| writer.line.stand()).transpose()?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         drop(at_front);
         hand.begin();
         let session = writer.as_ref().map(|writer| &writer.session);
-        let mut group = Group { transaction, hand, others, session };
+        let mut group = Group { transaction, hand, others, maker, session };
         let done = work(&mut group);
         let Group { transaction, hand, others, .. } = group;
         // An error drops the transaction, which undoes it.
@@ -410,17 +437,6 @@ pub(crate) fn open_database(
         transaction.commit()?;
     }
     Ok(connection)
-}
-
-/// A case of version 1 becomes one of version 2. The first of them did not say to which product an attempt belongs,
-/// because there was one.
-fn from_1(case: &Connection) -> Result<(), CaseError> {
-    let names_products = "SELECT 1 FROM pragma_table_info('attempt') WHERE name = 'product'";
-    if !case.prepare(names_products)?.exists([])? {
-        case.execute_batch("ALTER TABLE attempt ADD COLUMN product TEXT NOT NULL DEFAULT 'TCA-0101'")?;
-    }
-    case.execute_batch(concat!(include_str!("from-1.sql"), include_str!("derived.sql")))?;
-    crate::waiting::put_pending(case)
 }
 
 /// The schema of a database that is ours, or `None` for one with nothing in it yet. Somebody else's is refused here

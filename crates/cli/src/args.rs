@@ -429,7 +429,7 @@ pub(crate) struct Walking {
     /// Read files, or map them into memory; auto reads
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub(crate) io: Io,
-    /// Stay out of others' way: lowest priority, and leave nothing in the page cache that was not there before
+    /// Stay out of others' way: run and read only when nothing else wants to, and leave nothing in the page cache that was not there before
     #[arg(long)]
     pub(crate) nice: bool,
     /// Read at most so much a second (200MB/s; suffixes as for --min-size)

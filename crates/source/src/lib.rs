@@ -31,6 +31,7 @@ mod mapped;
 mod meta;
 mod names;
 mod own;
+mod polite;
 mod pseudo;
 mod read;
 mod rows;

@@ -1,6 +1,6 @@
 //! `hashsweep resume`: what a sweep still owes.
 
-use super::sweep::Ready;
+use super::sweep::{Ready, open_to_work};
 use super::{image, list, scan};
 use crate::args::Resume;
 use crate::exit::Exit;
@@ -29,8 +29,15 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     if !path.exists() {
         bail!(hashsweep_case::CaseError::Missing(path));
     }
-    let mut case = Case::open(&path)?;
+    let mut case = open_to_work(&path)?;
     let sweep = case.sweep(resume.sweep.map(SweepId))?;
+    if sweep.is_brought && !sweep.intake_finished {
+        bail!(
+            "sweep {} was brought here from {} before it had come to its end, and what it has not seen is there\n  hint: resume it there, and merge that case again",
+            sweep.id.0,
+            sweep.host.as_deref().map_or("another case".to_owned(), |host| format!("a case of '{host}'"))
+        );
+    }
     let stored = Stored::parse(&sweep.settings)?;
     let ending = Ending::resolve(&resume.ending, Some(&stored.ending));
     let tally = case.tally(sweep.id)?;

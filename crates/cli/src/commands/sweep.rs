@@ -6,15 +6,16 @@ use crate::exit::Exit;
 use crate::outputs::Open;
 use crate::progress::Progress;
 use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
-use crate::shell::{Terminal, day_and_time, lines_safe, say, steady_now, stop_on_signals};
+use crate::shell::{Terminal, day_and_time, lines_safe, maker, say, steady_now, stop_on_signals};
 use anyhow::{Context, bail};
-use hashsweep_case::{Account, Case, RunId, SweepId};
+use hashsweep_case::{Account, Case, CaseError, RunId, SweepId};
 use hashsweep_model::Stamp;
 use hashsweep_pipeline::{Clock, Ended, Gauges, Halt, HaltKind, Intake, Order, now, sweep};
 use hashsweep_report::{Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
 use std::num::NonZeroU64;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::runtime::Runtime;
@@ -160,6 +161,13 @@ impl Ready {
             Ok(exit)
         })
     }
+}
+
+/// Opens a case to work at, which from now on says who does.
+pub(crate) fn open_to_work(path: &Path) -> Result<Case, CaseError> {
+    let mut case = Case::open(path)?;
+    case.made_by(maker());
+    Ok(case)
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

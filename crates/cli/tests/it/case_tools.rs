@@ -80,3 +80,18 @@ fn verify_needs_a_case() {
         .says("is not a hashsweep case");
     assert_eq!(std::fs::read(other).unwrap(), b"not a database");
 }
+
+#[test]
+fn a_case_knows_what_was_typed_and_no_secret() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    let proxy = "http://somebody:geheim@proxy.example:3128/?token=streng";
+    lab.run(["scan", "tree", "--offline", "--case", "c.db", "-q", "--proxy", proxy]).exits(3);
+    let bytes = std::fs::read(lab.path("c.db")).unwrap();
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds(r#""--proxy","http://[redacted]@proxy.example:3128/""#));
+    assert!(holds(concat!("hashsweep ", env!("CARGO_PKG_VERSION"))));
+    for secret in ["somebody", "geheim", "streng"] {
+        assert!(!holds(secret), "{secret}");
+    }
+}
