@@ -1,4 +1,4 @@
-use crate::made::{ext, read_container, sums_of, tree};
+use crate::made::{ext, read_container, run, sums_of, tree};
 use hashsweep_image::open;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -16,8 +16,6 @@ fn mutations_of_ext_neither_panic_nor_hang_nor_go_unnoticed() {
     }
     fs::remove_dir_all(root.join("many")).unwrap();
     let truth = sums_of(&root);
-    let n_mutations: u64 =
-        std::env::var("HASHSWEEP_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
     for (form, options) in [
         ("ext4", &["-t", "ext4", "-b", "1024", "-N", "256", "-O", "inline_data"][..]),
         ("ext2", &["-t", "ext2", "-b", "1024", "-N", "256"][..]),
@@ -25,7 +23,7 @@ fn mutations_of_ext_neither_panic_nor_hang_nor_go_unnoticed() {
         ext(&image, &root, 6, options);
         let whole = fs::read(&image).unwrap();
         let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
-        for seed in 0..n_mutations {
+        for seed in 0..n_mutations() {
             let mut dice = fastrand::Rng::with_seed(seed);
             let sectors: Vec<usize> = (2..whole.len() / 512)
                 .filter(|s| whole[s * 512..][..512].iter().any(|b| *b != 0 && *b != 0xaa))
@@ -58,5 +56,75 @@ fn mutations_of_ext_neither_panic_nor_hang_nor_go_unnoticed() {
                 file.write_all_at(&whole[at..=at], at as u64).unwrap();
             }
         }
+    }
+}
+
+fn n_mutations() -> u64 {
+    std::env::var("HASHSWEEP_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(60)
+}
+
+/// The same of FAT and exFAT. FAT has no checksum to notice a change by, but its sum must always be equal, and a
+/// volume that was cut is never whole.
+#[test]
+fn mutations_of_fat_and_exfat_neither_panic_nor_hang() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    let fat = |bits: &str, sectors: u64| {
+        let root = dir.path().join(format!("tree{bits}"));
+        crate::fat::tree(&root);
+        fs::remove_dir_all(root.join("many")).unwrap();
+        fs::write(&image, vec![0; usize::try_from(sectors * 512).unwrap()]).unwrap();
+        let at = image.to_str().unwrap();
+        run("mkfs.fat", &["-F", bits, "-s", "1", at]);
+        for entry in fs::read_dir(&root).unwrap() {
+            run("mcopy", &["-s", "-Q", "-i", at, entry.unwrap().path().to_str().unwrap(), "::/"]);
+        }
+    };
+    fat("12", 3000);
+    mutate("FAT12", &image, None);
+    fat("16", 10_000);
+    mutate("FAT16", &image, None);
+    fat("32", 70_000);
+    mutate("FAT32", &image, None);
+    let truth = crate::exfat::volume(&image, 8, "4K");
+    mutate("exFAT", &image, Some(&truth));
+}
+
+/// Mutates and reads again and again; with `checked` its directories have checksums, so that every size of a volume
+/// that is called whole must be right.
+fn mutate(form: &str, image: &std::path::Path, checked: Option<&crate::made::Sums>) {
+    let whole = fs::read(image).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(image).unwrap();
+    let sectors: Vec<usize> = (0..whole.len() / 512)
+        .filter(|s| whole[s * 512..][..512].iter().any(|b| *b != 0))
+        .take(600)
+        .collect();
+    for seed in 0..n_mutations() {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let at = dice.choice(&sectors).unwrap() * 512 + dice.usize(..512);
+        let is_cut = dice.u8(..100) < 15;
+        if is_cut {
+            file.set_len(at as u64).unwrap();
+        } else {
+            let flipped = whole[at] ^ 1 << dice.u8(..8);
+            let byte = *dice.choice(&[0, 0x7f, 0x80, 0xff, flipped]).unwrap();
+            file.write_all_at(&[byte], at as u64).unwrap();
+        }
+        let read = read_container(&open(image).unwrap());
+        assert!(!is_cut || !read.walked.is_complete(), "{form} {seed}: cut at {at}");
+        assert!(read.walked.volumes.iter().all(|sum| sum.summary.adds_up()), "{form} {seed}");
+        if let Some(truth) = checked.filter(|_| read.walked.is_complete() && read.problems.is_empty()) {
+            let found = &read.sums["p0"];
+            for (path, (size, _)) in truth {
+                assert_eq!(
+                    found.get(path).map(|(size, _)| size),
+                    Some(size),
+                    "{form} {seed}: {path}, byte {at}"
+                );
+            }
+        }
+        file.set_len(whole.len() as u64).unwrap();
+        let restored = if is_cut { &whole[at..] } else { &whole[at..=at] };
+        file.write_all_at(restored, at as u64).unwrap();
     }
 }
