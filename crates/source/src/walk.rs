@@ -127,9 +127,14 @@ pub enum WalkError {
 /// that has something to prepare first asks before it does.
 pub fn check_roots(order: &Walk) -> Result<(), WalkError> {
     match order.missing_root {
-        MissingRoot::Fail => order.roots.iter().try_for_each(|root| check(root, &order.own)),
+        MissingRoot::Fail => check_roots_of(&order.roots, &order.own),
         MissingRoot::Skip => Ok(()),
     }
+}
+
+/// Whether each of them is there and can be opened.
+pub(crate) fn check_roots_of(roots: &[Root], own: &OwnFiles) -> Result<(), WalkError> {
+    roots.iter().try_for_each(|root| check(root, own))
 }
 
 /// Walks, reads, hashes, and offers one row for every entry that is not a directory.
