@@ -42,7 +42,9 @@ pub struct Ntfs(Mft);
 /// What the first pass found in use.
 #[derive(Clone, Copy)]
 enum Used {
-    File { is_directory: bool },
+    File {
+        is_directory: bool,
+    },
     /// Of the file with this number.
     Continuation,
 }
@@ -250,7 +252,8 @@ impl Walk<'_, '_> {
     fn content(&mut self, number: u64, paths: Vec<Vec<u8>>, stream: file::Stream, stands: Stands) {
         match self.extents(stream) {
             Ok((size, extents)) if stands == Stands::CloudFile && there(&extents) < size => {
-                let what = format!("a file of which {} of {size} bytes are in the cloud", size - there(&extents));
+                let what =
+                    format!("a file of which {} of {size} bytes are in the cloud", size - there(&extents));
                 self.found.lose(paths, Fault::Unsupported(what));
             }
             Ok((size, extents)) => self.found.stream(Stream { node: number, paths, size, extents }),

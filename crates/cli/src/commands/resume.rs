@@ -1,12 +1,7 @@
 //! `hashsweep resume`: what a sweep still owes.
 
-<<<<<<< HEAD
 use super::sweep::{Ready, open_to_work};
-use super::{list, scan};
-=======
-use super::sweep::Ready;
 use super::{image, list, scan};
->>>>>>> 2ea0740
 use crate::args::Resume;
 use crate::exit::Exit;
 use crate::outputs;

@@ -31,7 +31,9 @@ impl Boot {
         let cluster = match bytes[13] {
             n if n.is_power_of_two() => times(sector, u64::from(n), "a size of a cluster beyond all sizes")?,
             // Since Windows 10: the negative power of two.
-            n if n >= 0xe1 => times(sector, 1 << (256 - u64::from(n)), "a size of a cluster beyond all sizes")?,
+            n if n >= 0xe1 => {
+                times(sector, 1 << (256 - u64::from(n)), "a size of a cluster beyond all sizes")?
+            }
             _ => return Err(damaged("no possible size of a cluster", 13)),
         };
         if cluster > LARGEST_CLUSTER {

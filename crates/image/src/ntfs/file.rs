@@ -116,7 +116,9 @@ fn take(
                 Parts::add(&mut whole, &attribute, boot);
                 list = whole.pop().map(|parts| Ok(parts.join(boot)));
             }
-            DATA | INDEX_ROOT | INDEX_ALLOCATION | BITMAP | REPARSE_POINT => Parts::add(parts, &attribute, boot),
+            DATA | INDEX_ROOT | INDEX_ALLOCATION | BITMAP | REPARSE_POINT => {
+                Parts::add(parts, &attribute, boot)
+            }
             _ => {}
         }
     }
@@ -141,7 +143,8 @@ fn listed(mut bytes: &[u8]) -> Result<Vec<Ref>, Fault> {
 
 impl Parts {
     fn add(all: &mut Vec<Parts>, attribute: &Attribute<'_>, boot: &Boot) {
-        let same = all.iter_mut().find(|parts| parts.kind == attribute.kind && *parts.name == *attribute.name);
+        let same =
+            all.iter_mut().find(|parts| parts.kind == attribute.kind && *parts.name == *attribute.name);
         match &attribute.body {
             Body::Resident(bytes) => all.push(Parts {
                 kind: attribute.kind,
@@ -152,7 +155,11 @@ impl Parts {
             Body::Runs { lowest, highest, unit, size, initialized, packed } => {
                 let part = (*lowest, *highest, unpack(packed, *lowest, *highest, boot.n_clusters));
                 match same {
-                    Some(Parts { flags, body: Whole::Runs { unit: u, size: s, initialized: i, parts }, .. }) => {
+                    Some(Parts {
+                        flags,
+                        body: Whole::Runs { unit: u, size: s, initialized: i, parts },
+                        ..
+                    }) => {
                         if *lowest == 0 {
                             (*flags, *u, *s, *i) = (attribute.flags, *unit, *size, *initialized);
                         }
@@ -191,7 +198,8 @@ impl Parts {
                     (_, Some(None)) => Err(damaged("no possible size of a compressed unit", 0)),
                     (_, unit) => {
                         let unit = unit.flatten();
-                        let shape = Shape { cluster: boot.cluster, size, initialized: initialized.min(size), unit };
+                        let shape =
+                            Shape { cluster: boot.cluster, size, initialized: initialized.min(size), unit };
                         joined(parts, size, boot).and_then(|runs| extents(&runs, &shape))
                     }
                 };

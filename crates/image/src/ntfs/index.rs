@@ -13,7 +13,8 @@ const LARGEST_BLOCK: u32 = 64 << 10;
 /// The files that a directory lists, each as often as it is listed, short names included.
 pub(super) fn listed(mft: &Mft, directory: &File) -> Result<Vec<Ref>, Fault> {
     let root = directory.stream(INDEX_ROOT, BY_NAME);
-    let root = root.ok_or_else(|| damaged("a directory without an index", directory.me.number))?.bytes(mft)?;
+    let root =
+        root.ok_or_else(|| damaged("a directory without an index", directory.me.number))?.bytes(mft)?;
     let mut all = Vec::new();
     entries(root.get(16..).unwrap_or_default(), &mut all)?;
     let Some(allocation) = directory.stream(INDEX_ALLOCATION, BY_NAME) else { return Ok(all) };
@@ -22,7 +23,8 @@ pub(super) fn listed(mft: &Mft, directory: &File) -> Result<Vec<Ref>, Fault> {
         return Err(damaged("no possible size of an index block", directory.me.number));
     }
     // Every block that is one, also such as the tree no longer reaches: stale ones have a bitmap's bit cleared.
-    let used = directory.stream(super::record::BITMAP, BY_NAME).map(|bitmap| bitmap.bytes(mft)).transpose()?;
+    let used =
+        directory.stream(super::record::BITMAP, BY_NAME).map(|bitmap| bitmap.bytes(mft)).transpose()?;
     let mut bytes = allocation.bytes(mft)?;
     for (nth, block) in bytes.chunks_exact_mut(size(n_block.into())?).enumerate() {
         let is_used =

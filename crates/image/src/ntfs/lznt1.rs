@@ -17,8 +17,9 @@ pub(crate) fn decode(mut packed: &[u8], len: usize) -> Result<Vec<u8>, Fault> {
             return Err(damaged("a compressed chunk without its mark", out.len() as u64));
         }
         let n = usize::from(head & 0x0fff) + 1;
-        let (chunk, rest) =
-            rest.split_at_checked(n).ok_or_else(|| damaged("a compressed chunk ends early", out.len() as u64))?;
+        let (chunk, rest) = rest
+            .split_at_checked(n)
+            .ok_or_else(|| damaged("a compressed chunk ends early", out.len() as u64))?;
         let end = out.len() + CHUNK;
         if head & 0x8000 == 0 {
             out.extend_from_slice(chunk);
@@ -47,7 +48,8 @@ fn unpack(chunk: &[u8], out: &mut Vec<u8>, end: usize) -> Result<(), Fault> {
                 out.push(byte);
                 continue;
             }
-            let high = bytes.next().ok_or_else(|| damaged("a compressed chunk ends early", out.len() as u64))?;
+            let high =
+                bytes.next().ok_or_else(|| damaged("a compressed chunk ends early", out.len() as u64))?;
             let token = u16::from_le_bytes([byte, high]);
             // The further in the chunk, the more bits are the distance's and the fewer the length's.
             let done = out.len() - start;

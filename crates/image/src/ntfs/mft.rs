@@ -60,7 +60,8 @@ impl Mft {
             return Err(beyond());
         }
         let at = times(number, self.boot.record, "a record beyond all sizes")?;
-        let nth = self.extents.partition_point(|extent| extent.logical <= at).checked_sub(1).ok_or_else(beyond)?;
+        let nth =
+            self.extents.partition_point(|extent| extent.logical <= at).checked_sub(1).ok_or_else(beyond)?;
         let extent = &self.extents[nth];
         match extent.data {
             Data::Disk(start) if at - extent.logical + self.boot.record <= extent.len => {
@@ -85,10 +86,14 @@ impl Mft {
     }
 
     /// Gives every record in the order of the numbers, until `each` breaks off.
-    pub(super) fn all(&self, mut each: impl FnMut(u64, Result<Option<Record>, Fault>) -> bool) -> Result<(), Fault> {
+    pub(super) fn all(
+        &self,
+        mut each: impl FnMut(u64, Result<Option<Record>, Fault>) -> bool,
+    ) -> Result<(), Fault> {
         let record = self.boot.record;
         let mut number = 0;
-        let mut content = Content::new(Arc::clone(&self.image), self.n_records * record, self.extents.clone());
+        let mut content =
+            Content::new(Arc::clone(&self.image), self.n_records * record, self.extents.clone());
         let mut block = vec![0; size(AT_ONCE.max(record))?];
         while number < self.n_records {
             let n = (self.n_records - number).min(AT_ONCE.max(record) / record);
@@ -101,7 +106,8 @@ impl Mft {
                     }
                 }
                 let rest = (number + n) * record;
-                content = Content::new(Arc::clone(&self.image), self.n_records * record, self.extents.clone());
+                content =
+                    Content::new(Arc::clone(&self.image), self.n_records * record, self.extents.clone());
                 content.skip(rest);
             } else {
                 for (nth, bytes) in (number..).zip(block.chunks_exact(size(record)?)) {

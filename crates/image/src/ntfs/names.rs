@@ -2,7 +2,7 @@
 //! as the three bytes that UTF-8 would give it if it might, so that no two names become one.
 
 use super::record::{Body, FILE_NAME, Record, Ref};
-use crate::fault::{Fault, damaged, le16};
+use crate::fault::{Fault, damaged};
 use std::collections::{HashMap, HashSet};
 
 pub(super) const ROOT: u64 = 5;

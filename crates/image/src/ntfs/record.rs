@@ -138,7 +138,8 @@ impl<'r> Iterator for Attributes<'r> {
             let len = usize::try_from(le32(&record.bytes, at + 4)?).unwrap_or(usize::MAX);
             let end = at.checked_add(len).filter(|_| len >= 24 && len % 8 == 0);
             let bytes = end.and_then(|end| record.bytes.get(at..end));
-            let bytes = bytes.ok_or_else(|| damaged("an attribute longer than its record", record.me.number))?;
+            let bytes =
+                bytes.ok_or_else(|| damaged("an attribute longer than its record", record.me.number))?;
             Ok(Some((Attribute::parse(bytes)?, at + len)))
         };
         match step(at) {

@@ -14,7 +14,12 @@ pub(super) struct Run {
 }
 
 /// Reads the runs of the clusters `lowest..=highest` of an attribute of a volume of `n_clusters`.
-pub(super) fn unpack(mut packed: &[u8], lowest: u64, highest: u64, n_clusters: u64) -> Result<Vec<Run>, Fault> {
+pub(super) fn unpack(
+    mut packed: &[u8],
+    lowest: u64,
+    highest: u64,
+    n_clusters: u64,
+) -> Result<Vec<Run>, Fault> {
     let wrong = || damaged("runs that cannot be", lowest);
     let mut runs = Vec::new();
     let (mut vcn, mut lcn) = (lowest, 0_i64);
@@ -78,7 +83,8 @@ pub(super) fn extents(runs: &[Run], shape: &Shape) -> Result<Vec<Extent>, Fault>
                 while run.len > 0 {
                     // Holes of whole units are no bytes and need no unit.
                     let is_hole = run.lcn.is_none() && run.vcn.is_multiple_of(unit) && run.len >= unit;
-                    let len = if is_hole { run.len / unit * unit } else { run.len.min(unit - run.vcn % unit) };
+                    let len =
+                        if is_hole { run.len / unit * unit } else { run.len.min(unit - run.vcn % unit) };
                     if parts.first().is_some_and(|first| first.vcn / unit != run.vcn / unit) {
                         shape.push_unit(&mut extents, &parts, unit)?;
                         parts.clear();
@@ -136,8 +142,9 @@ impl Shape {
         let whole = times(unit, self.cluster, "a file beyond all sizes")?;
         let end = plus(logical, whole, "a file beyond all sizes")?.min(self.size).min(self.initialized);
         if let Some(len) = end.checked_sub(logical).filter(|len| *len > 0) {
-            let pieces =
-                parts.iter().filter_map(|run| run.lcn.map(|lcn| (lcn * self.cluster, run.len * self.cluster)));
+            let pieces = parts
+                .iter()
+                .filter_map(|run| run.lcn.map(|lcn| (lcn * self.cluster, run.len * self.cluster)));
             extents.push(Extent { logical, len, data: Data::Lznt1(pieces.collect()) });
         }
         Ok(())
@@ -163,7 +170,8 @@ mod tests {
 
     #[test]
     fn runs_that_cannot_be_are_refused() {
-        let check = |packed: &[u8], highest: u64| assert!(unpack(packed, 0, highest, 100).is_err(), "{packed:?}");
+        let check =
+            |packed: &[u8], highest: u64| assert!(unpack(packed, 0, highest, 100).is_err(), "{packed:?}");
         check(&[0x11, 5, 96, 0], 4);
         check(&[0x11, 5, 0xff, 0], 4);
         check(&[0x11, 0, 5, 0], 4);
