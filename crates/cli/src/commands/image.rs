@@ -1,6 +1,6 @@
 //! `hashsweep image`: the files inside disk images.
 
-use super::sweep::Ready;
+use super::sweep::{Ready, open_to_work};
 use crate::args::Image;
 use crate::exit::Exit;
 use crate::outputs::{self, Open};
@@ -35,7 +35,7 @@ pub(crate) fn run(image: Image, terminal: &Terminal) -> anyhow::Result<Exit> {
     let in_use: Vec<PathBuf> =
         Case::files_of(&path).into_iter().chain(roots.iter().map(|root| root.opened.clone())).collect();
     let open = outputs::open(&outputs, &in_use)?;
-    let mut case = Case::open(&path)?;
+    let mut case = open_to_work(&path)?;
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
