@@ -25,7 +25,7 @@ pub(crate) use lznt1::decode as unpack_lznt1;
 use mft::Mft;
 use names::{Names, ROOT, utf8};
 use record::{BITMAP, DATA};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -100,9 +100,7 @@ impl FileSystem for Ntfs {
 impl Walk<'_, '_> {
     /// What is in use, and what it is called.
     fn records(&mut self) {
-        let bitmap = self.mft.record(0).and_then(|record| {
-            let record = record.ok_or_else(|| damaged("a master file table that is not in use", 0))?;
-            let file = File::read(self.mft, record)?;
+        let bitmap = self.file(0).and_then(|file| {
             let bitmap = file.stream(BITMAP, b"");
             bitmap.ok_or_else(|| damaged("a master file table without a bitmap", 0))?.bytes(self.mft)
         });
@@ -177,13 +175,14 @@ impl Walk<'_, '_> {
 
     fn file(&self, number: u64) -> Result<File, Fault> {
         let record = self.mft.record(number)?;
-        File::read(self.mft, record.ok_or_else(|| damaged("a record that was in use a moment ago", number))?)
+        let record = record.ok_or_else(|| damaged("a record that was in use a moment ago", number))?;
+        Ok(File::read(self.mft, &record))
     }
 
     /// Every file with its streams.
     fn files(&mut self) {
         let all: Vec<(u64, Used)> = self.used.iter().map(|(number, used)| (*number, *used)).collect();
-        let mut continuations = BTreeMap::new();
+        let mut continuations = BTreeSet::new();
         for (number, used) in all {
             if self.found.stopped {
                 return;
@@ -191,7 +190,7 @@ impl Walk<'_, '_> {
             match used {
                 Used::Continuation => {
                     self.found.summary.internal += 1;
-                    continuations.insert(number, ());
+                    continuations.insert(number);
                 }
                 Used::File { .. } => match self.file(number) {
                     Ok(file) => {
@@ -204,7 +203,7 @@ impl Walk<'_, '_> {
                 },
             }
         }
-        for number in continuations.into_keys().filter(|number| self.used.contains_key(number)) {
+        for number in continuations.into_iter().filter(|number| self.used.contains_key(number)) {
             let fault = damaged("a record that continues no file", number);
             self.found.problem(format!("/$MFT/{number}").into_bytes(), fault);
         }

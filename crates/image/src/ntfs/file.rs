@@ -9,7 +9,7 @@ use super::record::{
 use super::runs::{Run, Shape, extents, unpack};
 use crate::fault::{Fault, damaged, le16, le32, size};
 use crate::item::{Content, Data, Extent};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// NTFS permits 256 KiB.
@@ -37,28 +37,37 @@ pub(super) struct Stream {
     pub(super) extents: Result<Vec<Extent>, Fault>,
 }
 
-/// What is known of a stream while its parts come in.
-struct Parts {
-    kind: u32,
-    name: Box<[u8]>,
-    flags: u16,
-    body: Whole,
+/// Clusters of an attribute: its first, its last, and where they lie.
+type Part = (u64, u64, Result<Vec<Run>, Fault>);
+
+/// The attributes of a file while its records come in.
+#[derive(Default)]
+struct Gathered {
+    /// Those within a record, which are whole.
+    resident: Vec<Stream>,
+    /// The others by kind and name: they may have parts in several records.
+    spread: BTreeMap<(u32, Box<[u8]>), Spread>,
 }
 
-enum Whole {
-    Resident(Box<[u8]>),
-    Runs { unit: u8, size: u64, initialized: u64, parts: Vec<(u64, u64, Result<Vec<Run>, Fault>)> },
+/// What is said of an attribute by the part that it begins with, and its parts.
+#[derive(Default)]
+struct Spread {
+    flags: u16,
+    unit: u8,
+    size: u64,
+    initialized: u64,
+    parts: Vec<Part>,
 }
 
 impl File {
     /// Puts together what begins in this record.
-    pub(super) fn read(mft: &Mft, base: Record) -> Result<File, Fault> {
+    pub(super) fn read(mft: &Mft, base: &Record) -> File {
         let mut faults = Vec::new();
-        let mut parts = Vec::new();
-        let list = take(&base, &mft.boot, &mut parts, &mut faults);
+        let mut parts = Gathered::default();
+        let list = parts.take(base, &mft.boot, &mut faults);
         let mut continued_in = Vec::new();
         if let Some(list) = list {
-            match list.and_then(|list| list.resolve(mft)).and_then(|bytes| listed(&bytes)) {
+            match list.resolve(mft).and_then(|bytes| listed(&bytes)) {
                 Ok(others) => {
                     for other in others.into_iter().filter(|other| other.number != base.me.number) {
                         let record = mft.referred(other).and_then(|record| match record.base {
@@ -68,7 +77,7 @@ impl File {
                         match record {
                             Ok(record) => {
                                 continued_in.push(other.number);
-                                if take(&record, &mft.boot, &mut parts, &mut faults).is_some() {
+                                if parts.take(&record, &mft.boot, &mut faults).is_some() {
                                     faults.push(damaged("a list of attributes within another", other.number));
                                 }
                             }
@@ -79,8 +88,8 @@ impl File {
                 Err(fault) => faults.push(fault),
             }
         }
-        let streams = parts.into_iter().map(|parts| parts.join(&mft.boot)).collect();
-        Ok(File { me: base.me, is_directory: base.is_directory, streams, continued_in, faults })
+        let streams = parts.join(&mft.boot);
+        File { me: base.me, is_directory: base.is_directory, streams, continued_in, faults }
     }
 
     pub(super) fn stream(&self, kind: u32, name: &[u8]) -> Option<&Stream> {
@@ -94,35 +103,75 @@ impl File {
     }
 }
 
-/// Adds the record's attributes to the parts; gives the list of attributes, if it has one.
-fn take(
-    record: &Record,
-    boot: &Boot,
-    parts: &mut Vec<Parts>,
-    faults: &mut Vec<Fault>,
-) -> Option<Result<Stream, Fault>> {
-    let mut list = None;
-    for attribute in record.attributes() {
-        let attribute = match attribute {
-            Ok(attribute) => attribute,
-            Err(fault) => {
-                faults.push(fault);
-                continue;
+impl Gathered {
+    /// Adds the record's attributes; gives the list of attributes, if it has one.
+    fn take(&mut self, record: &Record, boot: &Boot, faults: &mut Vec<Fault>) -> Option<Stream> {
+        let mut list = None;
+        for attribute in record.attributes() {
+            match attribute {
+                Ok(attribute) => match attribute.kind {
+                    ATTRIBUTE_LIST => {
+                        let mut alone = Gathered::default();
+                        alone.add(&attribute, boot);
+                        list = alone.join(boot).pop();
+                    }
+                    DATA | INDEX_ROOT | INDEX_ALLOCATION | BITMAP | REPARSE_POINT => {
+                        self.add(&attribute, boot);
+                    }
+                    _ => {}
+                },
+                Err(fault) => faults.push(fault),
             }
-        };
-        match attribute.kind {
-            ATTRIBUTE_LIST => {
-                let mut whole = Vec::new();
-                Parts::add(&mut whole, &attribute, boot);
-                list = whole.pop().map(|parts| Ok(parts.join(boot)));
+        }
+        list
+    }
+
+    fn add(&mut self, attribute: &Attribute<'_>, boot: &Boot) {
+        let (kind, flags) = (attribute.kind, attribute.flags);
+        match &attribute.body {
+            Body::Resident(bytes) => {
+                let size = bytes.len() as u64;
+                let extent = Extent { logical: 0, len: size, data: Data::Inline((*bytes).into()) };
+                let extents = Ok(if size == 0 { Vec::new() } else { vec![extent] });
+                self.resident.push(Stream { kind, name: attribute.name.into(), flags, size, extents });
             }
-            DATA | INDEX_ROOT | INDEX_ALLOCATION | BITMAP | REPARSE_POINT => {
-                Parts::add(parts, &attribute, boot)
+            Body::Runs { lowest, highest, unit, size, initialized, packed } => {
+                let spread = self.spread.entry((kind, attribute.name.into())).or_default();
+                if *lowest == 0 {
+                    (spread.flags, spread.unit) = (flags, *unit);
+                    (spread.size, spread.initialized) = (*size, *initialized);
+                }
+                spread.parts.push((*lowest, *highest, unpack(packed, *lowest, *highest, boot.n_clusters)));
             }
-            _ => {}
         }
     }
-    list
+
+    fn join(self, boot: &Boot) -> Vec<Stream> {
+        let spread = self.spread.into_iter().map(|((kind, name), spread)| Stream {
+            kind,
+            name,
+            flags: spread.flags,
+            size: spread.size,
+            extents: spread.extents(boot),
+        });
+        self.resident.into_iter().chain(spread).collect()
+    }
+}
+
+impl Spread {
+    fn extents(self, boot: &Boot) -> Result<Vec<Extent>, Fault> {
+        let unit = match (self.flags & COMPRESSED, self.unit) {
+            (0, _) | (1, 0) => None,
+            (1, log) => Some(
+                (1_u64.checked_shl(log.into()))
+                    .filter(|unit| *unit <= LARGEST_UNIT / boot.cluster)
+                    .ok_or_else(|| damaged("no possible size of a compressed unit", log.into()))?,
+            ),
+            _ => return Err(Fault::Unsupported("a compression that is not LZNT1".into())),
+        };
+        let (size, initialized) = (self.size, self.initialized.min(self.size));
+        extents(&joined(self.parts, size, boot)?, &Shape { cluster: boot.cluster, size, initialized, unit })
+    }
 }
 
 /// The records that a list of attributes refers to, each once.
@@ -141,80 +190,8 @@ fn listed(mut bytes: &[u8]) -> Result<Vec<Ref>, Fault> {
     Ok(all)
 }
 
-impl Parts {
-    fn add(all: &mut Vec<Parts>, attribute: &Attribute<'_>, boot: &Boot) {
-        let same =
-            all.iter_mut().find(|parts| parts.kind == attribute.kind && *parts.name == *attribute.name);
-        match &attribute.body {
-            Body::Resident(bytes) => all.push(Parts {
-                kind: attribute.kind,
-                name: attribute.name.into(),
-                flags: attribute.flags,
-                body: Whole::Resident((*bytes).into()),
-            }),
-            Body::Runs { lowest, highest, unit, size, initialized, packed } => {
-                let part = (*lowest, *highest, unpack(packed, *lowest, *highest, boot.n_clusters));
-                match same {
-                    Some(Parts {
-                        flags,
-                        body: Whole::Runs { unit: u, size: s, initialized: i, parts },
-                        ..
-                    }) => {
-                        if *lowest == 0 {
-                            (*flags, *u, *s, *i) = (attribute.flags, *unit, *size, *initialized);
-                        }
-                        parts.push(part);
-                    }
-                    _ => all.push(Parts {
-                        kind: attribute.kind,
-                        name: attribute.name.into(),
-                        flags: attribute.flags,
-                        body: Whole::Runs {
-                            unit: *unit,
-                            size: *size,
-                            initialized: *initialized,
-                            parts: vec![part],
-                        },
-                    }),
-                }
-            }
-        }
-    }
-
-    fn join(self, boot: &Boot) -> Stream {
-        let Parts { kind, name, flags, body } = self;
-        match body {
-            Whole::Resident(bytes) => {
-                let size = bytes.len() as u64;
-                let extent = Extent { logical: 0, len: size, data: Data::Inline(bytes) };
-                let extents = Ok(if size == 0 { Vec::new() } else { vec![extent] });
-                Stream { kind, name, flags, size, extents }
-            }
-            Whole::Runs { unit, size, initialized, parts } => {
-                let unit = (flags & COMPRESSED != 0 && unit > 0).then(|| 1_u64.checked_shl(unit.into()));
-                let unit = unit.map(|unit| unit.filter(|unit| *unit <= LARGEST_UNIT / boot.cluster));
-                let extents = match (flags & COMPRESSED, unit) {
-                    (2.., _) => Err(Fault::Unsupported("a compression that is not LZNT1".into())),
-                    (_, Some(None)) => Err(damaged("no possible size of a compressed unit", 0)),
-                    (_, unit) => {
-                        let unit = unit.flatten();
-                        let shape =
-                            Shape { cluster: boot.cluster, size, initialized: initialized.min(size), unit };
-                        joined(parts, size, boot).and_then(|runs| extents(&runs, &shape))
-                    }
-                };
-                Stream { kind, name, flags, size, extents }
-            }
-        }
-    }
-}
-
 /// The runs of all parts in order, from the first cluster to the last, without a gap.
-fn joined(
-    mut parts: Vec<(u64, u64, Result<Vec<Run>, Fault>)>,
-    size: u64,
-    boot: &Boot,
-) -> Result<Vec<Run>, Fault> {
+fn joined(mut parts: Vec<Part>, size: u64, boot: &Boot) -> Result<Vec<Run>, Fault> {
     parts.sort_by_key(|(lowest, ..)| *lowest);
     let mut runs = Vec::new();
     let (mut next, mut n_there) = (0, 0_u64);

@@ -38,7 +38,7 @@ impl Mft {
         let mut mft = Mft { image, boot, extents: Vec::new(), n_records: 0, mended };
         let known = Stream::first_part(&record, &mft.boot)?;
         mft.take(known);
-        let file = File::read(&mft, record)?;
+        let file = File::read(&mft, &record);
         if let Some(fault) = file.faults.into_iter().next() {
             return Err(fault);
         }

@@ -26,9 +26,9 @@ pub(super) fn unpack(
     // An attribute without clusters ends before it begins.
     let end = highest.wrapping_add(1);
     while let Some((head, rest)) = packed.split_first().filter(|(head, _)| **head != 0) {
-        let (n_len, n_lcn) = (usize::from(head & 15), usize::from(head >> 4));
-        let (len, rest) = rest.split_at_checked(n_len).ok_or_else(wrong)?;
-        let (distance, rest) = rest.split_at_checked(n_lcn).ok_or_else(wrong)?;
+        let (of_len, of_distance) = (usize::from(head & 15), usize::from(head >> 4));
+        let (len, rest) = rest.split_at_checked(of_len).ok_or_else(wrong)?;
+        let (distance, rest) = rest.split_at_checked(of_distance).ok_or_else(wrong)?;
         let len = u64::try_from(signed(len).ok_or_else(wrong)?).map_err(|_| wrong())?;
         let next = vcn.checked_add(len).filter(|next| len > 0 && *next <= end).ok_or_else(wrong)?;
         let place = if distance.is_empty() {

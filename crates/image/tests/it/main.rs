@@ -6,4 +6,5 @@ mod containers;
 mod ext;
 mod hostile;
 mod made;
+mod ntfs;
 mod tables;
