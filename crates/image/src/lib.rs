@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  file(s) ─► container ─► disk ─► volumes ─► signature ─► file system ─► Stream | Other | Problem
-//!             (raw, EWF)          (MBR, GPT)               (ext2/3/4)            and a Summary
+//!             (raw, EWF)          (MBR, GPT)               (ext, FAT, exFAT)     and a Summary
 //! ```
 //!
 //! [`walk()`] goes that whole way. Nothing is passed over: a container, a volume or a file that is not read is an
@@ -13,9 +13,12 @@
 
 mod budget;
 mod cache;
+mod clusters;
 mod container;
 mod ewf;
+mod exfat;
 mod ext;
+mod fat;
 mod fault;
 mod found;
 mod item;
@@ -24,6 +27,7 @@ mod pieces;
 mod reader;
 mod segments;
 mod signature;
+mod utf16;
 mod volumes;
 mod walk;
 

@@ -1,6 +1,7 @@
 //! What a volume says that it is. What is not read is named, so that it can be reported.
 
 use crate::ext::Ext;
+use crate::fat::Fat;
 use crate::reader::{ImageReader, read_exact_at};
 
 /// What is on a volume.
@@ -10,6 +11,10 @@ pub enum Kind {
     Ext,
     /// NTFS.
     Ntfs,
+    /// FAT12, FAT16 or FAT32.
+    Fat,
+    /// exFAT.
+    ExFat,
     /// Swap space, which has no files.
     Swap,
     /// Known by this name, and not read.
@@ -18,11 +23,12 @@ pub enum Kind {
     Unknown,
 }
 
+const EXFAT: &str = "exFAT";
 const SWAP: &str = "swap";
 const NTFS: &str = "NTFS";
 
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
-const KNOWN: [(usize, &[u8], &str); 26] = [
+const KNOWN: [(usize, &[u8], &str); 24] = [
     (3, b"-FVE-FS-", "BitLocker"),
     (0, b"LUKS\xba\xbe", "LUKS"),
     (512, b"LABELONE", "LVM2"),
@@ -32,7 +38,7 @@ const KNOWN: [(usize, &[u8], &str); 26] = [
     (32, b"NXSB", "APFS"),
     (88, b"CS", "FileVault or Core Storage"),
     (3, b"NTFS    ", NTFS),
-    (3, b"EXFAT   ", "exFAT"),
+    (3, b"EXFAT   ", EXFAT),
     (3, b"ReFS", "ReFS"),
     (0, b"XFSB", "XFS"),
     (0x1_0040, b"_BHRfS_M", "Btrfs"),
@@ -46,8 +52,6 @@ const KNOWN: [(usize, &[u8], &str); 26] = [
     (0xff6, b"SWAPSPACE2", SWAP),
     (0xff6, b"SWAP-SPACE", SWAP),
     (0xff6, b"S1SUSPEND\0", "a hibernated system's memory"),
-    (54, b"FAT1", "FAT"),
-    (82, b"FAT32   ", "FAT"),
     (0x2_0000, b"\x0c\xb1\xba\x00", "ZFS"),
 ];
 
@@ -69,6 +73,9 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
     match named {
         Some(Kind::Named(SWAP)) => return Some(Kind::Swap),
         Some(Kind::Named(NTFS)) => return Some(Kind::Ntfs),
+        Some(Kind::Named(EXFAT)) => return Some(Kind::ExFat),
+        // Its boot sector has no signature of its own, so what has one comes before it.
+        None if Fat::is_at(volume) => return Some(Kind::Fat),
         _ => {}
     }
     // ZFS writes its uberblocks in a ring, of which the first place may be free.

@@ -8,7 +8,7 @@ use crate::signature::{self, Kind};
 const MOST: u32 = 4096;
 
 /// Kinds of volume whose first sector a table would overwrite.
-const OF_SECTOR_0: [&str; 8] = ["BitLocker", "LUKS", "NTFS", "exFAT", "ReFS", "FAT", "XFS", "APFS"];
+const OF_SECTOR_0: [&str; 6] = ["BitLocker", "LUKS", "NTFS", "ReFS", "XFS", "APFS"];
 
 /// Where a volume is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,12 @@ impl Table {
         let whole = Volume { name: "p0".into(), start: 0, len: disk.size(), purpose: None };
         let found = signature::of(disk);
         // A volume's boot sector carries the signature of an MBR too.
-        if matches!(found, Some(Kind::Named(name)) if OF_SECTOR_0.contains(&name)) {
+        let is_of_sector_0 = match found {
+            Some(Kind::Fat | Kind::ExFat | Kind::Ntfs) => true,
+            Some(Kind::Named(name)) => OF_SECTOR_0.contains(&name),
+            Some(Kind::Ext | Kind::Swap | Kind::Unknown) | None => false,
+        };
+        if is_of_sector_0 {
             self.volumes.push(whole);
             return Ok(());
         }

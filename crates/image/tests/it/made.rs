@@ -12,11 +12,16 @@ use std::process::Command;
 pub(crate) type Sums = BTreeMap<String, (u64, [u8; 20])>;
 
 pub(crate) fn run(program: &str, args: &[&str]) {
-    let done = Command::new(program).args(args).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    // mtools reads names as the locale says.
+    let done = Command::new(program)
+        .args(args)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap_or_else(|e| panic!("{program}: {e}"));
     assert!(done.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-fn noise(len: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut bytes = vec![0; len];
     dice.fill(&mut bytes);
