@@ -19,7 +19,7 @@ pub struct Check {
 }
 
 /// The digest that a row asks about.
-const ASKED: &str = "CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END";
+pub(crate) const ASKED: &str = "CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END";
 
 /// Digests on their way, each in a row of its own.
 const ON_THE_WAY: &str = "WITH RECURSIVE packed AS MATERIALIZED (
@@ -35,11 +35,29 @@ const ON_THE_WAY: &str = "WITH RECURSIVE packed AS MATERIALIZED (
     ) ";
 
 /// Rules about single tables and references, with what breaks each. The first column says what and where.
-const RULES: [(&str, &str); 10] = [
+const RULES: [(&str, &str); 11] = [
     (
         "every row of a sweep has one of its roots and a place",
         "SELECT 'sweep ' || sweep || ' row ' || seq FROM sighting WHERE (path IS NULL) = (line IS NULL)
              OR NOT EXISTS (SELECT 1 FROM root WHERE root.sweep = sighting.sweep AND root.n = sighting.root)",
+    ),
+    (
+        "a place stands once in a sweep of files",
+        // Two rows of one place, the earlier of which still stood when the later came, both show in some sweep.
+        "WITH placed AS (
+             SELECT sighting.sweep, seq, series, until,
+                 lag(sighting.sweep) OVER place AS before,
+                 max(coalesce(until, 9223372036854775807)) OVER (place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+                     AS stood
+             FROM sighting JOIN sweep ON sweep.id = sighting.sweep
+             WHERE path IS NOT NULL AND command <> 'list'
+             WINDOW place AS (PARTITION BY coalesce(series, -sweep.id), root, path ORDER BY sighting.sweep, seq)
+         )
+         SELECT 'sweep ' || sweep || ' row ' || seq FROM placed
+         WHERE before = sweep OR stood >= sweep AND EXISTS (
+             SELECT 1 FROM sweep AS later
+             WHERE later.series = placed.series AND later.intake_finished_at IS NOT NULL AND later.pruned_at IS NULL
+                 AND later.id >= placed.sweep AND later.id <= stood AND later.id <= coalesce(until, later.id))",
     ),
     (
         "every row has either a digest to ask about or an outcome",
@@ -137,8 +155,8 @@ impl Case {
             let breaking = breaking.replace("{ON_THE_WAY}", ON_THE_WAY).replace("{ASKED}", ASKED);
             checks.push(check(rule, found(&snapshot, &breaking)));
         }
-        drop(snapshot);
         checks.push(check("the books of every sweep balance", self.imbalances()));
+        drop(snapshot);
         Ok(checks)
     }
 
@@ -146,7 +164,7 @@ impl Case {
     fn imbalances(&self) -> Result<Found, CaseError> {
         let mut found = Found::default();
         for sweep in self.sweep_ids()? {
-            let tally = self.tally(sweep)?;
+            let tally = self.count(sweep)?;
             if let Err(imbalance) = tally.check() {
                 found.add(format!("sweep {}: {}", sweep.0, imbalance.0));
                 continue;

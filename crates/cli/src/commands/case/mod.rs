@@ -1,7 +1,12 @@
-//! `hashsweep case`: a look at the case itself.
+//! `hashsweep case`: a look at the case itself, and what can be done to it as a file.
+
+mod copying;
+mod info;
+mod merge;
+mod prune;
 
 use super::sweep::path_bytes;
-use crate::args::{CaseAction, CaseTools, CaseVerify};
+use crate::args::{CaseAction, CaseLook, CaseTools};
 use crate::exit::Exit;
 use crate::settings::case_path;
 use crate::shell::json_line;
@@ -9,14 +14,41 @@ use hashsweep_case::{Case, Check};
 use hashsweep_report::safe;
 use serde_json::json;
 use std::io::Write;
+use std::path::PathBuf;
 
 pub(crate) fn run(tools: CaseTools) -> anyhow::Result<Exit> {
     match tools.action {
-        CaseAction::Verify(choice) => verify(&choice),
+        CaseAction::Info(args) => info::run(&args),
+        CaseAction::Verify(look) => verify(&look),
+        CaseAction::Prune(args) => prune::run(&args),
+        CaseAction::Vacuum(look) => copying::vacuum(&look),
+        CaseAction::Export(args) => copying::export(&args),
+        CaseAction::Merge(args) => merge::run(&args),
     }
 }
 
-fn verify(choice: &CaseVerify) -> anyhow::Result<Exit> {
+/// The case that a command is about.
+pub(crate) fn path_of(action: &CaseAction) -> anyhow::Result<PathBuf> {
+    let look = match action {
+        CaseAction::Info(info) => &info.look,
+        CaseAction::Verify(look) | CaseAction::Vacuum(look) => look,
+        CaseAction::Prune(prune) => &prune.look,
+        CaseAction::Export(export) => &export.look,
+        CaseAction::Merge(merge) => return crate::settings::absolute(&merge.target),
+    };
+    case_path(&look.case, look.sim)
+}
+
+/// Opens an existing case to change it.
+fn open_to_change(look: &CaseLook) -> anyhow::Result<Case> {
+    let path = case_path(&look.case, look.sim)?;
+    if !path.exists() {
+        anyhow::bail!(hashsweep_case::CaseError::Missing(path));
+    }
+    Ok(Case::open(&path)?)
+}
+
+fn verify(choice: &CaseLook) -> anyhow::Result<Exit> {
     let case = Case::open_to_read(&case_path(&choice.case, choice.sim)?)?;
     let checks = case.verify()?;
     let sound = checks.iter().all(|check| check.n_broken == 0);
