@@ -56,7 +56,13 @@ impl Case {
     pub fn export(&self, to: &Path) -> Result<(), CaseError> {
         let directory = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         has_room(directory, self.size()?.in_use())?;
-        drop(private_file_anew(to).map_err(io(to))?);
+        match private_file_anew(to) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(CaseError::Taken(to.to_owned()));
+            }
+            Err(error) => return Err(io(to)(error)),
+        }
         let written = self.write_copy(to);
         if written.is_err() {
             // Nothing of it is of use, and it is ours: it was not there before.

@@ -190,6 +190,9 @@ pub enum CaseError {
         "{0} and the case to merge it into are copies of one case, and each has gone on by itself: their rows cannot be told apart\n  hint: merge both into a case of their own only as far as one is ahead of the other, or read them side by side"
     )]
     Diverged(PathBuf),
+    /// A copy is not to replace anything.
+    #[error("{0} is there already, and nothing is replaced\n  hint: name another file")]
+    Taken(PathBuf),
     /// Merged into itself.
     #[error("{0} is the case to merge into")]
     IsTarget(PathBuf),
@@ -228,6 +231,7 @@ impl CaseError {
             | CaseError::InUse(_)
             | CaseError::Diverged(_)
             | CaseError::IsTarget(_)
+            | CaseError::Taken(_)
             | CaseError::LogOnReadOnly(_)
             | CaseError::LogWithoutCase(_)
             | CaseError::Io { .. } => false,

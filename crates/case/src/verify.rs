@@ -3,9 +3,11 @@
 //! Every rule is a question whose answer is what breaks it. It costs a few readings of the whole case in key order,
 //! and changes nothing.
 
+use crate::calendar::{date, first_moment};
 use crate::codes::count;
-use crate::{Case, CaseError};
+use crate::{Account, Case, CaseError};
 use rusqlite::Connection;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What came of holding a case against one of its rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ const RULES: [(&str, &str); 11] = [
              OR NOT EXISTS (SELECT 1 FROM root WHERE root.sweep = sighting.sweep AND root.n = sighting.root)",
     ),
     (
-        "a place stands once in a sweep of files",
+        "a place stands once in a scan",
         // Two rows of one place, the earlier of which still stood when the later came, both show in some sweep.
         "WITH placed AS (
              SELECT sighting.sweep, seq, series, until,
@@ -50,7 +52,7 @@ const RULES: [(&str, &str); 11] = [
                  max(coalesce(until, 9223372036854775807)) OVER (place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
                      AS stood
              FROM sighting JOIN sweep ON sweep.id = sighting.sweep
-             WHERE path IS NOT NULL AND command <> 'list'
+             WHERE path IS NOT NULL AND command = 'scan'
              WINDOW place AS (PARTITION BY coalesce(series, -sweep.id), root, path ORDER BY sighting.sweep, seq)
          )
          SELECT 'sweep ' || sweep || ' row ' || seq FROM placed
@@ -160,6 +162,58 @@ impl Case {
         Ok(checks)
     }
 
+    /// Whether the accounts of a user's machine hold at least what was asked from this case on it: they are written
+    /// first. None of them reaches further back than its first day. Looks at the case before it looks at them, so that
+    /// it may be done beside a run.
+    pub fn verify_against(&self, accounts: &[Account], host: Option<&str>) -> Check {
+        check("the accounts hold at least what this case has asked", self.uncovered(accounts, host))
+    }
+
+    fn uncovered(&self, accounts: &[Account], host: Option<&str>) -> Result<Found, CaseError> {
+        let ours = self.asked_here(host)?;
+        let mut theirs = Costs::new();
+        for account in accounts {
+            for (key, n) in account.by_day()? {
+                *theirs.entry(key).or_default() += n;
+            }
+        }
+        let mut found = Found::default();
+        let Some(first) = theirs.keys().map(|(_, day)| *day).min() else { return Ok(found) };
+        // What was asked on the first day may have been asked before the account was begun.
+        let is_older = ours.keys().any(|(_, day)| *day < first);
+        let first = first + i64::from(is_older);
+        let products: BTreeSet<String> = ours.keys().map(|(product, _)| product.clone()).collect();
+        for product in products {
+            let sum = |costs: &Costs, day: i64| -> u64 {
+                costs.range((product.clone(), first)..=(product.clone(), day)).map(|(_, n)| n).sum()
+            };
+            // Added up from the first day, because an account may count a request in the day before.
+            let days = ours.range((product.clone(), first)..).take_while(|((of, _), _)| *of == product);
+            let short = days.map(|((_, day), _)| *day).find(|day| sum(&theirs, *day) < sum(&ours, *day));
+            if let Some(day) = short {
+                found.add(format!(
+                    "{product} until {}: {} in the case, {} in the accounts",
+                    date(first_moment(day)),
+                    sum(&ours, day),
+                    sum(&theirs, day)
+                ));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What was asked on this machine, by product and day.
+    fn asked_here(&self, host: Option<&str>) -> Result<Costs, CaseError> {
+        let mut costs = self.connection.prepare(
+            "SELECT product, reserved_at / 86400000,
+                 sum(charged_max + CASE WHEN settled_at IS NULL AND sent_at IS NOT NULL THEN n_hashes ELSE in_doubt END)
+             FROM attempt JOIN run ON run.id = attempt.run
+             WHERE origin IS NULL AND (host IS NULL OR host IS ?1) GROUP BY 1, 2",
+        )?;
+        let costs = costs.query_map([host], |row| Ok(((row.get(0)?, row.get(1)?), count(row.get(2)?))))?;
+        Ok(costs.collect::<Result<_, _>>()?)
+    }
+
     /// Sweeps whose rows are not all accounted for, or that the view `result` shows otherwise than the tables do.
     fn imbalances(&self) -> Result<Found, CaseError> {
         let mut found = Found::default();
@@ -184,6 +238,9 @@ impl Case {
         Ok(found)
     }
 }
+
+/// Hashes of quota, at most, by product and day since 1970-01-01.
+pub(crate) type Costs = BTreeMap<(String, i64), u64>;
 
 /// What breaks a rule.
 #[derive(Default)]

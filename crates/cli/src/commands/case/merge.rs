@@ -36,9 +36,12 @@ pub(crate) fn run(merge: &CaseMerge) -> anyhow::Result<Exit> {
     Ok(Exit::Clean)
 }
 
-/// What was merged before it stays; each source comes in whole or not at all.
+/// Which source it is about, unless it says so itself. What was merged before stays; each comes in whole or not at all.
 fn said(error: CaseError, source: &Path) -> anyhow::Error {
-    anyhow::Error::new(error).context(format!("merge {}", source.display()))
+    let source = source.display().to_string();
+    let names_it = error.to_string().contains(&source);
+    let error = anyhow::Error::new(error);
+    if names_it { error } else { error.context(format!("merge {source}")) }
 }
 
 fn in_json(source: &Path, merged: &Merged) -> Value {

@@ -8,9 +8,9 @@ mod prune;
 use super::sweep::path_bytes;
 use crate::args::{CaseAction, CaseLook, CaseTools};
 use crate::exit::Exit;
-use crate::settings::case_path;
-use crate::shell::json_line;
-use hashsweep_case::{Case, Check};
+use crate::settings::{accounts_at, case_path};
+use crate::shell::{json_line, maker};
+use hashsweep_case::{Account, Case, Check};
 use hashsweep_report::safe;
 use serde_json::json;
 use std::io::Write;
@@ -50,7 +50,11 @@ fn open_to_change(look: &CaseLook) -> anyhow::Result<Case> {
 
 fn verify(choice: &CaseLook) -> anyhow::Result<Exit> {
     let case = Case::open_to_read(&case_path(&choice.case, choice.sim)?)?;
-    let checks = case.verify()?;
+    let mut checks = case.verify()?;
+    let accounts = accounts_of(&case)?;
+    if !accounts.is_empty() {
+        checks.push(case.verify_against(&accounts, maker().host.as_deref()));
+    }
     let sound = checks.iter().all(|check| check.n_broken == 0);
     let mut out = std::io::stdout().lock();
     if choice.json {
@@ -64,6 +68,13 @@ fn verify(choice: &CaseLook) -> anyhow::Result<Exit> {
         }
     }
     Ok(if sound { Exit::Clean } else { Exit::Incomplete })
+}
+
+/// The accounts that were charged for this case, as far as this user on this machine has any. The built-in simulator
+/// keeps none.
+fn accounts_of(case: &Case) -> anyhow::Result<Vec<Account>> {
+    let paths = case.service()?.map(|service| accounts_at(&service)).unwrap_or_default();
+    Ok(paths.iter().map(|path| Account::open_to_read(path)).collect::<Result<_, _>>()?)
 }
 
 fn rule_json(check: &Check) -> serde_json::Value {
