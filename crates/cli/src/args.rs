@@ -54,6 +54,8 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Walk directories, hash every file, look the hashes up, report
     Scan(Box<Scan>),
+    /// The same for the files inside disk images, without mounting them
+    Image(Box<Image>),
     /// Look up the hashes of lists: CSV, text, JSON, manifests, bodyfiles, reports
     List(Box<List>),
     /// Only hash: a manifest on stdout, no case, no network
@@ -93,6 +95,52 @@ pub(crate) struct Scan {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) ending: Ending,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Image {
+    /// Disk images to sweep, each by its first piece: raw, split raw, E01
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: ImageReading,
+    #[command(flatten)]
+    pub(crate) hashing: Hashing,
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    #[command(flatten)]
+    pub(crate) sending: Sending,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) ending: Ending,
+}
+
+/// What of disk images is read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub(crate) struct ImageReading {
+    /// Call a volume by this name in paths: p2=C: (repeatable)
+    #[arg(long, value_name = "VOLUME=NAME")]
+    pub(crate) path_map: Vec<String>,
+    /// Hold the whole disk against the digests that are stored with it, where the container has any
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Leave out what matches, by path or by name (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Read only files that match (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Leave out smaller files (suffixes: k, M, G, T of 1024; kB, MB, GB, TB of 1000)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) min_size: Option<u64>,
+    /// Leave out larger files
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_size: Option<u64>,
+    /// Hashing threads [default: one a core]
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]
@@ -156,6 +204,13 @@ pub(crate) struct Hash {
     /// Directories and files to hash
     #[arg(value_name = "PATH", required_unless_present = "files_from")]
     pub(crate) paths: Vec<PathBuf>,
+    /// The paths are disk images, and the files inside them are hashed
+    #[arg(long, conflicts_with_all = ["one_file_system", "follow", "max_depth", "newer", "missing_root", "readers", "io",
+          "nice", "max_read", "exclude_from"])]
+    pub(crate) image: bool,
+    /// Call a volume of an image by this name in paths: p2=C: (repeatable)
+    #[arg(long, value_name = "VOLUME=NAME", requires = "image")]
+    pub(crate) path_map: Vec<String>,
     #[command(flatten)]
     pub(crate) walking: Walking,
     #[command(flatten)]
@@ -351,7 +406,7 @@ pub(crate) struct Walking {
     /// Read files, or map them into memory; auto reads
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub(crate) io: Io,
-    /// Stay out of others' way: lowest priority, and leave nothing in the page cache that was not there before
+    /// Stay out of others' way: run and read only when nothing else wants to, and leave nothing in the page cache that was not there before
     #[arg(long)]
     pub(crate) nice: bool,
     /// Read at most so much a second (200MB/s; suffixes as for --min-size)

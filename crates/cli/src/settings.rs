@@ -1,9 +1,11 @@
 //! What is meant: arguments, stored settings, configuration and defaults, put together once. Commands see only
 //! this.
 
+mod images;
 mod outputs;
 mod trust;
 
+pub(crate) use images::Images;
 pub(crate) use outputs::{Outputs, Target};
 
 use crate::args::{self, FailOn, Gap};

@@ -14,6 +14,8 @@ pub struct Container {
     pub disk: Arc<dyn ImageReader>,
     /// Runs of bytes, as position and length, that nobody could read when the image was made; they hold zeros.
     pub unread: Vec<(u64, u64)>,
+    /// The container, where it may hold digests of the whole disk.
+    pub ewf: Option<Arc<Ewf>>,
 }
 
 /// Opens the container at `path` for reading, with all its pieces.
@@ -21,9 +23,9 @@ pub fn open(path: &Path) -> Result<Container, Fault> {
     let file = Piece::open(path)?;
     let head = file.record(0, file.len.min(512), 512)?;
     if head.starts_with(ewf::SIGNATURE) {
-        let ewf = Ewf::open(path)?;
+        let ewf = Arc::new(Ewf::open(path)?);
         let unread = ewf.unread().collect();
-        return Ok(Container { disk: Arc::new(ewf), unread });
+        return Ok(Container { disk: Arc::clone(&ewf) as Arc<dyn ImageReader>, unread, ewf: Some(ewf) });
     }
     let foot = match file.len.checked_sub(512) {
         Some(at) => file.record(at, 512, 512)?,
@@ -32,7 +34,23 @@ pub fn open(path: &Path) -> Result<Container, Fault> {
     if let Some(name) = refused(&head, &foot) {
         return Err(Fault::Unsupported(format!("a container of the kind {name}")));
     }
-    Ok(Container { disk: Arc::new(Raw::open(path)?), unread: Vec::new() })
+    Ok(Container { disk: Arc::new(Raw::open(path)?), unread: Vec::new(), ewf: None })
+}
+
+/// Whether the first 512 bytes of a file are those of a container, of a disk with a partition table or of a volume
+/// that begins with a boot sector. A raw volume of another kind cannot be told by so little.
+pub fn seems_an_image(head: &[u8]) -> bool {
+    if head.starts_with(ewf::SIGNATURE) || refused(head, &[]).is_some() {
+        return true;
+    }
+    let (Some(sector), Some(table)) = (head.get(..512), head.get(446..510)) else { return false };
+    let is_volume =
+        [&b"NTFS    "[..], b"EXFAT   ", b"-FVE-FS-"].iter().any(|name| sector[3..].starts_with(name))
+            || sector[54..].starts_with(b"FAT1")
+            || sector[82..].starts_with(b"FAT32");
+    let is_entry = |entry: &[u8]| matches!(entry[0], 0 | 0x80) && (entry[4] == 0) == (entry[12..] == [0; 4]);
+    let is_table = table.chunks_exact(16).all(is_entry) && table.chunks_exact(16).any(|entry| entry[4] != 0);
+    sector[510..] == [0x55, 0xaa] && (is_volume || is_table)
 }
 
 fn refused(head: &[u8], foot: &[u8]) -> Option<&'static str> {

@@ -13,8 +13,10 @@ mod inode;
 mod map;
 mod superblock;
 
+use crate::budget::Budget;
 use crate::fault::{Fault, damaged};
-use crate::item::{Data, Extent, Item, Kind, Stream, Summary};
+use crate::found::{FileSystem, Found};
+use crate::item::{Item, Kind, Stream, Summary};
 use crate::reader::{ImageReader, read_vec};
 use inode::{Inode, Mode};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -26,60 +28,11 @@ use superblock::Superblock;
 const MOST_NAMES: usize = 65_000;
 /// Deeper directories are given under `/$Orphans`, so that a path stays short.
 const MOST_DEPTH: usize = 1024;
-/// Bytes of holes that a volume's files may have together before the rest is reported: zeros cost time to hash.
-const MOST_HOLES: u64 = 1 << 40;
 
 /// An ext2, ext3 or ext4 volume.
 pub struct Ext {
     image: Arc<dyn ImageReader>,
     sb: Superblock,
-}
-
-/// Work that the volume's size permits: a hostile one asks for the same blocks again and again.
-struct Budget {
-    /// Metadata blocks of maps and directories.
-    blocks: u64,
-    /// Bytes of content.
-    content: u64,
-    holes: u64,
-}
-
-impl Budget {
-    fn block(&mut self) -> Result<(), Fault> {
-        self.blocks = self
-            .blocks
-            .checked_sub(1)
-            .ok_or_else(|| damaged("more metadata than the volume has room for", 0))?;
-        Ok(())
-    }
-
-    fn stream(&mut self, size: u64, extents: &[Extent]) -> Result<(), Fault> {
-        let on_disk = extents.iter().filter(|e| matches!(e.data, Data::Disk(_))).map(|e| e.len).sum();
-        let content = self.content.checked_sub(on_disk);
-        self.content = content.ok_or_else(|| damaged("more content than the volume has room for", 0))?;
-        let holes = self.holes.checked_sub(size.saturating_sub(on_disk));
-        self.holes = holes.ok_or(Fault::Limit { what: "bytes of holes in one volume", limit: MOST_HOLES })?;
-        Ok(())
-    }
-}
-
-struct Found<'s> {
-    sink: &'s mut dyn FnMut(Item) -> ControlFlow<()>,
-    summary: Summary,
-    stopped: bool,
-}
-
-impl Found<'_> {
-    fn give(&mut self, item: Item) {
-        if let Item::Problem { .. } = item {
-            self.summary.problems += 1;
-        }
-        self.stopped = self.stopped || (self.sink)(item).is_break();
-    }
-
-    fn problem(&mut self, path: Vec<u8>, fault: Fault) {
-        self.give(Item::Problem { path, fault });
-    }
 }
 
 /// Names by inode: the directory's inode and the name in it.
@@ -96,20 +49,16 @@ impl Ext {
         let sb = Superblock::read(&*image)?;
         Ok(Ext { image, sb })
     }
+}
 
-    /// The volume's bytes, for [`Content`](crate::Content).
-    pub fn image(&self) -> &dyn ImageReader {
-        &*self.image
+impl FileSystem for Ext {
+    fn kind(&self) -> &'static str {
+        "ext"
     }
 
-    /// Gives every file, other entry and problem to `sink`, which may break off; the sum is then not whole.
-    pub fn walk(&self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> Summary {
-        let mut found = Found { sink, summary: Summary::default(), stopped: false };
-        let mut budget = Budget {
-            blocks: self.sb.n_blocks.saturating_mul(2).saturating_add(64),
-            content: self.sb.n_blocks.saturating_mul(self.sb.block_size).saturating_mul(2),
-            holes: MOST_HOLES,
-        };
+    fn walk(&self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> Summary {
+        let mut found = Found::new(sink);
+        let mut budget = Budget::of(self.sb.n_blocks, self.sb.block_size);
         if self.sb.needs_recovery {
             let fault = Fault::Unsupported(
                 "the journal holds changes that are not on the disk; it was not replayed".into(),
@@ -134,7 +83,9 @@ impl Ext {
         }
         found.summary
     }
+}
 
+impl Ext {
     /// Every inode that the bitmaps call used, with what it is; `None` if it cannot be read.
     fn allocated(&self, found: &mut Found<'_>) -> BTreeMap<u32, Option<Mode>> {
         let mut all = BTreeMap::new();
@@ -210,7 +161,7 @@ impl Ext {
                 found.summary.internal += 1;
                 return;
             }
-            Err(fault) => return lose(found, paths(), fault),
+            Err(fault) => return found.lose(paths(), fault),
         };
         if self.sb.is_internal(number) || inode.is_attribute_value() {
             found.summary.internal += 1;
@@ -224,32 +175,21 @@ impl Ext {
                 });
                 match extents {
                     Ok(extents) => {
-                        found.summary.streams += 1;
                         let node = u64::from(number);
-                        found.give(Item::Stream(Stream { node, paths: paths(), size: inode.size, extents }));
+                        found.stream(Stream { node, paths: paths(), size: inode.size, extents });
                     }
-                    Err(fault) => lose(found, paths(), fault),
+                    Err(fault) => found.lose(paths(), fault),
                 }
             }
-            Mode::Link => other(found, paths(), Kind::Link),
-            Mode::Fifo => other(found, paths(), Kind::Fifo),
-            Mode::Socket => other(found, paths(), Kind::Socket),
-            Mode::Device => other(found, paths(), Kind::Device),
+            Mode::Link => found.other(paths(), Kind::Link),
+            Mode::Fifo => found.other(paths(), Kind::Fifo),
+            Mode::Socket => found.other(paths(), Kind::Socket),
+            Mode::Device => found.other(paths(), Kind::Device),
             Mode::Directory | Mode::None => {
-                lose(found, paths(), damaged("an inode in use that is nothing", u64::from(number)));
+                found.lose(paths(), damaged("an inode in use that is nothing", u64::from(number)));
             }
         }
     }
-}
-
-fn other(found: &mut Found<'_>, paths: Vec<Vec<u8>>, kind: Kind) {
-    found.summary.others += 1;
-    found.give(Item::Other { paths, kind });
-}
-
-fn lose(found: &mut Found<'_>, paths: Vec<Vec<u8>>, fault: Fault) {
-    found.summary.lost += 1;
-    found.problem(paths.into_iter().next().unwrap_or_default(), fault);
 }
 
 fn paths_of(number: u32, names: &Names) -> Vec<Vec<u8>> {

@@ -11,11 +11,13 @@
 //! This crate knows nothing of digests, rows or threads. It opens files for reading only. An image comes from a
 //! machine that somebody else owned: arithmetic is checked, and work is bounded by the volume's size, never by time.
 
+mod budget;
 mod cache;
 mod container;
 mod ewf;
 mod ext;
 mod fault;
+mod found;
 mod item;
 mod pieces;
 mod reader;
@@ -24,13 +26,14 @@ mod signature;
 mod volumes;
 mod walk;
 
-pub use container::{Container, open};
+pub use container::{Container, open, seems_an_image};
 pub use ewf::{Ewf, Stored};
 pub use ext::Ext;
 pub use fault::Fault;
+pub use found::FileSystem;
 pub use item::{Content, Data, Extent, Item, Kind, Stream, Summary};
 pub use pieces::Raw;
 pub use reader::{ImageReader, Place, Window, read_exact_at};
 pub use signature::{Kind as Signature, of as signature_of};
 pub use volumes::{Table, Volume, volumes};
-pub use walk::{Sink, Walked, walk};
+pub use walk::{Sink, Sum, Walked, walk};

@@ -1,4 +1,4 @@
-//! What a volume says that it is. Only [`Kind::Ext`] is read; every other is named, so that it can be reported.
+//! What a volume says that it is. What is not read is named, so that it can be reported.
 
 use crate::ext::Ext;
 use crate::reader::{ImageReader, read_exact_at};
@@ -8,14 +8,18 @@ use crate::reader::{ImageReader, read_exact_at};
 pub enum Kind {
     /// ext2, ext3 or ext4.
     Ext,
+    /// Swap space, which has no files.
+    Swap,
     /// Known by this name, and not read.
     Named(&'static str),
     /// Nothing that is known.
     Unknown,
 }
 
+const SWAP: &str = "swap";
+
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
-const KNOWN: [(usize, &[u8], &str); 24] = [
+const KNOWN: [(usize, &[u8], &str); 26] = [
     (3, b"-FVE-FS-", "BitLocker"),
     (0, b"LUKS\xba\xbe", "LUKS"),
     (512, b"LABELONE", "LVM2"),
@@ -36,7 +40,9 @@ const KNOWN: [(usize, &[u8], &str); 24] = [
     (0x8001, b"BEA01", "UDF"),
     (1024, b"\x10\x20\xf5\xf2", "F2FS"),
     (0, b"hsqs", "SquashFS"),
-    (0xff6, b"SWAPSPACE2", "swap space"),
+    (0xff6, b"SWAPSPACE2", SWAP),
+    (0xff6, b"SWAP-SPACE", SWAP),
+    (0xff6, b"S1SUSPEND\0", "a hibernated system's memory"),
     (54, b"FAT1", "FAT"),
     (82, b"FAT32   ", "FAT"),
     (0x2_0000, b"\x0c\xb1\xba\x00", "ZFS"),
@@ -56,6 +62,9 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
     let is_wrapped = matches!(named, Some(Kind::Named("BitLocker" | "LUKS" | "LVM2" | "Linux RAID")));
     if !is_wrapped && Ext::is_at(volume) {
         return Some(Kind::Ext);
+    }
+    if named == Some(Kind::Named(SWAP)) {
+        return Some(Kind::Swap);
     }
     // ZFS writes its uberblocks in a ring, of which the first place may be free.
     let is_zfs = || (0..128).any(|nth| has(0x2_0000 + nth * 1024, b"\x0c\xb1\xba\x00"));

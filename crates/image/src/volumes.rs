@@ -19,7 +19,22 @@ pub struct Volume {
     pub start: u64,
     /// Bytes, as the table says.
     pub len: u64,
+    /// What the table says that it is for, if that is something which has no files by its nature.
+    pub purpose: Option<&'static str>,
 }
+
+/// Types of GPT partitions that hold no file system: a boot loader, or nothing at all. As they lie on the disk.
+const PURPOSES: [([u8; 16], &str); 3] = [
+    (
+        [0x16, 0xe3, 0xc9, 0xe3, 0x5c, 0x0b, 0xb8, 0x4d, 0x81, 0x7d, 0xf9, 0x2d, 0xf0, 0x02, 0x15, 0xae],
+        "Microsoft reserved",
+    ),
+    (*b"Hah!IdontNeedEFI", "BIOS boot"),
+    (
+        [0x38, 0x2d, 0x1a, 0x9e, 0x12, 0xc6, 0x16, 0x43, 0xaa, 0x26, 0x8b, 0x49, 0x52, 0x1e, 0x5a, 0x8b],
+        "PReP boot",
+    ),
+];
 
 /// The volumes of a disk and what is wrong with their table.
 #[derive(Debug, Default)]
@@ -48,7 +63,7 @@ pub fn volumes(disk: &dyn ImageReader) -> Table {
 
 impl Table {
     fn read(&mut self, disk: &dyn ImageReader) -> Result<(), Fault> {
-        let whole = Volume { name: "p0".into(), start: 0, len: disk.size() };
+        let whole = Volume { name: "p0".into(), start: 0, len: disk.size(), purpose: None };
         let found = signature::of(disk);
         // A volume's boot sector carries the signature of an MBR too.
         if matches!(found, Some(Kind::Named(name)) if OF_SECTOR_0.contains(&name)) {
@@ -67,7 +82,7 @@ impl Table {
         let is_gpt = types.contains(&0xee) || has_gpt(disk);
         let is_table = is_gpt || types.iter().any(|kind| *kind != 0);
         // Making a volume of the whole disk clears its first sector, and making a table clears nothing else.
-        if is_table && matches!(found, Some(Kind::Ext | Kind::Named(_))) {
+        if is_table && matches!(found, Some(Kind::Ext | Kind::Swap | Kind::Named(_))) {
             self.notices
                 .push("a volume of the whole disk is older than the partition table; the table was read");
         }
@@ -95,6 +110,7 @@ impl Table {
                     name: format!("p{}", nth + 1),
                     start: first * 512,
                     len: len * 512,
+                    purpose: None,
                 }),
             }
         }
@@ -125,7 +141,8 @@ impl Table {
                     0x05 | 0x0f | 0x85 => next = next.or(Some(extended + first)),
                     _ => {
                         let start = (at + first) * 512;
-                        self.volumes.push(Volume { name: format!("p{number}"), start, len: len * 512 });
+                        let name = format!("p{number}");
+                        self.volumes.push(Volume { name, start, len: len * 512, purpose: None });
                         *number += 1;
                     }
                 }
@@ -200,7 +217,8 @@ fn gpt_at(disk: &dyn ImageReader, at: u64, sector: u64) -> Result<Vec<Volume>, F
             .ok_or_else(|| damaged("a partition that ends before it begins", entries_at))?;
         let start = times(first, sector, "a partition beyond all sizes")?;
         let len = times(plus(n, 1, "a partition beyond all sizes")?, sector, "a partition beyond all sizes")?;
-        volumes.push(Volume { name: format!("p{}", nth + 1), start, len });
+        let purpose = PURPOSES.iter().find(|(kind, _)| entry[..16] == *kind).map(|(_, words)| *words);
+        volumes.push(Volume { name: format!("p{}", nth + 1), start, len, purpose });
     }
     Ok(volumes)
 }

@@ -5,6 +5,7 @@ mod details;
 mod diff;
 mod documents;
 mod hash;
+mod image;
 mod list;
 mod plan;
 mod quota;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let case = case_of(&cli.command);
     let ended = match cli.command {
         Command::Scan(scan) => scan::run(*scan, &terminal),
+        Command::Image(image) => image::run(*image, &terminal),
         Command::List(list) => list::run(*list, &terminal),
         Command::Hash(hash) => hash::run(&hash, &terminal),
         Command::Resume(resume) => resume::run(*resume, &terminal),
@@ -54,6 +56,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
 fn case_of(command: &Command) -> Option<PathBuf> {
     let (choice, simulated) = match command {
         Command::Scan(scan) => (&scan.case, scan.sending.sim),
+        Command::Image(image) => (&image.case, image.sending.sim),
         Command::List(list) => (&list.case, list.sending.sim),
         Command::Resume(resume) => (&resume.case, resume.sending.sim),
         Command::Report(report) => (&report.case, report.sim),

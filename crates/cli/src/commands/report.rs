@@ -22,6 +22,7 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
     let tally = case.tally(sweep.id)?;
     let figures = Figures {
         what: if sweep.command == "list" { What::Rows } else { What::Files },
+        remarks: Vec::new(),
         speed: None,
         simulated,
         interrupted: !tally.intake_finished,

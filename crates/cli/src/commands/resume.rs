@@ -1,7 +1,7 @@
 //! `hashsweep resume`: what a sweep still owes.
 
 use super::sweep::{Ready, open_to_work};
-use super::{list, scan};
+use super::{image, list, scan};
 use crate::args::Resume;
 use crate::exit::Exit;
 use crate::outputs;
@@ -14,10 +14,14 @@ use hashsweep_model::Outcome;
 use hashsweep_pipeline::Intake;
 use std::path::{Path, PathBuf};
 
-/// What no report may replace: the case and the lists of its sweep.
+/// What no report may replace: the case and the lists or images of its sweep.
 fn in_use(case: &Path, sweep: &Sweep) -> Vec<PathBuf> {
-    let lists = sweep.roots.iter().filter(|_| sweep.command == "list").map(|root| root.opened.clone());
-    Case::files_of(case).into_iter().chain(lists).collect()
+    let files = sweep
+        .roots
+        .iter()
+        .filter(|_| matches!(sweep.command.as_str(), "list" | "image"))
+        .map(|root| root.opened.clone());
+    Case::files_of(case).into_iter().chain(files).collect()
 }
 
 pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
@@ -48,13 +52,14 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     let mut outputs = Outputs::resolve(&resume.output, terminal.stdout, stored.targets())?;
     outputs.emit = outputs.emit.or(stored.emit);
     let open = outputs::open(&outputs, &in_use(&path, &sweep))?;
-    let intake = match (sweep.intake_finished, &stored.walking) {
-        (true, _) => Intake::Finished,
-        (false, Some(filters)) => {
-            let kinds = stored.kinds.parse().context("read the sweep's hash functions")?;
-            scan::intake(filters, &sweep.roots, kinds, sweep.started_at, &path, &open)?
+    let kinds = || stored.kinds.parse().context("read the sweep's hash functions");
+    let intake = match (sweep.intake_finished, &stored.walking, &stored.images) {
+        (true, ..) => Intake::Finished,
+        (false, Some(filters), _) => {
+            scan::intake(filters, &sweep.roots, kinds()?, sweep.started_at, &path, &open)?
         }
-        (false, None) => list::intake(&sweep.roots, &stored)?,
+        (false, None, Some(images)) => image::intake(images, &sweep.roots, kinds()?, &path, &open)?,
+        (false, None, None) => list::intake(&sweep.roots, &stored)?,
     };
     Ready { case, sweep: sweep.id, intake, sending, outputs, open, ending, distrust: stored.distrust }
         .run(terminal)

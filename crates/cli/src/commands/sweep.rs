@@ -69,7 +69,7 @@ impl Ready {
             carry_out(order, &gauges, stop, terminal).await
         })?;
         let elapsed = started.elapsed();
-        let Ended { mut case, run, halt, interrupted, out_of_time, reading, asking } = ended;
+        let Ended { mut case, run, halt, interrupted, out_of_time, reading, asking, mut remarks } = ended;
 
         if let Some(halt) = halt.as_ref().filter(|halt| !halt.after_an_answer && halt.kind.is_fatal()) {
             close(&mut case, run, now(), Some(Exit::CouldNotRun))?;
@@ -107,8 +107,10 @@ impl Ready {
                 asking,
                 elapsed,
             };
+            remarks.extend(images_among(&gauges.source));
             let figures = Figures {
                 what,
+                remarks,
                 speed: Some(speed),
                 simulated,
                 // Stopped when nothing was left to do is not stopped.
@@ -148,7 +150,10 @@ impl Ready {
                 distrust,
                 stop_at: None,
             };
-            let Ended { mut case, run, .. } = carry_out(order, &gauges, stop, terminal).await?;
+            let Ended { mut case, run, remarks, .. } = carry_out(order, &gauges, stop, terminal).await?;
+            for remark in remarks.into_iter().chain(images_among(&gauges.source)) {
+                say(lines_safe(&remark));
+            }
             let plan = Plan::of(&case, sweep, &sending).await?;
             let exit = if case.sweep(Some(sweep))?.intake_finished { Exit::Clean } else { Exit::Incomplete };
             close(&mut case, run, now(), Some(exit))?;
@@ -181,6 +186,15 @@ async fn carry_out(
         ended = sweep(order, Arc::clone(gauges), stop) => Ok(ended?),
         () = progress.run() => unreachable!("progress is drawn until the run ends"),
     }
+}
+
+/// What a scan says when it came by disk images: it has hashed them and looked into none.
+fn images_among(gauges: &hashsweep_source::Gauges) -> Option<String> {
+    let n = gauges.images.load(Relaxed);
+    let example = String::from_utf8_lossy(gauges.an_image.get()?);
+    let what =
+        if n == 1 { "1 file is a disk image".to_owned() } else { format!("{n} files are disk images") };
+    Some(format!("{what}, and nobody looked inside; 'hashsweep image' does: {example}"))
 }
 
 /// Why asking stopped, in words, with what to do about it.

@@ -8,6 +8,7 @@ mod case_tools;
 mod demo;
 mod differences;
 mod disks;
+mod images;
 mod kills;
 mod lab;
 mod lists;

@@ -49,7 +49,7 @@ fn every_form_of_ewf_gives_the_bytes_of_the_disk() {
         let ewf = Ewf::open(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(bytes_of(&ewf).unwrap() == expected, "{name}");
         assert!(ewf.stored().md5.is_some(), "{name}");
-        assert_eq!(ewf.verify(&mut |_| {}).unwrap(), Some(true), "{name}");
+        assert_eq!(ewf.verify(&mut |_| std::ops::ControlFlow::Continue(())).unwrap(), Some(true), "{name}");
     }
     let truth = sums_of(&dir.path().join("tree"));
     let c = read(&dir.path().join("c.E01"));

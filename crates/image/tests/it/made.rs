@@ -146,11 +146,11 @@ pub(crate) fn read_container(container: &Container) -> Read {
 }
 
 fn sum(
-    bytes: &dyn hashsweep_image::ImageReader,
+    bytes: &std::sync::Arc<dyn hashsweep_image::ImageReader>,
     stream: &hashsweep_image::Stream,
 ) -> Result<[u8; 20], Fault> {
     let mut sha1 = Sha1::new();
-    let mut content = Content::new(bytes, stream);
+    let mut content = Content::new(bytes.clone(), stream.size, stream.extents.clone());
     let mut block = vec![0; 100_000];
     loop {
         match content.read(&mut block)? {
