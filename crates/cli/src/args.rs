@@ -4,7 +4,9 @@ mod case;
 mod sim;
 mod values;
 
-pub(crate) use case::{CaseAction, CaseExport, CaseInfo, CaseLook, CaseMerge, CasePrune, CaseTools};
+pub(crate) use case::{
+    CaseAction, CaseAnswers, CaseExport, CaseInfo, CaseLook, CaseMerge, CasePending, CasePrune, CaseTools,
+};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hashsweep_model::{HashKind, Kinds};
 use hashsweep_pipeline::Rate;
