@@ -190,7 +190,7 @@ pub(crate) struct ListReading {
     /// The first line of a table is a row
     #[arg(long)]
     pub(crate) no_header: bool,
-    /// The form of the lists: text, csv, hashdeep, coreutils, bodyfile, dfxml, json, jsonl, extract
+    /// The form of the lists: text, csv, hashdeep, coreutils, bodyfile, dfxml, json, jsonl, extract, parquet, sqlite
     #[arg(long, value_name = "FORM")]
     pub(crate) input_format: Option<InputFormat>,
     /// The member of each JSON value that holds the hash, as a JSON pointer
