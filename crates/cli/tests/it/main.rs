@@ -16,6 +16,7 @@ mod manifests;
 mod money;
 mod outputs;
 mod processes;
+mod queries;
 mod stopping;
 mod trees;
 mod verdicts;
