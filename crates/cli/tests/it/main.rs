@@ -17,6 +17,7 @@ mod manifests;
 mod money;
 mod outputs;
 mod processes;
+mod queries;
 mod stopping;
 mod trees;
 mod verdicts;
