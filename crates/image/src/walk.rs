@@ -53,7 +53,8 @@ pub fn walk(container: &Container, sink: &mut Sink<'_>) -> Walked {
     let mut walked = Walked::default();
     let disk = &container.disk;
     let table = volumes(&**disk);
-    walked.notices = table.notices;
+    walked.notices.clone_from(&container.notices);
+    walked.notices.extend(table.notices);
     let unread = container
         .unread
         .iter()
