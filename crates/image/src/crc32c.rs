@@ -1,4 +1,4 @@
-//! CRC-32C (Castagnoli), the checksum of VHDX and XFS, eight bytes at a time.
+//! CRC-32C (Castagnoli), the checksum of ext4, VHDX and XFS, eight bytes at a time.
 
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 

@@ -10,6 +10,7 @@ use crate::item::{Item, Kind as Entry, Summary};
 use crate::reader::{ImageReader, Window};
 use crate::signature::{self, Kind};
 use crate::volumes::{Volume, volumes};
+use crate::xfs::Xfs;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -123,6 +124,7 @@ fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Opened, Fault>
         (Some(Kind::Ext), _) => files(Box::new(Ext::open(Arc::clone(window))?)),
         (Some(Kind::Fat), _) => files(Box::new(Fat::open(Arc::clone(window))?)),
         (Some(Kind::ExFat), _) => files(Box::new(ExFat::open(Arc::clone(window))?)),
+        (Some(Kind::Xfs), _) => files(Box::new(Xfs::open(Arc::clone(window))?)),
         (Some(Kind::Swap), _) => Ok(Opened::Nothing("swap")),
         (Some(Kind::Named(name)), _) => Err(Fault::Unsupported(format!("a volume of the kind {name}"))),
         (Some(Kind::Unknown) | None, Some(purpose)) => Ok(Opened::Nothing(purpose)),

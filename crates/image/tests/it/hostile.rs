@@ -99,6 +99,7 @@ fn mutate(form: &str, image: &std::path::Path, checked: Option<&crate::made::Sum
         .filter(|s| whole[s * 512..][..512].iter().any(|b| *b != 0))
         .take(600)
         .collect();
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     for seed in 0..n_mutations() {
         let mut dice = fastrand::Rng::with_seed(seed);
         let at = dice.choice(&sectors).unwrap() * 512 + dice.usize(..512);
@@ -124,9 +125,21 @@ fn mutate(form: &str, image: &std::path::Path, checked: Option<&crate::made::Sum
             }
         }
         file.set_len(whole.len() as u64).unwrap();
-        let restored = if is_cut { &whole[at..] } else { &whole[at..=at] };
+        // The holes of a sparse image stay what they are.
+        let restored = if is_cut { &whole[at..end.max(at)] } else { &whole[at..=at] };
         file.write_all_at(restored, at as u64).unwrap();
     }
+}
+
+/// XFS has checksums on everything that says what there is, so no change may go unnoticed.
+#[test]
+fn mutations_of_xfs_neither_panic_nor_hang_nor_go_unnoticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    let truth = crate::xfs::volume(dir.path(), &image, &[]);
+    mutate("XFS", &image, Some(&truth));
+    crate::xfs::volume(dir.path(), &image, &["-m", "crc=0"]);
+    mutate("XFS without checksums", &image, None);
 }
 
 /// The maps of containers have few checksums, so wrong bytes cannot be told from right ones; what must hold is that

@@ -10,3 +10,4 @@ mod hostile;
 mod made;
 mod maps;
 mod tables;
+mod xfs;
