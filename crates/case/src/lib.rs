@@ -32,6 +32,7 @@ mod runs;
 mod session;
 mod standing;
 mod sweeps;
+mod tally;
 mod turn;
 mod verify;
 mod waiting;
