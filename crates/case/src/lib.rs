@@ -21,6 +21,7 @@ mod calendar;
 mod carrying;
 mod codes;
 mod copying;
+mod excerpt;
 mod group;
 mod info;
 mod joining;
