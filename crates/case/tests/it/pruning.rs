@@ -256,6 +256,13 @@ proptest! {
             }
             assert_sound(&world.case);
         }
+        for (sweep, said) in sweeps(&world.case) {
+            let copy = world.directory.path().join(format!("only-{sweep}.db"));
+            world.case.export_sweep(SweepId(sweep), &copy, Stamp(2000)).unwrap();
+            let copy = Case::open(&copy).unwrap();
+            prop_assert_eq!(sweeps(&copy), [(sweep, said)].into());
+            assert_sound(&copy);
+        }
     }
 }
 
