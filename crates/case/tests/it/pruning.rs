@@ -76,7 +76,7 @@ impl World {
             .unwrap();
     }
 
-    fn prune(&mut self, sweeps: &[SweepId]) -> Dropped {
+    pub(crate) fn prune(&mut self, sweeps: &[SweepId]) -> Dropped {
         self.case.group(|group| group.prune(sweeps, Stamp(1000))).unwrap()
     }
 
