@@ -22,6 +22,7 @@ mod calendar;
 mod carrying;
 mod codes;
 mod copying;
+mod excerpt;
 mod group;
 mod info;
 mod joining;
