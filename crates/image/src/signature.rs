@@ -13,6 +13,8 @@ pub enum Kind {
     Fat,
     /// exFAT.
     ExFat,
+    /// Btrfs.
+    Btrfs,
     /// XFS.
     Xfs,
     /// Swap space, which has no files.
@@ -25,6 +27,7 @@ pub enum Kind {
 
 const EXFAT: &str = "exFAT";
 const SWAP: &str = "swap";
+const BTRFS: &str = "Btrfs";
 const XFS: &str = "XFS";
 
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
@@ -41,7 +44,7 @@ const KNOWN: [(usize, &[u8], &str); 24] = [
     (3, b"EXFAT   ", EXFAT),
     (3, b"ReFS", "ReFS"),
     (0, b"XFSB", XFS),
-    (0x1_0040, b"_BHRfS_M", "Btrfs"),
+    (0x1_0040, b"_BHRfS_M", BTRFS),
     (0x1_0034, b"ReIsEr", "ReiserFS"),
     (1024, b"H+\x00\x04", "HFS+"),
     (1024, b"HX\x00\x05", "HFS+"),
@@ -72,6 +75,7 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
     }
     match named {
         Some(Kind::Named(SWAP)) => return Some(Kind::Swap),
+        Some(Kind::Named(BTRFS)) => return Some(Kind::Btrfs),
         Some(Kind::Named(XFS)) => return Some(Kind::Xfs),
         Some(Kind::Named(EXFAT)) => return Some(Kind::ExFat),
         // Its boot sector has no signature of its own, so what has one comes before it.

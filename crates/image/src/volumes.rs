@@ -69,7 +69,7 @@ impl Table {
         let is_of_sector_0 = match found {
             Some(Kind::Fat | Kind::ExFat | Kind::Xfs) => true,
             Some(Kind::Named(name)) => OF_SECTOR_0.contains(&name),
-            Some(Kind::Ext | Kind::Swap | Kind::Unknown) | None => false,
+            Some(Kind::Btrfs | Kind::Ext | Kind::Swap | Kind::Unknown) | None => false,
         };
         if is_of_sector_0 {
             self.volumes.push(whole);
@@ -87,7 +87,7 @@ impl Table {
         let is_gpt = types.contains(&0xee) || has_gpt(disk);
         let is_table = is_gpt || types.iter().any(|kind| *kind != 0);
         // Making a volume of the whole disk clears its first sector, and making a table clears nothing else.
-        if is_table && matches!(found, Some(Kind::Ext | Kind::Swap | Kind::Named(_))) {
+        if is_table && matches!(found, Some(Kind::Btrfs | Kind::Ext | Kind::Swap | Kind::Named(_))) {
             self.notices
                 .push("a volume of the whole disk is older than the partition table; the table was read");
         }
