@@ -10,5 +10,6 @@ mod fat;
 mod hostile;
 mod made;
 mod maps;
+mod ntfs;
 mod tables;
 mod xfs;
