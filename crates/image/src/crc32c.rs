@@ -1,4 +1,4 @@
-//! CRC-32C (Castagnoli), the checksum of ext4, VHDX and XFS, eight bytes at a time.
+//! CRC-32C (Castagnoli), the checksum of ext4, VHDX, XFS and Btrfs, eight bytes at a time.
 
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
@@ -50,7 +50,6 @@ pub(crate) fn of_record(record: &[u8], sum_at: usize) -> u32 {
 }
 
 /// The checksum of these bytes.
-#[cfg(test)]
 pub(crate) fn hash(bytes: &[u8]) -> u32 {
     !update(u32::MAX, bytes)
 }

@@ -11,6 +11,7 @@
 //! This crate knows nothing of digests, rows or threads. It opens files for reading only. An image comes from a
 //! machine that somebody else owned: arithmetic is checked, and work is bounded by the volume's size, never by time.
 
+mod btrfs;
 mod budget;
 mod cache;
 mod clusters;
@@ -41,6 +42,7 @@ mod volumes;
 mod walk;
 mod xfs;
 
+pub use btrfs::Btrfs;
 pub use container::{Container, open, seems_an_image};
 pub use ewf::{Ewf, Stored};
 pub use ext::Ext;

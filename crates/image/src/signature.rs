@@ -15,6 +15,8 @@ pub enum Kind {
     Fat,
     /// exFAT.
     ExFat,
+    /// Btrfs.
+    Btrfs,
     /// XFS.
     Xfs,
     /// Swap space, which has no files.
@@ -26,8 +28,9 @@ pub enum Kind {
 }
 
 const EXFAT: &str = "exFAT";
-const NTFS: &str = "NTFS";
+const BTRFS: &str = "Btrfs";
 const XFS: &str = "XFS";
+const NTFS: &str = "NTFS";
 
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
 const KNOWN: [(usize, &[u8], &str); 23] = [
@@ -45,7 +48,7 @@ const KNOWN: [(usize, &[u8], &str); 23] = [
     (3, b"EXFAT   ", EXFAT),
     (3, b"ReFS", "ReFS"),
     (0, b"XFSB", XFS),
-    (0x1_0040, b"_BHRfS_M", "Btrfs"),
+    (0x1_0040, b"_BHRfS_M", BTRFS),
     (0x1_0034, b"ReIsEr", "ReiserFS"),
     (1024, b"H+\x00\x04", "HFS+"),
     (1024, b"HX\x00\x05", "HFS+"),
@@ -73,8 +76,9 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
         return Some(Kind::Ext);
     }
     match named {
-        Some(Kind::Named(NTFS)) => return Some(Kind::Ntfs),
+        Some(Kind::Named(BTRFS)) => return Some(Kind::Btrfs),
         Some(Kind::Named(XFS)) => return Some(Kind::Xfs),
+        Some(Kind::Named(NTFS)) => return Some(Kind::Ntfs),
         Some(Kind::Named(EXFAT)) => return Some(Kind::ExFat),
         // Its boot sector has no signature of its own, so what has one comes before it.
         None if Fat::is_at(volume) => return Some(Kind::Fat),

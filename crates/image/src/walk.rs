@@ -1,5 +1,6 @@
 //! One disk from its table to the last file of its last volume.
 
+use crate::btrfs::Btrfs;
 use crate::container::Container;
 use crate::exfat::ExFat;
 use crate::ext::Ext;
@@ -91,9 +92,10 @@ impl Walked {
             }
             Err(fault) => return self.problem(sink, &volume.name, disk, fault),
         };
+        let bytes = system.image().unwrap_or_else(|| Arc::clone(&window));
         let mut stopped = false;
         let summary = system.walk(&mut |item| {
-            let flow = sink(&volume.name, &window, item);
+            let flow = sink(&volume.name, &bytes, item);
             stopped |= flow.is_break();
             flow
         });
@@ -126,6 +128,7 @@ fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Opened, Fault>
         (Some(Kind::Ntfs), _) => files(Box::new(Ntfs::open(Arc::clone(window))?)),
         (Some(Kind::Fat), _) => files(Box::new(Fat::open(Arc::clone(window))?)),
         (Some(Kind::ExFat), _) => files(Box::new(ExFat::open(Arc::clone(window))?)),
+        (Some(Kind::Btrfs), _) => files(Box::new(Btrfs::open(Arc::clone(window))?)),
         (Some(Kind::Xfs), _) => files(Box::new(Xfs::open(Arc::clone(window))?)),
         (Some(Kind::Swap), _) => Ok(Opened::Nothing("swap")),
         (Some(Kind::Named(name)), _) => Err(Fault::Unsupported(format!("a volume of the kind {name}"))),

@@ -122,6 +122,15 @@ fn mutations_of_xfs_neither_panic_nor_hang_nor_go_unnoticed() {
     mutate("XFS without checksums", &image, &written(&image, 0), None);
 }
 
+/// So has Btrfs.
+#[test]
+fn mutations_of_btrfs_neither_panic_nor_hang_nor_go_unnoticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    let truth = crate::btrfs::volume(dir.path(), &image, &[]);
+    mutate("Btrfs", &image, &written(&image, 0), Some(&truth));
+}
+
 /// The maps of containers have few checksums, so wrong bytes cannot be told from right ones; what must hold is that
 /// nothing panics, nothing grows, and the disk is read to its end or to a fault.
 #[test]
