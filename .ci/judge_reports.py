@@ -10,7 +10,9 @@ import time
 import uuid
 from urllib.parse import unquote_to_bytes, urlsplit
 
+import duckdb
 import jsonschema
+import pyarrow.parquet
 import stix2
 import stix2validator
 from lxml import etree
@@ -33,7 +35,7 @@ def run(*command):
 
 
 on_disk = {bytes(path) for path in tree.rglob("*") if path.is_symlink() or not path.is_dir()}
-for form in ["sarif", "stix", "dfxml", "bodyfile", "hashdeep"]:
+for form in ["sarif", "stix", "dfxml", "bodyfile", "hashdeep", "parquet"]:
     one, again = (work / f"f.{form}").read_bytes(), (work / f"f2.{form}").read_bytes()
     assert one == again, f"{form} differs when it is written again"
 
@@ -103,6 +105,37 @@ assert timeline.returncode == 0 and not timeline.stderr, timeline.stderr
 dated = [line for line in timeline.stdout.decode().split("\n") if line.startswith(("2001-02-03T04:05:06Z",))]
 assert len(dated) == len(contents(ours)), timeline.stdout.decode()[:3000]
 
+# Parquet: pyarrow gives every row of the JSONL back, with types; DuckDB reads two nights as one table.
+file = pyarrow.parquet.ParquetFile(work / "f.parquet")
+columns = {str(column.name): column for column in file.schema_arrow}
+assert str(columns["answered_at"].type) == "timestamp[ms, tz=UTC]" and str(columns["inode"].type) == "uint64"
+assert [str(columns[f"{kind}_bytes"].type) for kind in ("md5", "sha1", "sha256")] == [
+    f"fixed_size_binary[{n}]" for n in (16, 20, 32)
+]
+chunk = {file.metadata.row_group(0).column(i).path_in_schema: file.metadata.row_group(0).column(i) for i in range(len(columns))}
+assert all("RLE_DICTIONARY" in chunk[name].encodings for name in ("verdict", "outcome", "threat_name"))
+typed = file.read().to_pylist()
+assert len(typed) == len(rows)
+for row, was in zip(typed, rows):
+    for key, value in was.items():
+        if key == "path_raw":
+            assert row[key] == unquote_to_bytes(value), (row, was)
+        elif key == "answered_at":
+            assert row[key].strftime("%Y-%m-%dT%H:%M:%SZ") == value, (row, was)
+        elif key == "path":
+            assert original(row[key]) == (row["path_raw"] or value.encode()), (row, was)
+        else:
+            assert row[key] == value, (key, row, was)
+    assert all(row[key] is None for key in columns if key in rows[0] and key not in was), (row, was)
+    for kind in ("md5", "sha1", "sha256"):
+        assert (row[f"{kind}_bytes"] or b"").hex() == was.get(kind, ""), (row, was)
+    assert ("sha1" in was) == (row["modified_at"] is not None and int(row["modified_at"].timestamp()) == 981173106)
+nights = duckdb.sql(
+    f"SELECT run, count(*), count(DISTINCT sha1_bytes), count(*) FILTER (verdict = 'malicious'), min(sweep)"
+    f" FROM read_parquet('{work}/nights/**/*.parquet', hive_partitioning = true) GROUP BY run ORDER BY run"
+).fetchall()
+assert [night[1:] for night in nights] == [(len(rows), 2, len(findings), 1), (len(rows) + 1, 3, len(findings), 2)], nights
+
 # The figures, as Prometheus reads them.
 samples = {}
 for family in text_string_to_metric_families((work / 'nightly "1".prom').read_text()):
@@ -119,4 +152,4 @@ assert samples["budget_left",] == 1000 - samples["quota", "max"] - samples["quot
 assert abs(samples["last_success_timestamp_seconds",] - samples["end_timestamp_seconds",]) < 0.001
 assert time.time() - 600 < samples["end_timestamp_seconds",] <= time.time()
 
-print(f"{len(rows)} rows, {len(findings)} findings: SARIF, STIX, DFXML, hashdeep, bodyfile and metrics read back, none lost")
+print(f"{len(rows)} rows, {len(findings)} findings: SARIF, STIX, DFXML, hashdeep, bodyfile, Parquet and metrics read back, none lost")

@@ -260,6 +260,11 @@ impl Case {
         Ok(ids.query_map([], |row| Ok(SweepId(row.get(0)?)))?.collect::<Result<_, _>>()?)
     }
 
+    /// The name of a sweep that holds in every case.
+    pub fn uid_of(&self, sweep: SweepId) -> Result<String, CaseError> {
+        Ok(self.connection.query_row("SELECT uid FROM sweep WHERE id = ?1", [sweep.0], |row| row.get(0))?)
+    }
+
     /// When a run that was made here last came to its end with everything that it was asked for.
     pub fn last_success(&self) -> Result<Option<Stamp>, CaseError> {
         let last: Option<i64> = self.connection.query_row(

@@ -534,6 +534,9 @@ pub(crate) struct Output {
     /// Write figures for Prometheus there, beside whatever else is written; its name without the ending is the label
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Option<PathBuf>,
+    /// Add the rows to this directory of Parquet files, one a sweep, which other programs read as one table
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dataset: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -550,6 +553,10 @@ pub(crate) enum Format {
     Bodyfile,
     Hashdeep,
     Metrics,
+    Parquet,
+    /// A directory of Parquet files, a night each: `--dataset`.
+    #[value(skip)]
+    Dataset,
 }
 
 impl Format {
@@ -564,7 +571,9 @@ impl Format {
             | Format::Markdown
             | Format::Sarif
             | Format::Stix
-            | Format::Metrics => false,
+            | Format::Metrics
+            | Format::Parquet
+            | Format::Dataset => false,
         }
     }
 }
@@ -600,7 +609,9 @@ impl TryFrom<Format> for DifferenceFormat {
             | Format::Dfxml
             | Format::Bodyfile
             | Format::Hashdeep
-            | Format::Metrics => {
+            | Format::Metrics
+            | Format::Parquet
+            | Format::Dataset => {
                 anyhow::bail!("differences are written as CSV or JSONL only")
             }
         }

@@ -25,7 +25,15 @@ pub(crate) struct Open {
 enum Place {
     Stdout,
     Straight(PathBuf, File),
-    Beside { target: PathBuf, file: NamedTempFile },
+    Beside {
+        target: PathBuf,
+        file: NamedTempFile,
+    },
+    /// Somewhere in this directory, which depends on the sweep.
+    Within {
+        directory: PathBuf,
+        file: NamedTempFile,
+    },
 }
 
 /// Opens all of them, or none. What is in use (the case, the lists that are read) is no place for a report.
@@ -41,12 +49,25 @@ pub(crate) fn open(outputs: &Outputs, in_use: &[PathBuf]) -> anyhow::Result<Vec<
                 if in_use.contains(&real(path)) {
                     bail!("the output {} is the case or a list of this sweep", path.display());
                 }
-                let place = place(path, outputs.no_clobber)
-                    .with_context(|| format!("open the output {}", path.display()))?;
+                let place =
+                    if *format == Format::Dataset { within(path) } else { place(path, outputs.no_clobber) };
+                let place = place.with_context(|| format!("open the output {}", path.display()))?;
                 Ok(Open { format: *format, place })
             }
         })
         .collect()
+}
+
+fn within(directory: &Path) -> anyhow::Result<Place> {
+    std::fs::create_dir_all(directory)?;
+    let directory = directory.canonicalize()?;
+    // The leading dot keeps readers of the dataset from taking half a file for a part of it.
+    let file = tempfile::Builder::new()
+        .prefix(".rows")
+        .suffix(".partial")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(&directory)?;
+    Ok(Place::Within { directory, file })
 }
 
 fn place(path: &Path, no_clobber: bool) -> anyhow::Result<Place> {
@@ -82,6 +103,7 @@ impl Open {
             Place::Stdout => Vec::new(),
             Place::Straight(path, _) => vec![path.clone()],
             Place::Beside { target, file } => vec![target.clone(), file.path().to_owned()],
+            Place::Within { file, .. } => vec![file.path().to_owned()],
         }
     }
 
@@ -89,6 +111,19 @@ impl Open {
     pub(crate) fn name(&self) -> Vec<u8> {
         let path = self.paths().into_iter().next().unwrap_or_default();
         path.file_stem().map(|stem| stem.as_bytes().to_vec()).unwrap_or_default()
+    }
+
+    /// Gives an output within a directory its place there; others have one.
+    pub(crate) fn in_partition(
+        self,
+        place: impl FnOnce() -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<Open> {
+        let Place::Within { directory, file } = self.place else { return Ok(self) };
+        let target = directory.join(place()?);
+        if let Some(partition) = target.parent() {
+            std::fs::create_dir_all(partition).with_context(|| format!("make {}", partition.display()))?;
+        }
+        Ok(Open { place: Place::Beside { target, file }, ..self })
     }
 
     /// Lets `write` fill it, and puts it in place.
@@ -107,6 +142,7 @@ impl Open {
                 write(self.format, &mut out)?;
                 out.flush()?;
             }
+            Place::Within { directory, .. } => bail!("{} is given no place", directory.display()),
             Place::Beside { target, file } => {
                 let mut out = BufWriter::new(file);
                 write(self.format, &mut out)?;

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!            ┌─► CsvReport, JsonlReport     the seventeen columns
+//!            ├─► ParquetReport              the same with types
 //!  Row ──────┼─► ListCsv, ListJsonl         the user's own list, with ours appended
 //!            ├─► Overview ─► Page           the HTML file that people look at
 //!            ├─► Ticket                     the summary and the worst findings as Markdown
@@ -37,6 +38,7 @@ mod list;
 mod manifest;
 mod metrics;
 mod page;
+mod parquet;
 mod record;
 pub mod safe;
 mod sarif;
@@ -61,6 +63,7 @@ pub use list::ListHeader;
 pub use manifest::{Format, Manifest};
 pub use metrics::{Circumstances, write_metrics};
 pub use page::{Overview, Page};
+pub use parquet::ParquetReport;
 pub use record::{Progress, Record, Run};
 pub use sarif::Sarif;
 pub use stix::Stix;

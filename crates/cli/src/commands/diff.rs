@@ -46,6 +46,7 @@ pub(crate) fn run(diff: Diff, terminal: &Terminal) -> anyhow::Result<Exit> {
         format: diff.format.map(Into::into),
         emit: None,
         metrics: None,
+        dataset: None,
         no_clobber: diff.no_clobber,
     };
     let outputs = Outputs::resolve(&typed, terminal.stdout, Vec::new())?;

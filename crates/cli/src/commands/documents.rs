@@ -7,8 +7,8 @@ use anyhow::Context;
 use hashsweep_case::{Case, Only, Sweep};
 use hashsweep_model::{Outcome, Tally};
 use hashsweep_report::{
-    Circumstances, Labels, Overview, Page, Progress, Record, Run, Seal, Ticket, What, write_evidence,
-    write_metrics,
+    Circumstances, Labels, Overview, Page, ParquetReport, Progress, Record, Run, Seal, Ticket, What,
+    write_evidence, write_metrics,
 };
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -41,6 +41,15 @@ pub(crate) fn manifest(
     case.rows(sweep.id, Only::All, order(sweep), |row| Ok::<_, anyhow::Error>(seal.add(&row)?))?;
     let settings = serde_json::from_str(&sweep.settings).context("read the sweep's settings")?;
     Ok(write_evidence(&mut out, &record, &tally, settings, labels, seal)?)
+}
+
+/// Rows as Parquet.
+pub(crate) fn parquet(case: &Case, sweep: &Sweep, only: Only, out: &mut dyn Write) -> anyhow::Result<()> {
+    let record = record(case, sweep, &case.tally(sweep.id)?)?;
+    let mut report = ParquetReport::new(out, names(sweep), &record)?;
+    case.rows(sweep.id, only, order(sweep), |row| Ok::<_, anyhow::Error>(report.row(&row)?))?;
+    report.finish()?;
+    Ok(())
 }
 
 /// Figures for Prometheus.

@@ -52,7 +52,10 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
     troubles.note(write_metrics(metrics, &case, sweep.id, &tally, &Circumstances::default()));
     for output in open {
         let emit = outputs.emit.or(stored.emit).unwrap_or(Emit::All);
-        troubles.note(output.fill(|format, out| written::plain(&case, &sweep, emit, &labels, format, out)));
+        let output = output.in_partition(|| written::partition(&case, &sweep));
+        troubles.note(output.and_then(|output| {
+            output.fill(|format, out| written::plain(&case, &sweep, emit, &labels, format, out))
+        }));
     }
     if outputs.table && !terminal.talk.quiet {
         let emit = outputs.emit.unwrap_or(Emit::Findings);

@@ -15,6 +15,7 @@ use hashsweep_report::{
 };
 use hashsweep_source::list::{self, Content, ListOrder, RawRows, Style};
 use std::io::{BufWriter, Write};
+use std::path::PathBuf;
 
 /// Lines of the table: more would scroll away what matters.
 pub(crate) const MAX_TABLE_ROWS: usize = 50;
@@ -33,19 +34,29 @@ pub(crate) fn write_all(
     let emit = outputs.emit.unwrap_or(Emit::All);
     let mut troubles = Troubles::default();
     for output in open {
-        troubles.note(output.fill(|format, out| {
-            match sweep.command.as_str() {
-                "list" if is_of_rows(format) => enriched(case, &sweep, emit, format, out),
-                _ => plain(case, &sweep, emit, &Labels::default(), format, out),
-            }?;
-            crash::point(Moment::Reporting);
-            Ok(())
+        troubles.note(output.in_partition(|| partition(case, &sweep)).and_then(|output| {
+            output.fill(|format, out| {
+                match sweep.command.as_str() {
+                    "list" if is_of_rows(format) => enriched(case, &sweep, emit, format, out),
+                    _ => plain(case, &sweep, emit, &Labels::default(), format, out),
+                }?;
+                crash::point(Moment::Reporting);
+                Ok(())
+            })
         }));
     }
     if outputs.table && !terminal.talk.quiet {
         troubles.note(table(case, &sweep, outputs.emit.unwrap_or(Emit::Findings), terminal, simulated));
     }
     troubles.first()
+}
+
+/// Where a sweep's rows lie in a dataset, in the manner of Hive, which Spark and its kin know. Sorted by time, and its own
+/// in whatever cases feed the dataset; writing the same sweep again replaces it.
+pub(crate) fn partition(case: &Case, sweep: &Sweep) -> anyhow::Result<PathBuf> {
+    let at = jiff::Timestamp::from_millisecond(sweep.started_at.0)?.strftime("%Y%m%dT%H%M%SZ");
+    let uid = case.uid_of(sweep.id)?;
+    Ok(PathBuf::from(format!("run={at}-{}", &uid[..uid.len().min(12)])).join("rows.parquet"))
 }
 
 /// What went wrong with outputs. One that fails costs itself, not those behind it; one whose reader has gone
@@ -96,6 +107,7 @@ pub(crate) fn plain(
         Format::Dfxml => forensic::dfxml(case, sweep, only, out)?,
         Format::Bodyfile => forensic::bodyfile(case, sweep, only, out)?,
         Format::Hashdeep => forensic::hashdeep(case, sweep, only, out)?,
+        Format::Parquet | Format::Dataset => documents::parquet(case, sweep, only, out)?,
         Format::Metrics => unreachable!("figures are written apart, under the names of their files"),
     }
     Ok(())
@@ -113,7 +125,9 @@ fn is_of_rows(format: Format) -> bool {
         | Format::Dfxml
         | Format::Bodyfile
         | Format::Hashdeep
-        | Format::Metrics => false,
+        | Format::Metrics
+        | Format::Parquet
+        | Format::Dataset => false,
     }
 }
 
@@ -236,7 +250,9 @@ fn enriched(
         | Format::Dfxml
         | Format::Bodyfile
         | Format::Hashdeep
-        | Format::Metrics => {
+        | Format::Metrics
+        | Format::Parquet
+        | Format::Dataset => {
             unreachable!("it was asked whether this is of rows")
         }
     }

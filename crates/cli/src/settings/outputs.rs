@@ -54,18 +54,25 @@ impl Outputs {
         }
         let given = !targets.is_empty();
         let metrics = typed.metrics.as_deref().map(absolute).transpose()?;
+        let dataset = typed.dataset.as_deref().map(absolute).transpose()?;
         if !given && typed.format.is_none() {
             // stdout may have been a pipe then and be a terminal now.
             targets = before;
-            targets.retain(|target| matches!(target, Target::File(_, format) if *format != Format::Metrics || metrics.is_none()));
+            targets.retain(|target| match target {
+                Target::Stdout(_) => false,
+                Target::File(_, Format::Metrics) => metrics.is_none(),
+                Target::File(_, Format::Dataset) => dataset.is_none(),
+                Target::File(..) => true,
+            });
         }
         let stdout = targets.iter().any(|target| matches!(target, Target::Stdout(_)));
         let n_reports = targets.iter().filter(|target| target.format() != Format::Metrics).count();
-        if n_reports == 0 && !given && (!stdout_is_terminal || typed.format.is_some()) {
+        if n_reports == 0 && !given && dataset.is_none() && (!stdout_is_terminal || typed.format.is_some()) {
             targets.push(Target::Stdout(typed.format.unwrap_or(Format::Csv)));
         }
         let table = stdout_is_terminal && !stdout && (typed.format.is_none() || given);
         targets.extend(metrics.map(|path| Target::File(path, Format::Metrics)));
+        targets.extend(dataset.map(|path| Target::File(path, Format::Dataset)));
         Ok(Outputs { targets, emit: typed.emit, no_clobber: typed.no_clobber, table })
     }
 
@@ -93,6 +100,7 @@ fn format_of(path: &Path) -> anyhow::Result<Format> {
         Some("dfxml") => Ok(Format::Dfxml),
         Some("bodyfile" | "body") => Ok(Format::Bodyfile),
         Some("hashdeep") => Ok(Format::Hashdeep),
+        Some("parquet") => Ok(Format::Parquet),
         Some("prom") => Ok(Format::Metrics),
         Some("json") if ends_with(path, ".sarif.json") => Ok(Format::Sarif),
         Some("json") if ends_with(path, ".stix.json") => Ok(Format::Stix),

@@ -283,3 +283,33 @@ fn a_case_that_is_moved_still_gives_the_same_reports_of_what_is_unfinished() {
     let ticket = std::fs::read_to_string(lab.path("b.md")).unwrap();
     assert!(ticket.contains("next: hashsweep resume --case no.db --sweep 1\n"), "{ticket}");
 }
+
+#[test]
+fn a_dataset_has_a_part_for_each_sweep_and_the_same_sweep_replaces_its_own() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    let parts = || {
+        let mut parts: Vec<String> = std::fs::read_dir(lab.path("nights"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        parts.sort();
+        parts
+    };
+    let scan = ["scan", "tree", "--sim", "--fail-on", "never", "--dataset", "nights"];
+    // No report is dumped beside it where stdout is no terminal.
+    assert!(lab.run(scan).exits(0).stdout.is_empty());
+    let first = parts();
+    lab.write("tree/b", "b");
+    lab.run(scan.into_iter().chain(["--max-quota", "0"])).exits(3);
+    assert_eq!((first.len(), parts().len()), (1, 2));
+    let of_second = parts().into_iter().find(|part| !first.contains(part)).unwrap();
+    let rows = lab.path(format!("nights/{of_second}/rows.parquet"));
+    let before = std::fs::read(&rows).unwrap();
+    lab.run(["resume", "--sim"]).exits(0);
+    let after = std::fs::read(&rows).unwrap();
+    assert!(parts().len() == 2 && before != after && after.starts_with(b"PAR1") && after.ends_with(b"PAR1"));
+    lab.run(["report", "--sim", "--dataset", "nights", "-o", "one.parquet"]).exits(0);
+    assert!(parts().len() == 2 && std::fs::read(&rows).unwrap() == after);
+    assert!(std::fs::read(lab.path("one.parquet")).unwrap() == after);
+}
