@@ -57,7 +57,7 @@ impl Packing {
         }
     }
 
-    fn of(start: &[u8]) -> Option<Packing> {
+    pub(super) fn of(start: &[u8]) -> Option<Packing> {
         match start {
             [0x1f, 0x8b, 0x08, ..] => Some(Packing::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),

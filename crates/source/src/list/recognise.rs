@@ -167,6 +167,9 @@ impl Head<'_> {
                 "a Parquet file or a SQLite database that is packed",
                 "unpack it: it is not read from its beginning",
             ),
+            start if Packing::of(start).is_some() => {
+                ("packed twice", "unpack it once: zcat FILE | hashsweep list -")
+            }
             [b'P', b'K', 3, 4, ..] => {
                 ("a ZIP archive, as Excel's workbooks are", "unpack it, or save the sheet as CSV")
             }

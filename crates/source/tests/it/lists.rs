@@ -529,6 +529,10 @@ fn zeros_behind_a_gzip_member_are_padding_and_nothing_else_is() {
     };
     assert_eq!(told(&[&member[..], &vec![0; 100_000]].concat()), [SHA1]);
     assert_eq!(told(&[&member[..], &[0; 512], &member].concat()), [SHA1, SHA1]);
+    let mut twice = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut twice, &member).unwrap();
+    let (_dir, twice) = order(&twice.finish().unwrap());
+    assert!(recognise(&twice).unwrap_err().to_string().contains("it is packed twice"));
     let garbage = told(&[&member[..], b"\0\0garbage"].concat());
     assert_eq!(garbage.len(), 2);
     assert!(garbage[1].contains("something that is no gzip follows its last member"), "{garbage:?}");
