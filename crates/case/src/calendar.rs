@@ -37,7 +37,8 @@ pub(crate) fn first_moment(day: i64) -> Stamp {
     Stamp(day.saturating_mul(DAY))
 }
 
-fn date(moment: Stamp) -> Date {
+/// The day of UTC, as people write it.
+pub(crate) fn date(moment: Stamp) -> Date {
     Timestamp::from_millisecond(moment.0).unwrap_or_default().to_zoned(TimeZone::UTC).date()
 }
 

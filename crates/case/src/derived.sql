@@ -15,10 +15,10 @@ CREATE INDEX same_file_sha1 ON same_file (sha1) WHERE sha1 <> x'';
 CREATE INDEX same_file_sha256 ON same_file (sha256) WHERE sha256 <> x'';
 
 -- Everything that decides whether an answer still counts, so that a lookup reads nothing else.
-CREATE INDEX answer_of ON answer (kind, digest, answered_at, verdict);
+CREATE INDEX answer_of ON answer (kind, digest, answered_at, verdict, origin);
 
 -- The rows of each sweep: its own, and those of earlier ones of its series that it found unchanged. As long as a sweep
--- has not come to its end, nobody knows which those are.
+-- has not come to its end, nobody knows which those are. Of a sweep that was pruned, what is left of its own.
 CREATE VIEW present AS
 SELECT
     sweep, seq, sweep AS born, 0 AS carried, root, path, line, size, md5, sha1, sha256, kind, class, suspicion,
@@ -31,10 +31,10 @@ SELECT
 FROM sweep later
 JOIN sweep earlier ON earlier.series = later.series AND earlier.id < later.id
 JOIN sighting s ON s.sweep = earlier.id
-WHERE later.intake_finished_at IS NOT NULL AND (s.until IS NULL OR s.until >= later.id);
+WHERE later.intake_finished_at IS NOT NULL AND later.pruned_at IS NULL AND (s.until IS NULL OR s.until >= later.id);
 
 -- Every row with what became of it. A digest that waits is owed: deferred. One that the sweep took over and did
--- not want has the answer that counted then.
+-- not want has the answer that counted then; what a merge has brought since did not.
 CREATE VIEW result AS
 SELECT
     s.sweep, s.seq, s.born, s.root, s.path, s.line, s.size, s.md5, s.sha1, s.sha256,
@@ -66,6 +66,6 @@ LEFT JOIN answer a ON a.id = CASE
             THEN id END
         FROM answer
         WHERE kind = s.kind AND digest = CASE s.kind WHEN 1 THEN s.md5 WHEN 2 THEN s.sha1 ELSE s.sha256 END
-            AND id <= sweep.answers AND answered_at <= sweep.answers_until
+            AND id <= sweep.answers AND answered_at <= sweep.answers_until AND origin IS sweep.origin
         ORDER BY answered_at DESC, id DESC LIMIT 1)
     END;

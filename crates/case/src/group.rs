@@ -6,6 +6,7 @@ use crate::others::Others;
 use crate::queue::Hand;
 use crate::session::Session;
 use crate::standing::CONTRADICTION;
+use crate::sweeps::Maker;
 use crate::{CaseError, RunId, SweepId};
 use hashsweep_model::{
     Answer, Class, Digest, Digests, Outcome, Place, Quota, Seen, Sighting, Source, Stamp, Verdict,
@@ -20,6 +21,7 @@ pub struct Group<'case> {
     pub(crate) transaction: Transaction<'case>,
     pub(crate) hand: &'case mut Hand,
     pub(crate) others: &'case mut Others,
+    pub(crate) maker: &'case Maker,
     /// Absent where nobody writes.
     pub(crate) session: Option<&'case Session>,
 }

@@ -16,35 +16,47 @@
 //! ```
 
 mod account;
+mod airgap;
 mod bridge;
 mod calendar;
 mod carrying;
 mod codes;
+mod copying;
 mod group;
+mod info;
 mod joining;
 mod ledger;
+mod merge;
+mod migration;
 mod open;
 mod others;
+mod prune;
 mod queue;
 mod results;
 mod runs;
 mod session;
 mod standing;
 mod sweeps;
+mod tally;
 mod turn;
 mod verify;
 mod waiting;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
+pub use airgap::CaughtUp;
 pub use calendar::{day_of, month_of};
 pub use carrying::{Carried, Walked};
+pub use copying::Size;
 pub use group::{AttemptId, Fate, Freshness, Group};
+pub use info::{Answers, Brief, Info};
 pub use ledger::{RunCost, Scope};
+pub use merge::Merged;
 pub use open::{Case, CaseError};
 pub use others::Beside;
+pub use prune::{Dropped, Owing, Retention};
 pub use queue::{Backlog, Claim, Claimed, Planned, Taken};
 pub use results::{Only, Order};
 pub use runs::{Request, Run};
 pub use standing::{CONTRADICTION, Stand, Standing};
-pub use sweeps::{IntakeTurn, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};
+pub use sweeps::{IntakeTurn, Maker, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};
 pub use verify::Check;

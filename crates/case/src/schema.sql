@@ -1,10 +1,20 @@
--- The case, version 2. Readable with the ordinary sqlite3; docs/case.md explains it.
+-- The case, version 3. Readable with the ordinary sqlite3; docs/case.md explains it.
 -- Moments are milliseconds since 1970-01-01 UTC. Digests are raw bytes: hex(digest) shows them.
 
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- By which a case is told from others, whatever it is called; its copies have the same.
+INSERT INTO meta VALUES ('uid', lower(hex(randomblob(16))));
+
+-- Another case whose sweeps were brought here.
+CREATE TABLE origin (
+    id        INTEGER PRIMARY KEY,
+    uid       TEXT NOT NULL UNIQUE,             -- of that case
+    merged_at INTEGER NOT NULL                  -- the last time
+);
 
 -- One intake: a scan or a list with its settings.
 CREATE TABLE sweep (
@@ -25,9 +35,16 @@ CREATE TABLE sweep (
     known_since        INTEGER,
     carried_queued     INTEGER NOT NULL DEFAULT 0, -- 1: what it took over and no answer counts for has joined the queue
     put_off            TEXT,                    -- why what waits is not being asked
-    intake_run         INTEGER                  -- the run that takes its rows in, or did last
+    intake_run         INTEGER,                 -- the run that takes its rows in, or did last
+    uid                TEXT,                    -- the same in every case that holds the sweep
+    origin             INTEGER REFERENCES origin, -- the case that it was made in; NULL: this one
+    host               TEXT,                    -- the machine that it was begun on; NULL: unknown
+    tool               TEXT,                    -- the version that began it; NULL: unknown
+    arguments          TEXT,                    -- as typed, a JSON array, without secrets; NULL: unknown
+    pruned_at          INTEGER                  -- when the rows were dropped that nobody needs; NULL: it is whole
 );
 CREATE INDEX series ON sweep (series);
+CREATE UNIQUE INDEX sweep_uid ON sweep (uid);
 
 -- What the user pointed at.
 CREATE TABLE root (
@@ -47,8 +64,14 @@ CREATE TABLE run (
     ended_at   INTEGER,
     exit_code  INTEGER,
     budget     INTEGER,                         -- what it might spend, in hashes of quota; NULL: whatever it took
-    session    TEXT                             -- the process at work on it: FILE-session-… is locked while it lives
+    session    TEXT,                            -- the process at work on it: FILE-session-… is locked while it lives
+    uid        TEXT,                            -- these five as in `sweep`
+    origin     INTEGER REFERENCES origin,
+    host       TEXT,
+    tool       TEXT,
+    arguments  TEXT
 );
+CREATE UNIQUE INDEX run_uid ON run (uid);
 
 -- One row of the user's.
 CREATE TABLE sighting (
@@ -103,7 +126,8 @@ CREATE TABLE answer (
     last_seen     TEXT,
     md5           BLOB,
     sha1          BLOB,
-    sha256        BLOB
+    sha256        BLOB,
+    origin        INTEGER REFERENCES origin     -- the case that it was given to; NULL: this one
 );
 
 -- Which digests of a file of ours belong together, where an answer was given for one of them and the sweep computed

@@ -27,6 +27,17 @@ pub enum IntakeTurn {
     Finished,
 }
 
+/// Who begins a sweep or a run. What is not given stays unknown.
+#[derive(Clone, Debug, Default)]
+pub struct Maker {
+    /// The machine.
+    pub host: Option<String>,
+    /// The program and its version.
+    pub tool: Option<String>,
+    /// What was typed, as a JSON array; without secrets.
+    pub arguments: Option<String>,
+}
+
 /// A sweep about to begin.
 #[derive(Clone, Debug)]
 pub struct NewSweep {
@@ -62,6 +73,10 @@ pub struct Sweep {
     pub intake_finished: bool,
     /// Entries left out by the user's filters.
     pub excluded: u64,
+    /// The machine that it was begun on, if that is known.
+    pub host: Option<String>,
+    /// Whether it was made in another case, and brought here by a merge.
+    pub is_brought: bool,
     /// What the user pointed at, in order.
     pub roots: Vec<StoredRoot>,
 }
@@ -87,8 +102,9 @@ impl Group<'_> {
     /// Begins a sweep.
     pub fn begin_sweep(&mut self, new: &NewSweep, now: Stamp) -> Result<SweepId, CaseError> {
         self.transaction.execute(
-            "INSERT INTO sweep (command, settings, started_at) VALUES (?1, ?2, ?3)",
-            params![new.command, new.settings, now.0],
+            "INSERT INTO sweep (command, settings, started_at, uid, host, tool, arguments)
+             VALUES (?1, ?2, ?3, lower(hex(randomblob(16))), ?4, ?5, ?6)",
+            params![new.command, new.settings, now.0, self.maker.host, self.maker.tool, self.maker.arguments],
         )?;
         let sweep = self.transaction.last_insert_rowid();
         for (n, root) in (0i64..).zip(&new.roots) {
@@ -102,7 +118,7 @@ impl Group<'_> {
 
     /// Puts a sweep that has just begun into the series of those over the same roots with the same command and this
     /// shape: whatever else decides which rows there are and what is in them. Rows of that series go on in it, unless
-    /// it is the first.
+    /// it is the first. Nothing goes on that was seen on another machine: the same path is another file there.
     ///
     /// A sweep of the series that has not come to its end leaves it: what it would take over is no longer what the
     /// series last saw. It keeps its own rows, and reads the rest if it is resumed. Nor does a series begin with one:
@@ -111,6 +127,8 @@ impl Group<'_> {
         let mut alike = self.transaction.prepare(
             "SELECT series FROM sweep AS alike
              WHERE series IS NOT NULL AND id < ?1 AND shape = ?2 AND intake_finished_at IS NOT NULL
+                 AND origin IS NULL AND pruned_at IS NULL
+                 AND (host IS NULL OR host IS (SELECT host FROM sweep WHERE id = ?1))
                  AND command = (SELECT command FROM sweep WHERE id = ?1)
                  AND NOT EXISTS (SELECT given, opened FROM root WHERE sweep = ?1
                      EXCEPT SELECT given, opened FROM root WHERE root.sweep = alike.id AND root.n =
@@ -140,8 +158,16 @@ impl Group<'_> {
         self.look_around(sweep, now)?;
         self.take_over(now)?;
         self.transaction.execute(
-            "INSERT INTO run (sweep, started_at, session) VALUES (?1, ?2, ?3)",
-            params![sweep.0, now.0, self.session.map(|session| session.name.as_str())],
+            "INSERT INTO run (sweep, started_at, session, uid, host, tool, arguments)
+             VALUES (?1, ?2, ?3, lower(hex(randomblob(16))), ?4, ?5, ?6)",
+            params![
+                sweep.0,
+                now.0,
+                self.session.map(|session| session.name.as_str()),
+                self.maker.host,
+                self.maker.tool,
+                self.maker.arguments
+            ],
         )?;
         Ok(RunId(self.transaction.last_insert_rowid()))
     }
@@ -200,19 +226,24 @@ impl Group<'_> {
 }
 
 impl Case {
-    /// One sweep, or the latest.
+    /// One sweep, or the latest: of those made here, if there are any.
     pub fn sweep(&self, id: Option<SweepId>) -> Result<Sweep, CaseError> {
         let found = self
             .connection
             .query_row(
-                "SELECT id, command, settings, started_at, intake_finished_at IS NOT NULL, excluded
-                 FROM sweep WHERE ?1 IS NULL OR id = ?1 ORDER BY id DESC LIMIT 1",
+                "SELECT id, command, settings, started_at, intake_finished_at IS NOT NULL, excluded, host,
+                     origin IS NOT NULL, pruned_at
+                 FROM sweep WHERE id = ?1 OR ?1 IS NULL AND pruned_at IS NULL
+                 ORDER BY origin IS NULL DESC, id DESC LIMIT 1",
                 [id.map(|id| id.0)],
-                sweep_of,
+                |row| Ok((sweep_of(row)?, row.get::<_, Option<i64>>(8)?)),
             )
             .optional()?;
         let mut sweep = match (found, id) {
-            (Some(sweep), _) => sweep,
+            (Some((sweep, None)), _) => sweep,
+            (Some((sweep, Some(at))), _) => {
+                return Err(CaseError::Pruned { sweep: sweep.id.0, at: Stamp(at) });
+            }
             (None, Some(SweepId(id))) => return Err(CaseError::NoSuchSweep(id)),
             (None, None) => return Err(CaseError::NoSweep),
         };
@@ -223,10 +254,27 @@ impl Case {
         Ok(sweep)
     }
 
-    /// Every sweep, oldest first.
+    /// Every sweep that was not pruned, in the order in which they came into the case.
     pub fn sweep_ids(&self) -> Result<Vec<SweepId>, CaseError> {
-        let mut ids = self.connection.prepare("SELECT id FROM sweep ORDER BY id")?;
+        let mut ids = self.connection.prepare("SELECT id FROM sweep WHERE pruned_at IS NULL ORDER BY id")?;
         Ok(ids.query_map([], |row| Ok(SweepId(row.get(0)?)))?.collect::<Result<_, _>>()?)
+    }
+
+    /// When a run that was made here last came to its end with everything that it was asked for.
+    pub fn last_success(&self) -> Result<Option<Stamp>, CaseError> {
+        let last: Option<i64> = self.connection.query_row(
+            "SELECT max(ended_at) FROM run WHERE exit_code IN (0, 1) AND origin IS NULL",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(last.map(Stamp))
+    }
+
+    /// How the last run of a sweep ended, if it ended at all.
+    pub fn last_exit(&self, sweep: SweepId) -> Result<Option<u8>, CaseError> {
+        let exit_of_last = "SELECT exit_code FROM run WHERE sweep = ?1 ORDER BY id DESC LIMIT 1";
+        let last = self.connection.query_row(exit_of_last, [sweep.0], |row| row.get(0)).optional()?;
+        Ok(last.flatten())
     }
 
     /// The paths of a sweep's rows so far, each with its root, for an intake that goes on.
@@ -270,6 +318,8 @@ fn sweep_of(row: &Row<'_>) -> rusqlite::Result<Sweep> {
         started_at: Stamp(row.get(3)?),
         intake_finished: row.get(4)?,
         excluded: count(row.get(5)?),
+        host: row.get(6)?,
+        is_brought: row.get(7)?,
         roots: Vec::new(),
     })
 }

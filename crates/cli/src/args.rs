@@ -1,8 +1,12 @@
 //! What can be typed. Nothing here looks at the system; `settings` turns it into what is meant.
 
+mod case;
 mod sim;
 mod values;
 
+pub(crate) use case::{
+    CaseAction, CaseAnswers, CaseExport, CaseInfo, CaseLook, CaseMerge, CasePending, CasePrune, CaseTools,
+};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hashsweep_model::{HashKind, Kinds};
 use hashsweep_pipeline::Rate;
@@ -30,7 +34,7 @@ pub(crate) struct Cli {
 /// How much is said on stderr.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Talk {
-    /// Say nothing but errors
+    /// Say nothing unless there are findings, gaps or errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Say more; twice for every request
@@ -52,6 +56,8 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Walk directories, hash every file, look the hashes up, report
     Scan(Box<Scan>),
+    /// The same for the files inside disk images, without mounting them
+    Image(Box<Image>),
     /// Look up the hashes of lists: CSV, text, JSON, manifests, bodyfiles, reports
     List(Box<List>),
     /// Only hash: a manifest on stdout, no case, no network
@@ -64,7 +70,7 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Show what asking has cost
     Quota(Quota),
-    /// Look at the case itself
+    /// Look at the case itself, make it smaller, copy it, unite it with others
     Case(CaseTools),
     /// Fetch the whole reports of what was found (TCA-0104; each costs quota of its own)
     Details(Box<Details>),
@@ -91,6 +97,52 @@ pub(crate) struct Scan {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) ending: Ending,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Image {
+    /// Disk images to sweep, each by its first piece: raw, split raw, E01
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: ImageReading,
+    #[command(flatten)]
+    pub(crate) hashing: Hashing,
+    #[command(flatten)]
+    pub(crate) case: CaseChoice,
+    #[command(flatten)]
+    pub(crate) sending: Sending,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) ending: Ending,
+}
+
+/// What of disk images is read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub(crate) struct ImageReading {
+    /// Call a volume by this name in paths: p2=C: (repeatable)
+    #[arg(long, value_name = "VOLUME=NAME")]
+    pub(crate) path_map: Vec<String>,
+    /// Hold the whole disk against the digests that are stored with it, where the container has any
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Leave out what matches, by path or by name (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Read only files that match (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Leave out smaller files (suffixes: k, M, G, T of 1024; kB, MB, GB, TB of 1000)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) min_size: Option<u64>,
+    /// Leave out larger files
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_size: Option<u64>,
+    /// Hashing threads [default: one a core]
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]
@@ -154,6 +206,13 @@ pub(crate) struct Hash {
     /// Directories and files to hash
     #[arg(value_name = "PATH", required_unless_present = "files_from")]
     pub(crate) paths: Vec<PathBuf>,
+    /// The paths are disk images, and the files inside them are hashed
+    #[arg(long, conflicts_with_all = ["one_file_system", "follow", "max_depth", "newer", "missing_root", "readers", "io",
+          "nice", "max_read", "exclude_from"])]
+    pub(crate) image: bool,
+    /// Call a volume of an image by this name in paths: p2=C: (repeatable)
+    #[arg(long, value_name = "VOLUME=NAME", requires = "image")]
+    pub(crate) path_map: Vec<String>,
     #[command(flatten)]
     pub(crate) walking: Walking,
     #[command(flatten)]
@@ -281,31 +340,6 @@ pub(crate) struct Quota {
     pub(crate) credentials: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
-pub(crate) struct CaseTools {
-    #[command(subcommand)]
-    pub(crate) action: CaseAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CaseAction {
-    /// Hold the case against its own rules: nothing lost, nothing twice, the ledger covers the answers
-    Verify(CaseVerify),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CaseVerify {
-    #[command(flatten)]
-    pub(crate) case: CaseChoice,
-    /// The case of the built-in simulator, unless --case names one
-    #[arg(long)]
-    pub(crate) sim: bool,
-    /// Write one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// Which case.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Case")]
@@ -374,7 +408,7 @@ pub(crate) struct Walking {
     /// Read files, or map them into memory; auto reads
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub(crate) io: Io,
-    /// Stay out of others' way: lowest priority, and leave nothing in the page cache that was not there before
+    /// Stay out of others' way: run and read only when nothing else wants to, and leave nothing in the page cache that was not there before
     #[arg(long)]
     pub(crate) nice: bool,
     /// Read at most so much a second (200MB/s; suffixes as for --min-size)
@@ -490,12 +524,16 @@ pub(crate) struct Output {
     /// Write this format whatever the ending says
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
-    /// Which rows to write [default: all to a file or a pipe, findings to a terminal]
+    /// Which rows to write [default: all to a file or a pipe, findings to a terminal]; html, markdown, sarif and stix
+    /// hold findings only, a manifest counts all
     #[arg(long, value_name = "ROWS")]
     pub(crate) emit: Option<Emit>,
     /// Refuse to replace an output that is there
     #[arg(long)]
     pub(crate) no_clobber: bool,
+    /// Write figures for Prometheus there, beside whatever else is written; its name without the ending is the label
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -506,6 +544,29 @@ pub(crate) enum Format {
     Html,
     Manifest,
     Markdown,
+    Sarif,
+    Stix,
+    Dfxml,
+    Bodyfile,
+    Hashdeep,
+    Metrics,
+}
+
+impl Format {
+    /// Whether it tells of files, so that a list cannot be written in it.
+    pub(crate) fn is_of_files(self) -> bool {
+        match self {
+            Format::Dfxml | Format::Bodyfile | Format::Hashdeep => true,
+            Format::Csv
+            | Format::Jsonl
+            | Format::Html
+            | Format::Manifest
+            | Format::Markdown
+            | Format::Sarif
+            | Format::Stix
+            | Format::Metrics => false,
+        }
+    }
 }
 
 /// How differences are written.
@@ -531,7 +592,15 @@ impl TryFrom<Format> for DifferenceFormat {
         match format {
             Format::Csv => Ok(DifferenceFormat::Csv),
             Format::Jsonl => Ok(DifferenceFormat::Jsonl),
-            Format::Html | Format::Manifest | Format::Markdown => {
+            Format::Html
+            | Format::Manifest
+            | Format::Markdown
+            | Format::Sarif
+            | Format::Stix
+            | Format::Dfxml
+            | Format::Bodyfile
+            | Format::Hashdeep
+            | Format::Metrics => {
                 anyhow::bail!("differences are written as CSV or JSONL only")
             }
         }

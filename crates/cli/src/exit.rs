@@ -82,7 +82,9 @@ fn gaps(tally: &Tally) -> impl Iterator<Item = Option<Gap>> {
 
 fn gap(kind: SkipKind) -> Option<Gap> {
     match kind {
-        SkipKind::Unreadable | SkipKind::IoError => Some(Gap::Unreadable),
+        SkipKind::Unreadable | SkipKind::IoError | SkipKind::Damaged | SkipKind::Unsupported => {
+            Some(Gap::Unreadable)
+        }
         SkipKind::ChangedWhileReading => Some(Gap::Changed),
         SkipKind::Vanished => Some(Gap::Vanished),
         SkipKind::MissingRoot => Some(Gap::Missing),
@@ -95,7 +97,8 @@ fn gap(kind: SkipKind) -> Option<Gap> {
         | SkipKind::BlockDevice
         | SkipKind::CharacterDevice
         | SkipKind::PseudoFileSystem
-        | SkipKind::OwnFile => None,
+        | SkipKind::OwnFile
+        | SkipKind::NotAFileSystem => None,
     }
 }
 

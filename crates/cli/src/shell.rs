@@ -2,9 +2,12 @@
 
 use crate::args::{Talk, When};
 use crate::exit::Exit;
+use hashsweep_case::Maker;
 use hashsweep_model::Stamp;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +36,11 @@ impl Terminal {
             When::Never => false,
             When::Auto => self.stderr && !self.talk.quiet,
         }
+    }
+
+    /// Whether a line now and then takes the place of progress.
+    pub(crate) fn beats(&self) -> bool {
+        !self.talk.quiet && self.talk.progress != When::Never
     }
 
     /// Columns of stdout, if it is a terminal.
@@ -157,6 +165,52 @@ pub(crate) fn day_and_time(at: Stamp) -> String {
         .unwrap_or_default()
 }
 
+/// Who begins a sweep or a run, for its case to remember.
+pub(crate) fn maker() -> Maker {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let typed: Vec<OsString> = std::env::args_os().skip(1).collect();
+    Maker {
+        host: Some(host).filter(|host| !host.is_empty()),
+        tool: Some(concat!("hashsweep ", env!("CARGO_PKG_VERSION")).to_owned()),
+        arguments: Some(serde_json::json!(without_secrets(&typed)).to_string()),
+    }
+}
+
+/// Options that take a URL, which may begin with a user name and a password. They are refused where they are used, but
+/// not where nobody is asked.
+const TAKE_A_URL: [&str; 2] = ["--proxy", "--api-url"];
+
+/// Arguments as they are kept. No option takes a secret, but a URL can hold one: who speaks, and what stands behind
+/// its path. Whatever looks like a URL is cut, wherever it stands.
+fn without_secrets(typed: &[OsString]) -> Vec<String> {
+    let mut follows_option = false;
+    let mut kept = Vec::with_capacity(typed.len());
+    for argument in typed {
+        let text = hashsweep_report::safe::text(argument.as_bytes()).into_owned();
+        let option = TAKE_A_URL.iter().find(|option| text.starts_with(&format!("{option}=")));
+        let n_before = match (option, text.find("://")) {
+            _ if follows_option => Some(0),
+            (Some(option), _) => Some(option.len() + 1),
+            (None, at) => at.map(|at| at + 3),
+        };
+        follows_option = TAKE_A_URL.contains(&text.as_str());
+        kept.push(n_before.map_or_else(|| text.clone(), |n| without_secret(&text, n)));
+    }
+    kept
+}
+
+/// The URL that begins behind `n_before` bytes, or a little before, without who speaks and without its query.
+fn without_secret(text: &str, n_before: usize) -> String {
+    let (before, url) = text.split_at(n_before);
+    let (scheme, url) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    // A password may hold any of /, ? and #, where somebody forgot to escape it.
+    let (who, rest) = match url.rfind('@') {
+        Some(at) => ("[redacted]", &url[at..]),
+        None => ("", url),
+    };
+    format!("{before}{scheme}{who}{}", rest.split(['?', '#']).next().unwrap_or_default())
+}
+
 /// Lets a deep walk keep many directories open: the soft limit on descriptors goes up to the hard one.
 pub(crate) fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -168,7 +222,24 @@ pub(crate) fn raise_descriptor_limit() {
 
 #[cfg(test)]
 mod tests {
-    use super::json_line;
+    use super::{json_line, without_secrets};
+
+    #[test]
+    fn no_secret_of_an_argument_is_kept() {
+        let check = |typed: &[&str], kept: &[&str]| {
+            let typed: Vec<_> = typed.iter().map(Into::into).collect();
+            assert_eq!(without_secrets(&typed), kept);
+        };
+        check(&["scan", "/srv/a@b", "--case=/a b/c@d.db"], &["scan", "/srv/a@b", "--case=/a b/c@d.db"]);
+        check(&["--api-url", "https://h:8443/api"], &["--api-url", "https://h:8443/api"]);
+        check(&["--api-url", "https://u:p@h/path?token=t#f"], &["--api-url", "https://[redacted]@h/path"]);
+        check(&["--proxy=http://u:p@proxy:3128", "x"], &["--proxy=http://[redacted]@proxy:3128", "x"]);
+        check(&["--proxy", "u:p@proxy:3128", "a@b"], &["--proxy", "[redacted]@proxy:3128", "a@b"]);
+        check(&["--proxy=u:p@proxy"], &["--proxy=[redacted]@proxy"]);
+        check(&["http://u:p/@w?x@proxy:3128/?t"], &["http://[redacted]@proxy:3128/"]);
+        check(&["https://h/path?token=t", "://@"], &["https://h/path", "://[redacted]@"]);
+        check(&["--proxy"], &["--proxy"]);
+    }
 
     #[test]
     fn json_stays_the_same_on_one_harmless_line() {

@@ -3,7 +3,7 @@
 
 use crate::args::{Emit, Format, ListReading};
 use crate::json::{path_text, text_path};
-use crate::settings::{Ending, Filters, Outputs, StoredSending, Target};
+use crate::settings::{Ending, Filters, Images, Outputs, StoredSending, Target};
 use anyhow::Context;
 use hashsweep_source::list::{ColumnChoice, InputFormat, ListOrder};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub(crate) struct Stored {
     pub(crate) ending: Ending,
     #[serde(default)]
     pub(crate) distrust: Option<NonZeroU64>,
+    #[serde(default)]
+    pub(crate) images: Option<Images>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -99,12 +101,18 @@ impl Stored {
             emit: outputs.emit,
             ending: ending.clone(),
             distrust: None,
+            images: None,
         }
     }
 
     /// The same, of a scan that reads one file in so many although nothing tells of a change.
     pub(crate) fn distrusting(self, distrust: Option<NonZeroU64>) -> Stored {
         Stored { distrust, ..self }
+    }
+
+    /// The same, of a sweep of disk images.
+    pub(crate) fn of_images(self, images: &Images) -> Stored {
+        Stored { images: Some(images.clone()), ..self }
     }
 
     /// What decides which rows a scan has and what is in them, beside the roots and the files: scans with the same

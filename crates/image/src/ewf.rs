@@ -15,6 +15,7 @@ use crate::reader::{ImageReader, Place};
 use crate::segments;
 use sha1::{Digest as _, Sha1};
 use std::io::Read as _;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 pub(crate) const SIGNATURE: &[u8] = b"EVF\x09\x0d\x0a\xff\x00";
@@ -113,14 +114,16 @@ impl Ewf {
     }
 
     /// Reads the whole disk and holds it against the stored digests. `on_block` hears of every block's length in
-    /// bytes. `None`: nothing was stored.
-    pub fn verify(&self, on_block: &mut dyn FnMut(usize)) -> Result<Option<bool>, Fault> {
+    /// bytes and may break off. `None`: nothing was stored, or it was broken off.
+    pub fn verify(&self, on_block: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Result<Option<bool>, Fault> {
         let (mut md5, mut sha1) = (md5::Md5::new(), Sha1::new());
         for nth in 0..self.chunks.len() as u64 {
             let bytes = self.decode(nth)?;
             md5.update(&bytes);
             sha1.update(&bytes);
-            on_block(bytes.len());
+            if on_block(bytes.len()).is_break() {
+                return Ok(None);
+            }
         }
         let md5 = self.stored.md5.map(|stored| md5.finalize()[..] == stored);
         let sha1 = self.stored.sha1.map(|stored| sha1.finalize()[..] == stored);

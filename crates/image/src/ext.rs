@@ -13,77 +13,23 @@ mod inode;
 mod map;
 mod superblock;
 
+use crate::budget::Budget;
 use crate::fault::{Fault, damaged};
-use crate::item::{Data, Extent, Item, Kind, Stream, Summary};
+use crate::found::{FileSystem, Found};
+use crate::item::{Item, Kind, Stream, Summary};
+use crate::names::Names;
 use crate::reader::{ImageReader, read_vec};
 use inode::{Inode, Mode};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use superblock::Superblock;
-
-/// Paths of one file: more hard links than ext4 permits (65,000) are damage.
-const MOST_NAMES: usize = 65_000;
-/// Deeper directories are given under `/$Orphans`, so that a path stays short.
-const MOST_DEPTH: usize = 1024;
-/// Bytes of holes that a volume's files may have together before the rest is reported: zeros cost time to hash.
-const MOST_HOLES: u64 = 1 << 40;
 
 /// An ext2, ext3 or ext4 volume.
 pub struct Ext {
     image: Arc<dyn ImageReader>,
     sb: Superblock,
 }
-
-/// Work that the volume's size permits: a hostile one asks for the same blocks again and again.
-struct Budget {
-    /// Metadata blocks of maps and directories.
-    blocks: u64,
-    /// Bytes of content.
-    content: u64,
-    holes: u64,
-}
-
-impl Budget {
-    fn block(&mut self) -> Result<(), Fault> {
-        self.blocks = self
-            .blocks
-            .checked_sub(1)
-            .ok_or_else(|| damaged("more metadata than the volume has room for", 0))?;
-        Ok(())
-    }
-
-    fn stream(&mut self, size: u64, extents: &[Extent]) -> Result<(), Fault> {
-        let on_disk = extents.iter().filter(|e| matches!(e.data, Data::Disk(_))).map(|e| e.len).sum();
-        let content = self.content.checked_sub(on_disk);
-        self.content = content.ok_or_else(|| damaged("more content than the volume has room for", 0))?;
-        let holes = self.holes.checked_sub(size.saturating_sub(on_disk));
-        self.holes = holes.ok_or(Fault::Limit { what: "bytes of holes in one volume", limit: MOST_HOLES })?;
-        Ok(())
-    }
-}
-
-struct Found<'s> {
-    sink: &'s mut dyn FnMut(Item) -> ControlFlow<()>,
-    summary: Summary,
-    stopped: bool,
-}
-
-impl Found<'_> {
-    fn give(&mut self, item: Item) {
-        if let Item::Problem { .. } = item {
-            self.summary.problems += 1;
-        }
-        self.stopped = self.stopped || (self.sink)(item).is_break();
-    }
-
-    fn problem(&mut self, path: Vec<u8>, fault: Fault) {
-        self.give(Item::Problem { path, fault });
-    }
-}
-
-/// Names by inode: the directory's inode and the name in it.
-type Names = HashMap<u32, Vec<(u32, Box<[u8]>)>>;
 
 impl Ext {
     /// Whether the volume says that it is one.
@@ -96,20 +42,16 @@ impl Ext {
         let sb = Superblock::read(&*image)?;
         Ok(Ext { image, sb })
     }
+}
 
-    /// The volume's bytes, for [`Content`](crate::Content).
-    pub fn image(&self) -> &dyn ImageReader {
-        &*self.image
+impl FileSystem for Ext {
+    fn kind(&self) -> &'static str {
+        "ext"
     }
 
-    /// Gives every file, other entry and problem to `sink`, which may break off; the sum is then not whole.
-    pub fn walk(&self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> Summary {
-        let mut found = Found { sink, summary: Summary::default(), stopped: false };
-        let mut budget = Budget {
-            blocks: self.sb.n_blocks.saturating_mul(2).saturating_add(64),
-            content: self.sb.n_blocks.saturating_mul(self.sb.block_size).saturating_mul(2),
-            holes: MOST_HOLES,
-        };
+    fn walk(&self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> Summary {
+        let mut found = Found::new(sink);
+        let mut budget = Budget::of(self.sb.n_blocks, self.sb.block_size);
         if self.sb.needs_recovery {
             let fault = Fault::Unsupported(
                 "the journal holds changes that are not on the disk; it was not replayed".into(),
@@ -134,7 +76,9 @@ impl Ext {
         }
         found.summary
     }
+}
 
+impl Ext {
     /// Every inode that the bitmaps call used, with what it is; `None` if it cannot be read.
     fn allocated(&self, found: &mut Found<'_>) -> BTreeMap<u32, Option<Mode>> {
         let mut all = BTreeMap::new();
@@ -161,7 +105,7 @@ impl Ext {
         budget: &mut Budget,
         found: &mut Found<'_>,
     ) -> Names {
-        let mut names = Names::new();
+        let mut names = Names::below(superblock::ROOT.into());
         let mut unallocated = Vec::new();
         for number in dirs {
             if found.stopped {
@@ -175,11 +119,7 @@ impl Ext {
                         if !allocated.contains_key(&inode) {
                             unallocated.push((*number, name.clone()));
                         }
-                        let known = names.entry(inode).or_default();
-                        if known.len() < MOST_NAMES {
-                            known.push((*number, name));
-                        } else {
-                            let limit = Fault::Limit { what: "names of one inode", limit: MOST_NAMES as u64 };
+                        if let Err(limit) = names.add(inode.into(), (*number).into(), name) {
                             found.problem(format!("/$Inode/{inode}").into_bytes(), limit);
                         }
                     }
@@ -194,7 +134,7 @@ impl Ext {
             }
         }
         for (dir, name) in unallocated {
-            let path = path_of(dir, Some(&name), &names);
+            let path = names.path_of(dir.into(), Some(&name));
             found.problem(path, damaged("a name of an inode that is not in use", 0));
         }
         names
@@ -202,7 +142,7 @@ impl Ext {
 
     /// Gives the one inode to the sink.
     fn give(&self, number: u32, names: &Names, budget: &mut Budget, found: &mut Found<'_>) {
-        let paths = || paths_of(number, names);
+        let paths = || names.paths_of(number.into());
         let inode = match Inode::read(self, number) {
             Ok(inode) => inode,
             // The reserved ones may hold anything.
@@ -210,7 +150,7 @@ impl Ext {
                 found.summary.internal += 1;
                 return;
             }
-            Err(fault) => return lose(found, paths(), fault),
+            Err(fault) => return found.lose(paths(), fault),
         };
         if self.sb.is_internal(number) || inode.is_attribute_value() {
             found.summary.internal += 1;
@@ -224,62 +164,19 @@ impl Ext {
                 });
                 match extents {
                     Ok(extents) => {
-                        found.summary.streams += 1;
                         let node = u64::from(number);
-                        found.give(Item::Stream(Stream { node, paths: paths(), size: inode.size, extents }));
+                        found.stream(Stream { node, paths: paths(), size: inode.size, extents });
                     }
-                    Err(fault) => lose(found, paths(), fault),
+                    Err(fault) => found.lose(paths(), fault),
                 }
             }
-            Mode::Link => other(found, paths(), Kind::Link),
-            Mode::Fifo => other(found, paths(), Kind::Fifo),
-            Mode::Socket => other(found, paths(), Kind::Socket),
-            Mode::Device => other(found, paths(), Kind::Device),
+            Mode::Link => found.other(paths(), Kind::Link),
+            Mode::Fifo => found.other(paths(), Kind::Fifo),
+            Mode::Socket => found.other(paths(), Kind::Socket),
+            Mode::Device => found.other(paths(), Kind::Device),
             Mode::Directory | Mode::None => {
-                lose(found, paths(), damaged("an inode in use that is nothing", u64::from(number)));
+                found.lose(paths(), damaged("an inode in use that is nothing", u64::from(number)));
             }
         }
     }
-}
-
-fn other(found: &mut Found<'_>, paths: Vec<Vec<u8>>, kind: Kind) {
-    found.summary.others += 1;
-    found.give(Item::Other { paths, kind });
-}
-
-fn lose(found: &mut Found<'_>, paths: Vec<Vec<u8>>, fault: Fault) {
-    found.summary.lost += 1;
-    found.problem(paths.into_iter().next().unwrap_or_default(), fault);
-}
-
-fn paths_of(number: u32, names: &Names) -> Vec<Vec<u8>> {
-    let Some(known) = names.get(&number) else {
-        return vec![format!("/$Orphans/{number}").into_bytes()];
-    };
-    known.iter().map(|(dir, name)| path_of(*dir, Some(name), names)).collect()
-}
-
-/// The path of a directory, and of a name in it. What the root does not reach begins with `/$Orphans`.
-fn path_of(mut dir: u32, name: Option<&[u8]>, names: &Names) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = name.into_iter().collect();
-    let mut seen = HashSet::new();
-    let orphan = loop {
-        if dir == superblock::ROOT {
-            break None;
-        }
-        let parent = names.get(&dir).and_then(|known| known.first());
-        match parent {
-            Some((parent, name)) if seen.insert(dir) && parts.len() < MOST_DEPTH => {
-                parts.push(name);
-                dir = *parent;
-            }
-            _ => break Some(format!("/$Orphans/{dir}")),
-        }
-    };
-    let mut path = orphan.unwrap_or_default().into_bytes();
-    for part in parts.iter().rev() {
-        path.push(b'/');
-        path.extend_from_slice(part);
-    }
-    path
 }

@@ -1,8 +1,10 @@
 //! What a walk of a file system gives: streams of content, other entries, problems, and the sum of them.
 
-use crate::fault::{Fault, damaged, plus};
-use crate::reader::{ImageReader, read_exact_at};
+use crate::fault::{Fault, damaged, plus, size};
+use crate::ntfs::unpack_lznt1;
+use crate::reader::{ImageReader, read_exact_at, read_vec};
 use std::io;
+use std::sync::Arc;
 
 /// A run of a stream's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,18 @@ pub enum Data {
     Zero,
     /// Within the metadata.
     Inline(Box<[u8]>),
+    /// Compressed by NTFS: position on the volume and length of each piece. Decoded at once, and at most a mebibyte.
+    Lznt1(Box<[(u64, u64)]>),
+}
+
+impl Data {
+    /// Whether reading it reads the volume.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        match self {
+            Data::Disk(_) | Data::Lznt1(_) => true,
+            Data::Zero | Data::Inline(_) => false,
+        }
+    }
 }
 
 /// A file's content, under all its names.
@@ -50,6 +64,8 @@ pub enum Kind {
     Socket,
     /// A block or character device.
     Device,
+    /// A whole volume that holds no file system by its nature: swap space, a boot loader's partition.
+    NoFileSystem(&'static str),
 }
 
 /// One thing that a walk came across.
@@ -105,30 +121,48 @@ impl Summary {
 }
 
 /// Reads a stream from its first byte to its last. Holes cost no read of the image.
-pub struct Content<'a> {
-    image: &'a dyn ImageReader,
-    stream: &'a Stream,
+pub struct Content {
+    image: Arc<dyn ImageReader>,
+    size: u64,
+    extents: Vec<Extent>,
     at: u64,
     next: usize,
+    /// The compressed extent that was decoded last, by its number.
+    decoded: (usize, Vec<u8>),
 }
 
-impl<'a> Content<'a> {
-    /// `image` is the volume that gave the stream.
-    pub fn new(image: &'a dyn ImageReader, stream: &'a Stream) -> Content<'a> {
-        Content { image, stream, at: 0, next: 0 }
+impl Content {
+    /// `image` is the volume that gave the stream of `size` bytes and these extents.
+    pub fn new(image: Arc<dyn ImageReader>, size: u64, extents: Vec<Extent>) -> Content {
+        Content { image, size, extents, at: 0, next: 0, decoded: (usize::MAX, Vec::new()) }
+    }
+
+    /// Bytes that are still to come.
+    pub fn left(&self) -> u64 {
+        self.size.saturating_sub(self.at)
+    }
+
+    /// Where on the volume the first of its bytes lies that lies anywhere.
+    pub fn first_place(&self) -> u64 {
+        let place = |extent: &Extent| match &extent.data {
+            Data::Disk(at) => Some(*at),
+            Data::Lznt1(pieces) => pieces.first().map(|(at, _)| *at),
+            Data::Zero | Data::Inline(_) => None,
+        };
+        self.extents.iter().find_map(place).unwrap_or(0)
     }
 
     /// Reads on; nothing read means the end.
     pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, Fault> {
-        let left = self.stream.size.saturating_sub(self.at);
+        let left = self.left();
         let mut n = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
         if n == 0 {
             return Ok(0);
         }
-        while self.stream.extents.get(self.next).is_some_and(|e| e.logical.saturating_add(e.len) <= self.at) {
+        while self.extents.get(self.next).is_some_and(|e| e.logical.saturating_add(e.len) <= self.at) {
             self.next += 1;
         }
-        match self.stream.extents.get(self.next) {
+        match self.extents.get(self.next) {
             Some(extent) if extent.logical <= self.at => {
                 let skip = self.at - extent.logical;
                 n = usize::try_from(extent.len - skip).unwrap_or(usize::MAX).min(n);
@@ -136,13 +170,20 @@ impl<'a> Content<'a> {
                     Data::Zero => buf[..n].fill(0),
                     Data::Disk(start) => {
                         let from = plus(*start, skip, "an extent beyond all sizes")?;
-                        read_exact_at(self.image, from, &mut buf[..n])?;
+                        read_exact_at(&*self.image, from, &mut buf[..n])?;
                     }
                     Data::Inline(bytes) => {
                         let there = usize::try_from(skip).ok().and_then(|skip| bytes.get(skip..)?.get(..n));
                         buf[..n].copy_from_slice(
                             there.ok_or_else(|| damaged("inline data ends early", self.at))?,
                         );
+                    }
+                    Data::Lznt1(pieces) => {
+                        if self.decoded.0 != self.next {
+                            self.decoded = (self.next, decode(&*self.image, pieces, extent.len)?);
+                        }
+                        let skip = size(skip)?;
+                        buf[..n].copy_from_slice(&self.decoded.1[skip..skip + n]);
                     }
                 }
             }
@@ -157,7 +198,15 @@ impl<'a> Content<'a> {
     }
 }
 
-impl io::Read for Content<'_> {
+fn decode(image: &dyn ImageReader, pieces: &[(u64, u64)], len: u64) -> Result<Vec<u8>, Fault> {
+    let mut packed = Vec::new();
+    for (at, len) in pieces {
+        packed.extend(read_vec(image, *at, size(*len)?)?);
+    }
+    unpack_lznt1(&packed, size(len)?)
+}
+
+impl io::Read for Content {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         Content::read(self, buf).map_err(io::Error::other)
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  file(s) ─► container ─► disk ─► volumes ─► signature ─► file system ─► Stream | Other | Problem
-//!             (raw, EWF)          (MBR, GPT)               (ext2/3/4)            and a Summary
+//!             (raw, EWF, QCOW2 …) (MBR, GPT)               (ext, FAT, exFAT)     and a Summary
 //! ```
 //!
 //! [`walk()`] goes that whole way. Nothing is passed over: a container, a volume or a file that is not read is an
@@ -11,26 +11,46 @@
 //! This crate knows nothing of digests, rows or threads. It opens files for reading only. An image comes from a
 //! machine that somebody else owned: arithmetic is checked, and work is bounded by the volume's size, never by time.
 
+mod budget;
 mod cache;
+mod clusters;
 mod container;
+mod crc32c;
 mod ewf;
+mod exfat;
 mod ext;
+mod fat;
 mod fault;
+mod found;
 mod item;
+mod joined;
+mod mapped;
+mod names;
+mod ntfs;
 mod pieces;
+mod qcow2;
 mod reader;
 mod segments;
 mod signature;
+mod utf16;
+mod vdi;
+mod vhd;
+mod vhdx;
+mod vmdk;
 mod volumes;
 mod walk;
+mod xfs;
 
-pub use container::{Container, open};
+pub use container::{Container, open, seems_an_image};
 pub use ewf::{Ewf, Stored};
 pub use ext::Ext;
 pub use fault::Fault;
+pub use found::FileSystem;
 pub use item::{Content, Data, Extent, Item, Kind, Stream, Summary};
+pub use ntfs::Ntfs;
 pub use pieces::Raw;
 pub use reader::{ImageReader, Place, Window, read_exact_at};
 pub use signature::{Kind as Signature, of as signature_of};
 pub use volumes::{Table, Volume, volumes};
-pub use walk::{Sink, Walked, walk};
+pub use walk::{Sink, Sum, Walked, walk};
+pub use xfs::Xfs;

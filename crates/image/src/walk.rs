@@ -1,20 +1,25 @@
 //! One disk from its table to the last file of its last volume.
 
 use crate::container::Container;
+use crate::exfat::ExFat;
 use crate::ext::Ext;
+use crate::fat::Fat;
 use crate::fault::{Fault, damaged};
-use crate::item::{Item, Summary};
+use crate::found::FileSystem;
+use crate::item::{Item, Kind as Entry, Summary};
+use crate::ntfs::Ntfs;
 use crate::reader::{ImageReader, Window};
 use crate::signature::{self, Kind};
 use crate::volumes::{Volume, volumes};
+use crate::xfs::Xfs;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// What a walk came to.
 #[derive(Debug, Default)]
 pub struct Walked {
-    /// The volumes that were read, each with its sum.
-    pub volumes: Vec<(Volume, Summary)>,
+    /// The volumes that were read.
+    pub volumes: Vec<Sum>,
     /// Problems of the container, the table and volumes that were not read.
     pub problems: u64,
     /// Worth saying, though nothing is missing.
@@ -23,60 +28,84 @@ pub struct Walked {
     pub stopped: bool,
 }
 
+/// A volume that was read, and what became of all that is in use on it.
+#[derive(Debug)]
+pub struct Sum {
+    /// Which.
+    pub volume: Volume,
+    /// What file system it has.
+    pub kind: &'static str,
+    /// Its sum.
+    pub summary: Summary,
+}
+
 impl Walked {
     /// Whether all of the disk was looked at.
     pub fn is_complete(&self) -> bool {
-        !self.stopped && self.problems == 0 && self.volumes.iter().all(|(_, summary)| summary.is_complete())
+        !self.stopped && self.problems == 0 && self.volumes.iter().all(|sum| sum.summary.is_complete())
     }
 }
 
 /// Hears of an item: the name of its volume, empty for the whole disk; the volume's bytes, which a stream's
 /// [`Content`](crate::Content) is read from; and the item, with paths that begin at the volume's root.
-pub type Sink<'s> = dyn FnMut(&str, &dyn ImageReader, Item) -> ControlFlow<()> + 's;
+pub type Sink<'s> = dyn FnMut(&str, &Arc<dyn ImageReader>, Item) -> ControlFlow<()> + 's;
 
 /// Gives every file of every volume of the container to `sink`, which may break off.
 pub fn walk(container: &Container, sink: &mut Sink<'_>) -> Walked {
     let mut walked = Walked::default();
     let disk = &container.disk;
     let table = volumes(&**disk);
-    walked.notices = table.notices;
+    walked.notices.clone_from(&container.notices);
+    walked.notices.extend(table.notices);
     let unread = container
         .unread
         .iter()
         .map(|(at, _)| damaged("bytes that were unreadable when the image was made", *at));
     for fault in table.problems.into_iter().chain(unread) {
-        walked.problem(sink, "", &**disk, fault);
+        walked.problem(sink, "", disk, fault);
     }
     if table.volumes.is_empty() && walked.problems == 0 {
-        walked.problem(sink, "", &**disk, Fault::Unsupported("a disk without volumes".into()));
+        walked.problem(sink, "", disk, Fault::Unsupported("a disk without volumes".into()));
     }
     for volume in table.volumes {
         if walked.stopped {
             break;
         }
-        match open(disk, &volume) {
-            Ok(ext) => {
-                let mut stopped = false;
-                let summary = ext.walk(&mut |item| {
-                    let flow = sink(&volume.name, ext.image(), item);
-                    stopped = flow.is_break();
-                    flow
-                });
-                walked.stopped |= stopped;
-                if !summary.adds_up() && !stopped {
-                    let fault = damaged("inodes in use are not all accounted for", summary.allocated);
-                    walked.problem(sink, &volume.name, ext.image(), fault);
-                }
-                walked.volumes.push((volume, summary));
-            }
-            Err(fault) => walked.problem(sink, &volume.name, &**disk, fault),
-        }
+        walked.volume(sink, disk, volume);
     }
     walked
 }
 
 impl Walked {
-    fn problem(&mut self, sink: &mut Sink<'_>, volume: &str, bytes: &dyn ImageReader, fault: Fault) {
+    fn volume(&mut self, sink: &mut Sink<'_>, disk: &Arc<dyn ImageReader>, volume: Volume) {
+        let window: Arc<dyn ImageReader> = match Window::new(Arc::clone(disk), volume.start, volume.len) {
+            Ok(window) => Arc::new(window),
+            Err(fault) => return self.problem(sink, &volume.name, disk, fault),
+        };
+        let system = match open(&window, &volume) {
+            Ok(Opened::Files(system)) => system,
+            Ok(Opened::Nothing(what)) => {
+                let item = Item::Other { paths: vec![b"/".to_vec()], kind: Entry::NoFileSystem(what) };
+                self.stopped |= sink(&volume.name, &window, item).is_break();
+                return;
+            }
+            Err(fault) => return self.problem(sink, &volume.name, disk, fault),
+        };
+        let mut stopped = false;
+        let summary = system.walk(&mut |item| {
+            let flow = sink(&volume.name, &window, item);
+            stopped |= flow.is_break();
+            flow
+        });
+        self.stopped |= stopped;
+        if !summary.adds_up() && !stopped {
+            let fault = damaged("what is in use is not all accounted for", summary.allocated);
+            self.problem(sink, &volume.name, &window, fault);
+        }
+        self.volumes.push(Sum { volume, kind: system.kind(), summary });
+    }
+
+    fn problem(&mut self, sink: &mut Sink<'_>, volume: &str, bytes: &Arc<dyn ImageReader>, fault: Fault) {
         self.problems += 1;
         if !self.stopped {
             self.stopped = sink(volume, bytes, Item::Problem { path: b"/".to_vec(), fault }).is_break();
@@ -84,11 +113,23 @@ impl Walked {
     }
 }
 
-fn open(disk: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Ext, Fault> {
-    let window = Arc::new(Window::new(Arc::clone(disk), volume.start, volume.len)?);
-    match signature::of(&*window) {
-        Some(Kind::Ext) => Ext::open(window),
-        Some(Kind::Named(name)) => Err(Fault::Unsupported(format!("a volume of the kind {name}"))),
-        Some(Kind::Unknown) | None => Err(Fault::Unsupported("a volume of no known kind".into())),
+enum Opened {
+    Files(Box<dyn FileSystem>),
+    /// By its nature there are no files in it.
+    Nothing(&'static str),
+}
+
+fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Opened, Fault> {
+    let files = |system: Box<dyn FileSystem>| Ok(Opened::Files(system));
+    match (signature::of(&**window), volume.purpose) {
+        (Some(Kind::Ext), _) => files(Box::new(Ext::open(Arc::clone(window))?)),
+        (Some(Kind::Ntfs), _) => files(Box::new(Ntfs::open(Arc::clone(window))?)),
+        (Some(Kind::Fat), _) => files(Box::new(Fat::open(Arc::clone(window))?)),
+        (Some(Kind::ExFat), _) => files(Box::new(ExFat::open(Arc::clone(window))?)),
+        (Some(Kind::Xfs), _) => files(Box::new(Xfs::open(Arc::clone(window))?)),
+        (Some(Kind::Swap), _) => Ok(Opened::Nothing("swap")),
+        (Some(Kind::Named(name)), _) => Err(Fault::Unsupported(format!("a volume of the kind {name}"))),
+        (Some(Kind::Unknown) | None, Some(purpose)) => Ok(Opened::Nothing(purpose)),
+        (Some(Kind::Unknown) | None, None) => Err(Fault::Unsupported("a volume of no known kind".into())),
     }
 }

@@ -24,6 +24,8 @@ pub enum SkipKind {
     PseudoFileSystem,
     /// Our own open case, output or log.
     OwnFile,
+    /// A volume of an image that holds no files by its nature.
+    NotAFileSystem,
     /// It could not be opened or listed.
     Unreadable,
     /// Reading began and failed.
@@ -36,10 +38,14 @@ pub enum SkipKind {
     MissingRoot,
     /// A limit of ours stopped the reading.
     Limit,
+    /// A part of an image contradicts its format or its checksum.
+    Damaged,
+    /// A part of an image of a kind that this version does not read.
+    Unsupported,
 }
 
 impl SkipKind {
-    const ALL: [SkipKind; 15] = [
+    const ALL: [SkipKind; 18] = [
         SkipKind::SymbolicLink,
         SkipKind::DanglingLink,
         SkipKind::LinkLoop,
@@ -49,12 +55,15 @@ impl SkipKind {
         SkipKind::CharacterDevice,
         SkipKind::PseudoFileSystem,
         SkipKind::OwnFile,
+        SkipKind::NotAFileSystem,
         SkipKind::Unreadable,
         SkipKind::IoError,
         SkipKind::ChangedWhileReading,
         SkipKind::Vanished,
         SkipKind::MissingRoot,
         SkipKind::Limit,
+        SkipKind::Damaged,
+        SkipKind::Unsupported,
     ];
 
     /// The words in the `reason` column.
@@ -75,6 +84,9 @@ impl SkipKind {
             SkipKind::Vanished => "vanished",
             SkipKind::MissingRoot => "missing root",
             SkipKind::Limit => "limit",
+            SkipKind::NotAFileSystem => "not a file system",
+            SkipKind::Damaged => "damaged",
+            SkipKind::Unsupported => "not supported",
         }
     }
 
@@ -89,13 +101,16 @@ impl SkipKind {
             | SkipKind::BlockDevice
             | SkipKind::CharacterDevice
             | SkipKind::PseudoFileSystem
-            | SkipKind::OwnFile => false,
+            | SkipKind::OwnFile
+            | SkipKind::NotAFileSystem => false,
             SkipKind::Unreadable
             | SkipKind::IoError
             | SkipKind::ChangedWhileReading
             | SkipKind::Vanished
             | SkipKind::MissingRoot
-            | SkipKind::Limit => true,
+            | SkipKind::Limit
+            | SkipKind::Damaged
+            | SkipKind::Unsupported => true,
         }
     }
 }

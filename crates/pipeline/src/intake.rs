@@ -5,7 +5,7 @@ use crate::{Gauges, PipelineError};
 use hashsweep_case::{Case, CaseError, Stand, Standing, SweepId};
 use hashsweep_model::{Seen, Sighting, Trace};
 use hashsweep_source::list::{self, BadCell, Content, Layout, ListError, ListOrder, ListRead, RawRows};
-use hashsweep_source::{Device, Recorded, Rows, Walk, Walked};
+use hashsweep_source::{Device, ImageOrder, Imaged, Recorded, Rows, Walk, Walked};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher};
 use std::num::NonZeroU64;
@@ -15,10 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Where a sweep's rows come from.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Intake {
     /// Files below the roots.
     Walk(Walk),
+    /// Files in disk images.
+    Images(ImageOrder),
     /// Rows of lists, one after the other.
     Lists(Vec<(ListOrder, Layout)>),
     /// Everything is recorded already: only asking is left.
@@ -154,16 +155,24 @@ impl Rows for NewRows<'_> {
     }
 }
 
-/// Runs an intake to its end or until it is stopped. Blocks; it belongs on a thread of its own.
+/// Runs an intake to its end or until it is stopped, and gives what it has to say beside its rows. Blocks; it belongs
+/// on a thread of its own.
 pub(crate) fn take_in(
     intake: &Intake,
     before: &Before,
     door: &RowsDoor,
     gauges: &Gauges,
     stop: &AtomicBool,
-) -> Result<(), PipelineError> {
+) -> Result<Vec<String>, PipelineError> {
+    let mut said = Vec::new();
     let (finished, excluded, walked) = match intake {
-        Intake::Finished => return Ok(()),
+        Intake::Finished => return Ok(said),
+        Intake::Images(order) => {
+            let Imaged { finished, excluded, remarks } =
+                hashsweep_source::read_images(order, door, before, &gauges.source, stop)?;
+            said = remarks;
+            (finished, excluded, hashsweep_case::Walked::default())
+        }
         Intake::Walk(walk) => {
             let door = NewRows { door, standing: &before.standing, gauges };
             let Walked { finished, excluded, devices } =
@@ -179,7 +188,7 @@ pub(crate) fn take_in(
         // When the clerk is gone, its own error tells more than this could.
         let _ = door.deliver(Delivery::Finished { excluded, walked });
     }
-    Ok(())
+    Ok(said)
 }
 
 fn read_lists(

@@ -62,6 +62,8 @@ pub struct Ended {
     pub reading: Duration,
     /// From the first request to the last answer.
     pub asking: Duration,
+    /// What the intake has to say beside its rows, a line each; file names in it are as they were found.
+    pub remarks: Vec<String>,
 }
 
 /// Why a run could not be carried out.
@@ -147,13 +149,13 @@ pub async fn sweep<S: Service>(
     let intake = tokio::spawn(async move {
         let Some((intake, rows, before)) = turn.await else {
             failing.disarm();
-            return Ok(Duration::ZERO);
+            return Ok((Duration::ZERO, Vec::new()));
         };
         spawn_blocking(move || {
             let started = Instant::now();
-            take_in(&intake, &before, &rows, &at_work, &halted)?;
+            let remarks = take_in(&intake, &before, &rows, &at_work, &halted)?;
             failing.disarm();
-            Ok::<_, PipelineError>(started.elapsed())
+            Ok::<_, PipelineError>((started.elapsed(), remarks))
         })
         .await?
     });
@@ -183,7 +185,7 @@ pub async fn sweep<S: Service>(
     asked_all.cancel();
     let taken_in = intake.await?;
     let mut case = clerk.await??;
-    let reading = taken_in?;
+    let (reading, remarks) = taken_in?;
 
     let interrupted = stop.is_cancelled();
     let out_of_time = deadline.is_some_and(|deadline| deadline.is_finished());
@@ -197,7 +199,7 @@ pub async fn sweep<S: Service>(
     if let Some(error) = unpaced {
         return Err(error.into());
     }
-    Ok(Ended { case, run, halt, interrupted, out_of_time, reading, asking })
+    Ok(Ended { case, run, halt, interrupted, out_of_time, reading, asking, remarks })
 }
 
 /// How often one looks whether another process has taken the rows in, or died over it.

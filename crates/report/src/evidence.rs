@@ -63,6 +63,7 @@ pub fn write_evidence(
     let (n_rows, sha256) = seal.end()?;
     let figures = Figures {
         what: record.what,
+        remarks: Vec::new(),
         speed: None,
         simulated: record.simulated,
         interrupted: !tally.intake_finished,

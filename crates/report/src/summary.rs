@@ -47,6 +47,8 @@ impl What {
 pub struct Figures {
     /// What the rows are.
     pub what: What,
+    /// What the run that read them has to say beside, a line each. File names in them are as they were found.
+    pub remarks: Vec<String>,
     /// How fast this run was; `None` where nothing was run, as in a report.
     pub speed: Option<Speed>,
     /// Whether the answers are the simulator's.
@@ -151,6 +153,11 @@ impl<'a> Summary<'a> {
         jsonl::to_text(&object)
     }
 
+    /// `COMPLETE`, or what is missing.
+    pub(crate) fn completeness_line(&self) -> String {
+        self.completeness(&Paint(false))
+    }
+
     fn text(&self, paint: &Paint) -> String {
         let mut lines = vec![self.bottom_line(paint), self.completeness(paint)];
         if self.tally.contradictions > 0 {
@@ -180,6 +187,7 @@ impl<'a> Summary<'a> {
                 .flatten(),
         );
         lines.push(self.others());
+        lines.extend(self.figures.remarks.iter().map(|remark| safe::terminal(remark.as_bytes())));
         lines.push(self.requests());
         lines.extend(self.figures.speed.map(|speed| speed.line(self.figures.what)));
         lines.extend(self.figures.case_path.as_ref().map(|path| format!("case {}", safe::terminal(path))));

@@ -74,6 +74,7 @@ impl Ticket {
         )?;
         let figures = Figures {
             what: record.what,
+            remarks: Vec::new(),
             speed: None,
             simulated: record.simulated,
             interrupted: !tally.intake_finished,

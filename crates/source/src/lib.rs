@@ -1,13 +1,15 @@
 //! What the user points at becomes sightings: walk, read, hash, lists.
 //!
-//! Two doors lead in. [`walk()`] takes directories and files and gives one [`Sighting`](hashsweep_model::Sighting)
+//! Three doors lead in. [`walk()`] takes directories and files and gives one [`Sighting`](hashsweep_model::Sighting)
 //! for every entry that is not a directory, and one for every directory that could not be looked into.
-//! [`list::read`] takes a file of hashes and gives one for every row. Both push what they see into [`Rows`],
-//! which may make them wait, and both leave out what [`Recorded`] or a first row says was seen before.
+//! [`list::read`] takes a file of hashes and gives one for every row. [`read_images`] takes disk images and gives one
+//! for every name of a file in them, and one for all that could not be looked at. All push what they see into
+//! [`Rows`], which may make them wait, and all leave out what [`Recorded`] or a first row says was seen before.
 //!
 //! ```text
 //!  Walk ─► roots checked ─► descent (rayon) ─► read + hash ─┐
 //!                              │ links, own files, filters  ├─► Rows::take
+//!  ImageOrder ─► volumes ─► files ─► read + hash ──────────┤
 //!  ListOrder ─► layout recognised ─► raw rows ──────────────┘
 //! ```
 //!
@@ -22,12 +24,14 @@ mod dir;
 mod filter;
 mod gate;
 mod hash;
+mod images;
 mod links;
 pub mod list;
 mod mapped;
 mod meta;
 mod names;
 mod own;
+mod polite;
 mod pseudo;
 mod read;
 mod rows;
@@ -39,6 +43,7 @@ mod walk;
 pub use filter::{BadGlob, Globs};
 pub use hash::{Hasher, digests_of};
 pub use hashsweep_lanes::{Engine, EngineError};
+pub use images::{ImageOrder, Imaged, Named, PathMap, check_images, read_images};
 pub use own::OwnFiles;
 pub use read::Io;
 pub use rows::{Fresh, Gauges, Recorded, Rows};

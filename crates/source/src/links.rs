@@ -118,7 +118,8 @@ fn lies_in_the_file(kind: SkipKind) -> bool {
 mod tests {
     use super::*;
     use crate::meta::Links;
-    use hashsweep_model::{Content, Digests};
+    use crate::suspicion::Head;
+    use hashsweep_model::Digests;
     use rustix::fs::CWD;
     use std::path::Path;
 
@@ -127,7 +128,7 @@ mod tests {
     }
 
     fn reading(meta: Meta) -> Reading {
-        Reading { size: meta.size, digests: Digests::default(), content: Content::Data, meta }
+        Reading { size: meta.size, digests: Digests::default(), content: Head::of(b"\0\x01"), meta }
     }
 
     /// What the claims say, in one word each.

@@ -13,7 +13,8 @@ use crate::mapped::Mapped;
 use crate::meta::{Id, Links, Meta, refused, words};
 use crate::own::OwnFiles;
 use crate::pseudo;
-use hashsweep_model::{Content, Digests, Kinds, Skip, SkipKind};
+use crate::suspicion::Head;
+use hashsweep_model::{Digests, Kinds, Skip, SkipKind};
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{Advice, FileType, Mode, OFlags, fadvise, openat};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, read, retry_on_intr};
@@ -59,7 +60,7 @@ pub(crate) struct Reading {
     pub(crate) size: u64,
     pub(crate) digests: Digests,
     /// What its first block says that it is.
-    pub(crate) content: Content,
+    pub(crate) content: Head,
     /// The file as it was during the reading.
     pub(crate) meta: Meta,
 }
@@ -133,7 +134,7 @@ pub(crate) struct Open<'w> {
     /// How much was lent last.
     n_lent: u64,
     /// Known from the first block on.
-    content: Option<Content>,
+    content: Option<Head>,
     /// More than this is not read: a file that grows as fast as it is read ends all the same.
     limit: u64,
     /// Whether to drop from the cache what was not there before. What was is known until the first read that had to
@@ -154,7 +155,7 @@ pub(crate) struct Ended {
     before: Meta,
     after: Meta,
     n_read: u64,
-    content: Content,
+    content: Head,
     /// Whether reading stopped because there was more than could be right.
     is_too_long: bool,
     /// Whether bytes went away under their mapping.
@@ -176,7 +177,7 @@ impl<'w> Open<'w> {
         let rest = self.unread();
         let n = rest.len().min(BUFFER) / 64 * 64;
         if n > 0 {
-            let content = self.content.unwrap_or_else(|| Content::of_head(&rest[..n]));
+            let content = self.content.unwrap_or_else(|| Head::of(&rest[..n]));
             self.content = Some(content);
             self.n_lent = n as u64;
             self.n_read += self.n_lent;
@@ -245,7 +246,7 @@ impl<'w> Open<'w> {
             Ok(n) => n,
             Err(errno) => return self.broken(errno),
         };
-        let content = *self.content.get_or_insert_with(|| Content::of_head(&space[..n]));
+        let content = *self.content.get_or_insert_with(|| Head::of(&space[..n]));
         self.n_read += n as u64;
         if n > 0 && on_block(n as u64).is_break() {
             return Err(Trouble::Stopped);
@@ -276,7 +277,7 @@ impl<'w> Open<'w> {
         let Open { before, n_read, content, .. } = self;
         match Meta::of(&self.fd) {
             Ok(after) if after.id != before.id => {
-                let content = content.unwrap_or_else(|| Content::of_head(&[]));
+                let content = content.unwrap_or_else(|| Head::of(&[]));
                 let ended = Ended { before, after, n_read, content, is_too_long: false, is_broken: false };
                 Ok(Next::Last(ended, 0))
             }

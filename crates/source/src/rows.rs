@@ -5,6 +5,7 @@
 use hashsweep_model::{Place, Seen, Sighting, Trace};
 use std::mem;
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Takes what was seen. Called from every reading thread at once.
@@ -55,6 +56,17 @@ pub struct Gauges {
     pub excluded: AtomicU64,
     /// Rows among them that say why nothing was read.
     pub skipped: AtomicU64,
+    /// Files that were read and are disk images.
+    pub images: AtomicU64,
+    /// The path of one of them.
+    pub an_image: OnceLock<Vec<u8>>,
+}
+
+impl Gauges {
+    pub(crate) fn image(&self, path: &[u8]) {
+        self.images.fetch_add(1, Relaxed);
+        self.an_image.get_or_init(|| path.to_vec());
+    }
 }
 
 /// A group this large makes the door's own cost vanish, and is still small beside the memory of one reader.

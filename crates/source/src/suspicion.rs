@@ -1,9 +1,24 @@
 //! A file's suspicion, from what its reading knows of it anyway. The rules are the model's.
 
 use crate::Walk;
+use hashsweep_image::seems_an_image;
 use hashsweep_model::{Content, Location, Stamp, Suspicion};
 use std::cell::RefCell;
 use std::os::unix::ffi::OsStrExt as _;
+
+/// What a file's first bytes say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) content: Content,
+    /// Whether there are files in it that nobody looks at here.
+    pub(crate) is_image: bool,
+}
+
+impl Head {
+    pub(crate) fn of(head: &[u8]) -> Head {
+        Head { content: Content::of_head(head), is_image: seems_an_image(head) }
+    }
+}
 
 thread_local! {
     /// The last root and directory, and where it lies: a thread goes through a directory's files one after the

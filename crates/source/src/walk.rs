@@ -7,6 +7,7 @@ use crate::descent::Descent;
 use crate::devices::Devices;
 use crate::dir::{open_root, with_root};
 use crate::meta::{Links, Meta};
+use crate::polite::give_way;
 use crate::pseudo;
 use crate::read::Io;
 use crate::{Device, Gauges, Globs, OwnFiles, Recorded, Rows};
@@ -15,7 +16,6 @@ use hashsweep_model::{Kinds, Stamp};
 use rayon::ThreadPoolBuilder;
 use rustix::fs::{FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::process::setpriority_process;
 use std::ffi::OsStr;
 use std::io;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -23,8 +23,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use thiserror::Error;
-
-const LOWEST_PRIORITY: i32 = 19;
 
 /// What to walk, and how.
 #[derive(Clone, Debug)]
@@ -61,8 +59,8 @@ pub struct Walk {
     /// How many threads at a time may wait for a device: what is in the page cache is read by all of them. `None`:
     /// one for a device that is rotational or of which nothing is known, all for others.
     pub readers: Option<NonZeroUsize>,
-    /// Whether to stay out of others' way: the threads take the lowest priority, which for most I/O schedulers is
-    /// theirs too, and what reading brought into the page cache is dropped from it.
+    /// Whether to stay out of others' way: the threads run and read when nothing else wants to, and what reading
+    /// brought into the page cache is dropped from it.
     pub nice: bool,
     /// At most so many bytes are read a second.
     pub max_read: Option<NonZeroU64>,
@@ -129,9 +127,14 @@ pub enum WalkError {
 /// that has something to prepare first asks before it does.
 pub fn check_roots(order: &Walk) -> Result<(), WalkError> {
     match order.missing_root {
-        MissingRoot::Fail => order.roots.iter().try_for_each(|root| check(root, &order.own)),
+        MissingRoot::Fail => check_roots_of(&order.roots, &order.own),
         MissingRoot::Skip => Ok(()),
     }
+}
+
+/// Whether each of them is there and can be opened.
+pub(crate) fn check_roots_of(roots: &[Root], own: &OwnFiles) -> Result<(), WalkError> {
+    roots.iter().try_for_each(|root| check(root, own))
 }
 
 /// Walks, reads, hashes, and offers one row for every entry that is not a directory.
@@ -151,9 +154,8 @@ pub fn walk(
         .num_threads(order.jobs.get())
         .thread_name(|i| format!("reader {i}"))
         .start_handler(move |_| {
-            // On Linux this is the thread's own. Where it is refused the walk is merely less polite.
             if nice {
-                let _ = setpriority_process(None, LOWEST_PRIORITY);
+                give_way();
             }
         })
         .build()

@@ -36,14 +36,14 @@ impl World {
         self.walk_on(seen, true)
     }
 
-    fn begin_night(&mut self) {
+    pub(crate) fn begin_night(&mut self) {
         self.next_sweep();
         let sweep = self.sweep;
         self.case.group(|group| group.join_series(sweep, "shape")).unwrap();
     }
 
     /// The rest of a sweep that has begun; the paths of its rows. If nobody is asked, every answer counts.
-    fn walk_on(&mut self, seen: &[Sighting], asks: bool) -> Vec<String> {
+    pub(crate) fn walk_on(&mut self, seen: &[Sighting], asks: bool) -> Vec<String> {
         let sweep = self.sweep;
         let standing = self.case.standing(sweep).unwrap();
         let new: Vec<Sighting> = seen.iter().filter(|row| is_new(&standing, row)).cloned().collect();
@@ -102,6 +102,25 @@ fn below_a_directory_that_cannot_be_read_nothing_is_gone_or_forgotten() {
     assert_eq!(world.night(&[a.clone(), b.clone()]), ["r/a", "r/sub/b"]);
     assert_eq!(world.night(&[a]), ["r/a"]);
     assert!(!world.known("r/sub/b", 2), "it was looked for, and is gone");
+}
+
+#[test]
+fn so_many_rows_that_two_threads_read_them_all_stand() {
+    let mut world = World::new();
+    let mut files: Vec<Sighting> = (0..12_000).map(|n| file(&format!("r/{n:05}"), n)).collect();
+    assert_eq!(world.night(&files).len(), 12_000);
+    world.begin_night();
+    let standing = world.case.standing(world.sweep).unwrap();
+    for n in 0..12_000 {
+        let path = format!("r/{n:05}");
+        assert!(standing.still_holds(0, path.as_bytes(), &trace(n)), "{path}");
+        assert!(!standing.still_holds(0, path.as_bytes(), &trace(n + 1)), "{path}");
+    }
+    files.remove(11_000);
+    files.remove(1_000);
+    let paths = world.walk_on(&files, true);
+    assert_eq!(paths.len(), 11_998);
+    assert!(!paths.iter().any(|path| path == "r/01000" || path == "r/11000"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Whose file it is, who may write to it, and that nothing else is ever touched.
 
 use crate::{World, begin, files};
-use hashsweep_case::{Case, CaseError, Claim, Freshness, SweepId};
+use hashsweep_case::{Case, CaseError, Claim, Freshness, Maker, SweepId};
 use hashsweep_model::{Class, Outcome, Stamp, Verdict};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -202,10 +202,10 @@ fn a_truncated_case_is_refused_and_left_alone() {
 fn a_case_of_a_newer_version_is_refused_and_left_alone() {
     let newer = |path: &Path| {
         drop(Case::open(path).unwrap());
-        foreign(path, "PRAGMA user_version = 3");
+        foreign(path, "PRAGMA user_version = 4");
     };
-    let expected = |error: &CaseError| matches!(error, CaseError::Newer { found: 3, .. });
-    check_refused(true, newer, expected, "was written by a newer hashsweep (schema 3, this one knows 2)");
+    let expected = |error: &CaseError| matches!(error, CaseError::Newer { found: 4, .. });
+    check_refused(true, newer, expected, "was written by a newer hashsweep (schema 4, this one knows 3)");
 }
 
 #[test]
@@ -277,6 +277,115 @@ fn a_case_of_version_1_opens_and_goes_on() {
     assert_eq!(older.len() + 1, schema.lines().count(), "the first of them did not know products");
     opens_and_goes_on(schema);
     opens_and_goes_on(&older.join("\n"));
+}
+
+/// Two nights of a share, of which the second found one file unchanged.
+const TWO_NIGHTS_OF_VERSION_2: &str = "
+    INSERT INTO meta VALUES ('service', 'data.example');
+    INSERT INTO sweep (id, command, settings, started_at, intake_finished_at, queued, series, shape) VALUES
+        (1, 'scan', '{}', 1, 2, 2, 1, 'x');
+    INSERT INTO sweep (id, command, settings, started_at, intake_finished_at, series, shape, answers, answers_until,
+        malicious_since, suspicious_since, unknown_since, known_since, carried_queued) VALUES
+        (2, 'scan', '{}', 10, 11, 1, 'x', 2, 9, 0, 0, 0, 0, 1);
+    INSERT INTO root VALUES (1, 0, x'2f', x'2f', NULL), (2, 0, x'2f', x'2f', NULL);
+    INSERT INTO run (id, sweep, started_at, ended_at, exit_code) VALUES (1, 1, 1, 3, 1), (2, 2, 10, 12, 1);
+    INSERT INTO attempt (id, run, n_hashes, reserved_at, sent_at, settled_at, ended, charged_max) VALUES
+        (1, 1, 2, 2, 2, 3, '200', 2);
+    INSERT INTO answer (id, kind, digest, answered_at, run, source, verdict) VALUES
+        (1, 2, x'0000000000000000000000000000000000000001', 5, 1, 'service', 'malicious'),
+        (2, 2, x'0000000000000000000000000000000000000002', 5, 1, 'service', 'known');
+    INSERT INTO sighting (sweep, seq, root, path, size, sha1, kind, class, until) VALUES
+        (1, 1, 0, x'2f61', 1, x'0000000000000000000000000000000000000001', 2, 1, NULL),
+        (1, 2, 0, x'2f62', 1, x'0000000000000000000000000000000000000002', 2, 1, 1);
+    INSERT INTO want (sweep, kind, digest, state, class, answer, attempt) VALUES
+        (1, 2, x'0000000000000000000000000000000000000001', 'answered', 1, 1, 1),
+        (1, 2, x'0000000000000000000000000000000000000002', 'answered', 1, 2, 1);";
+
+fn made_of_version_2(path: &Path) {
+    let old = rusqlite::Connection::open(path).unwrap();
+    old.execute_batch(include_str!("schemas/case-2.sql")).unwrap();
+    old.execute_batch(TWO_NIGHTS_OF_VERSION_2).unwrap();
+    old.pragma_update(None, "application_id", 0x6873_7770).unwrap();
+    old.pragma_update(None, "user_version", 2).unwrap();
+}
+
+#[test]
+fn a_case_of_version_2_opens_and_says_what_it_does_not_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("case.db");
+    made_of_version_2(&path);
+    let case = Case::open(&path).unwrap();
+    for check in case.verify().unwrap() {
+        assert_eq!(check.n_broken, 0, "{check:?}");
+    }
+    let night = case.tally(SweepId(2)).unwrap();
+    assert_eq!((night.rows, night.rows_of(Outcome::Cached)), (1, 1));
+    let sweep = case.sweep(Some(SweepId(1))).unwrap();
+    assert_eq!((sweep.host, sweep.is_brought), (None, false));
+    let by_hand = rusqlite::Connection::open(&path).unwrap();
+    let unknown: i64 = by_hand
+        .query_row(
+            "SELECT count(*) FROM run JOIN sweep ON sweep.id = run.sweep
+             WHERE coalesce(run.host, run.tool, run.arguments, sweep.tool, sweep.arguments, run.origin) IS NULL",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(unknown, 2);
+}
+
+/// What a merge goes by: two copies that were brought up to date apart are still known to be copies.
+#[test]
+fn copies_of_a_case_of_version_2_get_the_same_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["a.db", "b.db"].map(|name| {
+        let path = dir.path().join(name);
+        made_of_version_2(&path);
+        let uid = Case::open(&path).unwrap().uid().unwrap();
+        let by_hand = rusqlite::Connection::open(&path).unwrap();
+        let mut all = by_hand.prepare("SELECT uid FROM sweep UNION ALL SELECT uid FROM run").unwrap();
+        let mut all: Vec<String> = all.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        all.push(uid);
+        all
+    });
+    assert_eq!(names[0], names[1]);
+    let distinct: std::collections::BTreeSet<_> = names[0].iter().collect();
+    assert_eq!(distinct.len(), 5);
+    assert!(distinct.iter().all(|name| name.len() == 32));
+}
+
+#[test]
+fn two_cases_made_anew_have_two_names() {
+    let (one, other) = (World::new(), World::new());
+    assert_ne!(one.case.uid().unwrap(), other.case.uid().unwrap());
+    let sweep = |world: &World| -> String {
+        world.by_hand().query_row("SELECT uid FROM sweep", [], |row| row.get(0)).unwrap()
+    };
+    assert_ne!(sweep(&one), sweep(&other));
+}
+
+#[test]
+fn a_sweep_says_where_it_was_made_and_goes_on_only_there() {
+    let mut world = World::new();
+    let mut begin_on = |host: &str| {
+        world.case.made_by(Maker { host: Some(host.to_owned()), ..Maker::default() });
+        let (sweep, run) = begin(&mut world.case);
+        let group = |group: &mut hashsweep_case::Group<'_>| {
+            group.join_series(sweep, "shape")?;
+            group.finish_intake(sweep, 0, &Freshness::NOTHING, Stamp(5))?;
+            group.end_run(run, Stamp(6), Some(0))
+        };
+        world.case.group(group).unwrap();
+        let series = "SELECT series FROM sweep WHERE id = ?1";
+        let series: i64 = world.by_hand().query_row(series, [sweep.0], |row| row.get(0)).unwrap();
+        assert_eq!(world.case.sweep(Some(sweep)).unwrap().host.as_deref(), Some(host));
+        (sweep.0, series)
+    };
+    let (first, series) = begin_on("alpha");
+    assert_eq!(series, first);
+    let (other, series) = begin_on("beta");
+    assert_eq!(series, other, "the same path is another file on another machine");
+    assert_eq!(begin_on("alpha").1, first);
 }
 
 fn opens_and_goes_on(schema: &str) {

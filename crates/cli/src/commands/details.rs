@@ -3,7 +3,7 @@
 //! A report costs quota, so none is ever thrown away or paid for twice: a file is added to, report by report as they
 //! come, and a sample whose report is in it already is not asked about again.
 
-use super::sweep::connect;
+use super::sweep::{connect, open_to_work};
 use crate::args::Details as Args;
 use crate::exit::Exit;
 use crate::settings::{Sending, case_path};
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> anyhow::Result<Exit> {
     if !path.exists() {
         bail!(CaseError::Missing(path));
     }
-    let mut case = Case::open(&path)?;
+    let mut case = open_to_work(&path)?;
     let sweep = case.sweep(args.sweep.map(SweepId))?;
     let stored = Stored::parse(&sweep.settings)?;
     let sending = Sending::resolve(&args.sending, &stored.sending)?;

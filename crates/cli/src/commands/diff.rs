@@ -45,6 +45,7 @@ pub(crate) fn run(diff: Diff, terminal: &Terminal) -> anyhow::Result<Exit> {
         output: diff.output,
         format: diff.format.map(Into::into),
         emit: None,
+        metrics: None,
         no_clobber: diff.no_clobber,
     };
     let outputs = Outputs::resolve(&typed, terminal.stdout, Vec::new())?;
@@ -194,7 +195,8 @@ fn last_two(case: &Case, terminal: &Terminal) -> anyhow::Result<(Sweep, Sweep)> 
     }
 }
 
-/// Whether two sweeps went over the same things, and would call them by the same names.
+/// Whether two sweeps went over the same things, and would call them by the same names. The same path is another thing
+/// on another machine.
 fn same_roots(a: &Sweep, b: &Sweep) -> bool {
     if a.command == "list" || b.command == "list" {
         let given = |sweep: &Sweep| sweep.roots.iter().map(|root| root.given.clone()).collect::<Vec<_>>();
@@ -206,7 +208,8 @@ fn same_roots(a: &Sweep, b: &Sweep) -> bool {
     let roots = |sweep: &Sweep| -> BTreeSet<_> {
         sweep.roots.iter().map(|root| (bare(&root.given).to_vec(), root.opened.clone())).collect()
     };
-    a.command == b.command && roots(a) == roots(b)
+    let is_one_host = a.host.is_none() || b.host.is_none() || a.host == b.host;
+    a.command == b.command && roots(a) == roots(b) && is_one_host
 }
 
 fn bare(path: &[u8]) -> &[u8] {

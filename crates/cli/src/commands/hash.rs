@@ -3,13 +3,13 @@
 use crate::args::{Hash, ManifestFormat};
 use crate::exit::Exit;
 use crate::outputs;
-use crate::settings::{Filters, Outputs, Target, absolute, roots};
-use crate::shell::{Terminal, say};
+use crate::settings::{Filters, Images, Outputs, Target, absolute, roots};
+use crate::shell::{Terminal, lines_safe, say};
 use anyhow::Context;
 use hashsweep_model::{Place, Seen, Sighting};
 use hashsweep_pipeline::now;
 use hashsweep_report::{Format, Manifest, safe};
-use hashsweep_source::{Fresh, Gauges, OwnFiles, Root, Rows, Walk, walk};
+use hashsweep_source::{Fresh, Gauges, ImageOrder, OwnFiles, Root, Rows, Walk, WalkError, read_images};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
@@ -44,11 +44,17 @@ pub(crate) fn run(hash: &Hash, terminal: &Terminal) -> anyhow::Result<Exit> {
         .collect::<anyhow::Result<Vec<_>>>()?;
     let paths = output.paths();
     let own = paths.iter().fold(OwnFiles::of(&paths), OwnFiles::expecting);
-    let order = Filters::new(&hash.walking)?.walk(walk_roots, hash.hashing.hash.clone(), own, now())?;
+    let kinds = hash.hashing.hash.clone();
+    let order = if hash.image {
+        let images = Images::of_walk(&hash.walking, &hash.path_map);
+        Source::Images(images.order(walk_roots, kinds.clone(), own)?)
+    } else {
+        Source::Walk(Filters::new(&hash.walking)?.walk(walk_roots, kinds.clone(), own, now())?)
+    };
     let comments = [format!("made by hashsweep {}", env!("CARGO_PKG_VERSION"))];
     let mut missed = 0;
     output.fill(|_, out| {
-        let manifest = Manifest::new(out, format, &order.kinds, &comments)?;
+        let manifest = Manifest::new(out, format, &kinds, &comments)?;
         missed = write(&order, manifest, !terminal.talk.quiet)?;
         Ok(())
     })?;
@@ -58,14 +64,33 @@ pub(crate) fn run(hash: &Hash, terminal: &Terminal) -> anyhow::Result<Exit> {
 /// Groups of rows between the readers and the writer: a slow pipe soon makes the readers wait.
 const GROUPS_WAITING: usize = 16;
 
-/// Walks on threads of its own and writes on this one. Returns how many entries nobody could look at.
-fn write(order: &Walk, mut manifest: Manifest<&mut dyn Write>, talks: bool) -> anyhow::Result<u64> {
+/// Where the files are.
+enum Source {
+    Walk(Walk),
+    Images(ImageOrder),
+}
+
+impl Source {
+    /// Reads everything. Whether all of it was offered goes without saying: nothing stops it but a closed door.
+    fn read(&self, rows: &dyn Rows) -> Result<Vec<String>, WalkError> {
+        let (gauges, stop) = (Gauges::default(), AtomicBool::new(false));
+        match self {
+            Source::Walk(walk) => {
+                hashsweep_source::walk(walk, rows, &Fresh, &gauges, &stop).map(|_| Vec::new())
+            }
+            Source::Images(order) => {
+                read_images(order, rows, &Fresh, &gauges, &stop).map(|imaged| imaged.remarks)
+            }
+        }
+    }
+}
+
+/// Reads on threads of its own and writes on this one. Returns how many entries nobody could look at.
+fn write(source: &Source, mut manifest: Manifest<&mut dyn Write>, talks: bool) -> anyhow::Result<u64> {
     let (sender, rows) = sync_channel(GROUPS_WAITING);
     std::thread::scope(|scope| {
         // Dropping the sender at the end of the walk ends the loop below; dropping the receiver ends the walk.
-        let walking = scope.spawn(move || {
-            walk(order, &Readers(sender), &Fresh, &Gauges::default(), &AtomicBool::new(false))
-        });
+        let reading = scope.spawn(move || source.read(&Readers(sender)));
         let mut missed = 0;
         for row in rows.into_iter().flatten() {
             let Place::Path(path) = &row.place else { continue };
@@ -86,7 +111,10 @@ fn write(order: &Walk, mut manifest: Manifest<&mut dyn Write>, talks: bool) -> a
                 Seen::Listed { .. } | Seen::Invalid(_) => {}
             }
         }
-        walking.join().map_err(|_| anyhow::Error::msg("a bug: the walk panicked"))??;
+        let remarks = reading.join().map_err(|_| anyhow::Error::msg("a bug: the reading panicked"))??;
+        for remark in remarks.iter().filter(|_| talks) {
+            say(lines_safe(remark));
+        }
         manifest.finish()?;
         Ok(missed)
     })

@@ -1,7 +1,7 @@
 //! `hashsweep list`: rows of hash lists.
 
 use super::spool::{drop_spools, is_read_once, is_stdin, spool};
-use super::sweep::Ready;
+use super::sweep::{Ready, open_to_work};
 use super::written::agree;
 use crate::args::List;
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ use hashsweep_source::list;
 use std::os::unix::ffi::OsStrExt;
 
 pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let outputs = Outputs::resolve(&list.output, terminal.stdout, Vec::new())?;
+    let outputs = Outputs::resolve(&list.output, terminal.stdout, Vec::new())?.of_list()?;
     let ending = Ending::resolve(&list.ending, None);
     let sending = Sending::resolve(&list.sending, &StoredSending::default())?;
     let path = case_path(&list.case, list.sending.sim)?;
@@ -39,7 +39,7 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     for file in &list.files {
         let opened = if is_read_once(file) {
             if case.is_none() {
-                case = Some(Case::open(&path)?);
+                case = Some(open_to_work(&path)?);
             }
             spool(file, &path)?
         } else {
@@ -52,7 +52,7 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     let intake = intake.inspect_err(|_| drop_spools(&path, &stored_roots))?;
     let mut case = match case {
         Some(case) => case,
-        None => Case::open(&path)?,
+        None => open_to_work(&path)?,
     };
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;

@@ -4,8 +4,11 @@ mod case;
 mod details;
 mod diff;
 mod documents;
+mod forensic;
 mod hash;
+mod image;
 mod list;
+mod metrics;
 mod plan;
 mod quota;
 mod report;
@@ -16,7 +19,7 @@ mod spool;
 mod sweep;
 mod written;
 
-use crate::args::{CaseAction, Cli, Command};
+use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::settings::case_path;
 use crate::shell::Terminal;
@@ -34,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let case = case_of(&cli.command);
     let ended = match cli.command {
         Command::Scan(scan) => scan::run(*scan, &terminal),
+        Command::Image(image) => image::run(*image, &terminal),
         Command::List(list) => list::run(*list, &terminal),
         Command::Hash(hash) => hash::run(&hash, &terminal),
         Command::Resume(resume) => resume::run(*resume, &terminal),
@@ -54,15 +58,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
 fn case_of(command: &Command) -> Option<PathBuf> {
     let (choice, simulated) = match command {
         Command::Scan(scan) => (&scan.case, scan.sending.sim),
+        Command::Image(image) => (&image.case, image.sending.sim),
         Command::List(list) => (&list.case, list.sending.sim),
         Command::Resume(resume) => (&resume.case, resume.sending.sim),
         Command::Report(report) => (&report.case, report.sim),
         Command::Diff(diff) => (&diff.case, diff.sim),
         Command::Quota(quota) => (&quota.case, quota.sim),
         Command::Details(details) => (&details.case, details.sending.sim),
-        Command::Case(tools) => match &tools.action {
-            CaseAction::Verify(verify) => (&verify.case, verify.sim),
-        },
+        Command::Case(tools) => return case::path_of(&tools.action).ok(),
         Command::Hash(_) | Command::Sim(_) => return None,
     };
     case_path(choice, simulated).ok()

@@ -1,6 +1,6 @@
 //! `hashsweep scan`: files below roots.
 
-use super::sweep::Ready;
+use super::sweep::{Ready, open_to_work};
 use crate::args::{Rehashing, Scan};
 use crate::exit::Exit;
 use crate::outputs::{self, Open};
@@ -35,7 +35,7 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
     let kinds = scan.hashing.hash.clone();
     check_roots(&filters.walk(walk_roots(&stored_roots), kinds, OwnFiles::default(), started)?)?;
     let open = outputs::open(&outputs, &Case::files_of(&path))?;
-    let mut case = Case::open(&path)?;
+    let mut case = open_to_work(&path)?;
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }

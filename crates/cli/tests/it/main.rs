@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod airgap;
 mod asking;
 mod case_tools;
 mod demo;
 mod differences;
 mod disks;
+mod images;
 mod kills;
 mod lab;
 mod lists;
@@ -15,6 +17,7 @@ mod manifests;
 mod money;
 mod outputs;
 mod processes;
+mod queries;
 mod stopping;
 mod trees;
 mod verdicts;

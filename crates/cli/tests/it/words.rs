@@ -11,6 +11,7 @@ fn help() {
         "scan",
         "list",
         "hash",
+        "image",
         "resume",
         "report",
         "diff",

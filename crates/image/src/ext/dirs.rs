@@ -1,10 +1,12 @@
 //! The entries of a directory. The blocks of its index look like unused entries, so it is read like a plain list.
 
 use super::inode::Inode;
-use super::superblock::crc32c;
-use super::{Budget, Ext, map};
+use super::{Ext, map};
+use crate::budget::Budget;
+use crate::crc32c::update as crc32c;
 use crate::fault::{Fault, damaged, le16, le32, size};
-use crate::item::{Content, Stream};
+use crate::item::Content;
+use std::sync::Arc;
 
 type Entries = Vec<(u32, Box<[u8]>)>;
 
@@ -21,8 +23,7 @@ pub(crate) fn entries(
         return Ok((entries, fault));
     }
     let extents = map::extents(ext, inode, budget)?;
-    let stream = Stream { node: inode.number.into(), paths: Vec::new(), size: inode.size, extents };
-    let mut content = Content::new(&*ext.image, &stream);
+    let mut content = Content::new(Arc::clone(&ext.image), inode.size, extents);
     let mut block = vec![0; size(ext.sb.block_size)?];
     let mut fault = None;
     let mut left = inode.size;

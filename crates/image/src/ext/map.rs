@@ -1,8 +1,9 @@
 //! Where a file's blocks are: extents, the older indirect blocks, or the inode itself.
 
+use super::Ext;
 use super::inode::Inode;
-use super::superblock::crc32c;
-use super::{Budget, Ext};
+use crate::budget::Budget;
+use crate::crc32c::update as crc32c;
 use crate::fault::{Fault, damaged, le16, le32, size};
 use crate::item::{Data, Extent};
 use crate::reader::read_vec;

@@ -102,5 +102,5 @@ fn a_file_that_is_encrypted_or_damaged_is_a_problem_and_costs_no_other() {
     assert!(read.sums.is_empty(), "{:?}", read.sums);
     let text = read.problems.join("\n");
     assert!(text.contains("/secret: not supported: an encrypted file"), "{text}");
-    assert!(!read.walked.is_complete() && read.walked.volumes[0].1.adds_up());
+    assert!(!read.walked.is_complete() && read.walked.volumes[0].summary.adds_up());
 }

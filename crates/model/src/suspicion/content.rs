@@ -112,82 +112,33 @@ const MEDIA: &[Magic] = &[
     (0, b"ttcf"),
 ];
 
+/// Whether a form's magic can be found in a file with this first byte: most files are text, and most text begins
+/// with a byte that no magic begins with.
+const MAY_BE_KNOWN: [bool; 256] = {
+    let mut may = [false; 256];
+    let tables = [EXECUTABLE, SCRIPT, DOCUMENT, ARCHIVE, MEDIA];
+    let mut table = 0;
+    while table < tables.len() {
+        let mut nth = 0;
+        while nth < tables[table].len() {
+            let (at, bytes) = tables[table][nth];
+            if at == 0 {
+                may[bytes[0] as usize] = true;
+            }
+            nth += 1;
+        }
+        table += 1;
+    }
+    may
+};
+
 /// Names of the first member that make a ZIP file something else than an archive.
 const OFFICE_MEMBERS: &[&[u8]] =
     &[b"[Content_Types].xml", b"_rels/", b"docProps/", b"word/", b"xl/", b"ppt/", b"visio/", b"mimetype"];
 const JAVA_MEMBERS: &[&[u8]] = &[b"META-INF/", b"AndroidManifest.xml", b"classes.dex"];
 
-const EXECUTABLE_NAMES: &[&str] = &[
-    "exe", "dll", "scr", "com", "pif", "cpl", "ocx", "sys", "drv", "efi", "so", "dylib", "ko", "class",
-    "jar", "war", "apk", "dex", "wasm", "xll", "mui", "bpl",
-];
-const SCRIPT_NAMES: &[&str] = &[
-    "ps1",
-    "psm1",
-    "psd1",
-    "ps1xml",
-    "bat",
-    "cmd",
-    "vbs",
-    "vbe",
-    "js",
-    "jse",
-    "mjs",
-    "cjs",
-    "wsf",
-    "wsh",
-    "wsc",
-    "sct",
-    "hta",
-    "lnk",
-    "url",
-    "scf",
-    "inf",
-    "reg",
-    "sh",
-    "bash",
-    "zsh",
-    "ksh",
-    "csh",
-    "fish",
-    "py",
-    "pyw",
-    "pl",
-    "rb",
-    "lua",
-    "tcl",
-    "php",
-    "phtml",
-    "phar",
-    "php5",
-    "php7",
-    "asp",
-    "aspx",
-    "ashx",
-    "asmx",
-    "jsp",
-    "jspx",
-    "cfm",
-    "applescript",
-    "scpt",
-    "command",
-    "au3",
-    "ahk",
-    "xsl",
-    "msc",
-    "settingcontent-ms",
-    "application",
-];
-const DOCUMENT_NAMES: &[&str] = &[
-    "doc", "docm", "docx", "dot", "dotm", "dotx", "xls", "xlsm", "xlsx", "xlsb", "xlam", "xla", "xlt",
-    "xltm", "ppt", "pptm", "pptx", "ppam", "ppsm", "pps", "rtf", "pdf", "one", "pub", "odt", "ods", "odp",
-    "slk", "iqy", "chm", "mht", "mhtml", "eml", "msg",
-];
-const ARCHIVE_NAMES: &[&str] = &[
-    "zip", "7z", "rar", "cab", "msi", "msp", "msix", "appx", "iso", "img", "vhd", "vhdx", "dmg", "pkg",
-    "deb", "rpm", "tar", "tgz", "gz", "bz2", "xz", "zst", "lz", "lzh", "arj", "ace", "wim", "crx", "xpi",
-    "nupkg", "whl", "uue",
-];
+/// Of all endings that say something, the longest: `settingcontent-ms`.
+const LONGEST_ENDING: usize = 17;
 
 impl Content {
     /// Most suspicious first.
@@ -208,7 +159,10 @@ impl Content {
     pub fn of_head(head: &[u8]) -> Content {
         let head = &head[..head.len().min(Content::HEAD)];
         let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-        let holds = |(at, bytes): &Magic| head.get(*at..).is_some_and(|rest| rest.starts_with(bytes));
+        let may_be_known = head.first().is_some_and(|first| MAY_BE_KNOWN[usize::from(*first)]);
+        let holds = |(at, bytes): &Magic| {
+            (may_be_known || *at > 0) && head.get(*at..).is_some_and(|rest| rest.starts_with(bytes))
+        };
         let first_member =
             || head.strip_prefix(b"PK\x03\x04").and_then(|rest| rest.get(26..)).unwrap_or_default();
         let begins = |names: &[&[u8]]| names.iter().any(|name| first_member().starts_with(name));
@@ -235,24 +189,7 @@ impl Content {
     pub fn under_the_name(self, path: &[u8]) -> Content {
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let Some(dot) = name.iter().rposition(|byte| *byte == b'.') else { return self };
-        let ending = &name[dot + 1..];
-        let is_one_of = |names: &[&str]| {
-            names
-                .iter()
-                .any(|name| name.len() == ending.len() && ending.eq_ignore_ascii_case(name.as_bytes()))
-        };
-        let named = if is_one_of(EXECUTABLE_NAMES) {
-            Content::Executable
-        } else if is_one_of(SCRIPT_NAMES) {
-            Content::Script
-        } else if is_one_of(DOCUMENT_NAMES) {
-            Content::Document
-        } else if is_one_of(ARCHIVE_NAMES) {
-            Content::Archive
-        } else {
-            return self;
-        };
-        self.min(named)
+        named(&name[dot + 1..]).map_or(self, |named| self.min(named))
     }
 
     /// Its word in a reason.
@@ -267,6 +204,36 @@ impl Content {
             Content::Media => "media",
         }
     }
+}
+
+/// What a file is whose name ends like this, in whatever case, if the ending says.
+fn named(ending: &[u8]) -> Option<Content> {
+    let mut lower = [0; LONGEST_ENDING];
+    let lower = lower.get_mut(..ending.len())?;
+    lower.copy_from_slice(ending);
+    lower.make_ascii_lowercase();
+    let content = match &*lower {
+        b"exe" | b"dll" | b"scr" | b"com" | b"pif" | b"cpl" | b"ocx" | b"sys" | b"drv" | b"efi" | b"so"
+        | b"dylib" | b"ko" | b"class" | b"jar" | b"war" | b"apk" | b"dex" | b"wasm" | b"xll" | b"mui"
+        | b"bpl" => Content::Executable,
+        b"ps1" | b"psm1" | b"psd1" | b"ps1xml" | b"bat" | b"cmd" | b"vbs" | b"vbe" | b"js" | b"jse"
+        | b"mjs" | b"cjs" | b"wsf" | b"wsh" | b"wsc" | b"sct" | b"hta" | b"lnk" | b"url" | b"scf"
+        | b"inf" | b"reg" | b"sh" | b"bash" | b"zsh" | b"ksh" | b"csh" | b"fish" | b"py" | b"pyw" | b"pl"
+        | b"rb" | b"lua" | b"tcl" | b"php" | b"phtml" | b"phar" | b"php5" | b"php7" | b"asp" | b"aspx"
+        | b"ashx" | b"asmx" | b"jsp" | b"jspx" | b"cfm" | b"applescript" | b"scpt" | b"command" | b"au3"
+        | b"ahk" | b"xsl" | b"msc" | b"settingcontent-ms" | b"application" => Content::Script,
+        b"doc" | b"docm" | b"docx" | b"dot" | b"dotm" | b"dotx" | b"xls" | b"xlsm" | b"xlsx" | b"xlsb"
+        | b"xlam" | b"xla" | b"xlt" | b"xltm" | b"ppt" | b"pptm" | b"pptx" | b"ppam" | b"ppsm" | b"pps"
+        | b"rtf" | b"pdf" | b"one" | b"pub" | b"odt" | b"ods" | b"odp" | b"slk" | b"iqy" | b"chm"
+        | b"mht" | b"mhtml" | b"eml" | b"msg" => Content::Document,
+        b"zip" | b"7z" | b"rar" | b"cab" | b"msi" | b"msp" | b"msix" | b"appx" | b"iso" | b"img" | b"vhd"
+        | b"vhdx" | b"dmg" | b"pkg" | b"deb" | b"rpm" | b"tar" | b"tgz" | b"gz" | b"bz2" | b"xz" | b"zst"
+        | b"lz" | b"lzh" | b"arj" | b"ace" | b"wim" | b"crx" | b"xpi" | b"nupkg" | b"whl" | b"uue" => {
+            Content::Archive
+        }
+        _ => return None,
+    };
+    Some(content)
 }
 
 /// Readers accept a PDF whose mark is not at its beginning, and so do those who hide one.
@@ -291,8 +258,12 @@ fn is_bitmap(head: &[u8]) -> bool {
 fn is_text(head: &[u8]) -> bool {
     head.starts_with(b"\xff\xfe")
         || head.starts_with(b"\xfe\xff")
-        || head.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x20..=0x7e | 0x80..))
-            && is_mostly_ascii_or_utf8(head)
+        // Without an early end, which would keep the compiler from looking at sixteen bytes at once.
+        || head.iter().fold(true, |is, byte| is & is_of_text(*byte)) && is_mostly_ascii_or_utf8(head)
+}
+
+fn is_of_text(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x20..=0x7e | 0x80..)
 }
 
 /// Compressed or encrypted bytes hold control characters within a few dozen; a shorter piece may pass for text.
@@ -374,6 +345,7 @@ mod tests {
     #[test]
     fn a_name_can_make_a_file_worse_and_never_better() {
         let named = |content: Content, path: &str| content.under_the_name(path.as_bytes());
+        assert_eq!(named(Content::Text, "/d/x.SettingContent-ms"), Content::Script, "the longest ending");
         assert_eq!(named(Content::Text, "/a/run.PS1"), Content::Script);
         assert_eq!(named(Content::Text, "/a/invoice.pdf.exe"), Content::Executable);
         assert_eq!(named(Content::Document, "/a/setup.msi"), Content::Document);

@@ -133,7 +133,8 @@ fn hides_what_is_below(row: &Row) -> bool {
             | SkipKind::Socket
             | SkipKind::BlockDevice
             | SkipKind::CharacterDevice
-            | SkipKind::OwnFile,
+            | SkipKind::OwnFile
+            | SkipKind::NotAFileSystem,
         ) => false,
         // A link stands where a directory may have been, and leads to what may have the same names.
         Some(
@@ -145,7 +146,9 @@ fn hides_what_is_below(row: &Row) -> bool {
             | SkipKind::ChangedWhileReading
             | SkipKind::Vanished
             | SkipKind::MissingRoot
-            | SkipKind::Limit,
+            | SkipKind::Limit
+            | SkipKind::Damaged
+            | SkipKind::Unsupported,
         )
         | None => true,
     }

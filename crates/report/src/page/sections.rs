@@ -224,6 +224,7 @@ impl Story<'_> {
         let tally = self.tally;
         let figures = Figures {
             what: self.record.what,
+            remarks: Vec::new(),
             speed: None,
             simulated: self.record.simulated,
             interrupted: false,

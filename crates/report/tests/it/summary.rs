@@ -36,6 +36,7 @@ fn tally() -> Tally {
 fn figures() -> Figures {
     Figures {
         what: What::Files,
+        remarks: Vec::new(),
         speed: Some(Speed {
             n_unchanged: 0,
             n_read: 16_740,

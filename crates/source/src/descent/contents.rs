@@ -175,7 +175,10 @@ impl<'w> Descent<'w> {
         let seen = match reading {
             Ok(Reading { size, digests, content, meta }) => {
                 let modified = meta.modified.stamp();
-                let suspicion = suspicion_of(self.order, file.root, &file.path, content, modified);
+                let suspicion = suspicion_of(self.order, file.root, &file.path, content.content, modified);
+                if content.is_image {
+                    self.gauges.image(&file.path);
+                }
                 // A size that is not the one that was read is nothing to go by.
                 let trace = self.trace(&meta).filter(|trace| trace.size == size);
                 Seen::Read { size, digests, asked: worker.asked(), suspicion, trace, contradicts: false }

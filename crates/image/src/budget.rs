@@ -1,0 +1,44 @@
+//! How much work a volume may ask for.
+
+use crate::fault::{Fault, damaged};
+use crate::item::Extent;
+
+/// Bytes of holes that a volume's files may have together before the rest is reported: zeros cost time to hash.
+const MOST_HOLES: u64 = 1 << 40;
+
+/// Work that the volume's size permits: a hostile one asks for the same blocks again and again.
+pub(crate) struct Budget {
+    /// Metadata blocks of maps and directories.
+    blocks: u64,
+    /// Bytes of content.
+    content: u64,
+    holes: u64,
+}
+
+impl Budget {
+    /// Of a volume of so many blocks of so many bytes.
+    pub(crate) fn of(n_blocks: u64, block_size: u64) -> Budget {
+        Budget {
+            blocks: n_blocks.saturating_mul(2).saturating_add(64),
+            content: n_blocks.saturating_mul(block_size).saturating_mul(2),
+            holes: MOST_HOLES,
+        }
+    }
+
+    pub(crate) fn block(&mut self) -> Result<(), Fault> {
+        self.blocks = self
+            .blocks
+            .checked_sub(1)
+            .ok_or_else(|| damaged("more metadata than the volume has room for", 0))?;
+        Ok(())
+    }
+
+    pub(crate) fn stream(&mut self, size: u64, extents: &[Extent]) -> Result<(), Fault> {
+        let on_disk = extents.iter().filter(|e| e.data.is_on_disk()).map(|e| e.len).sum();
+        let content = self.content.checked_sub(on_disk);
+        self.content = content.ok_or_else(|| damaged("more content than the volume has room for", 0))?;
+        let holes = self.holes.checked_sub(size.saturating_sub(on_disk));
+        self.holes = holes.ok_or(Fault::Limit { what: "bytes of holes in one volume", limit: MOST_HOLES })?;
+        Ok(())
+    }
+}
