@@ -36,7 +36,7 @@ pub mod safe;
 mod summary;
 mod ticket;
 
-pub use columns::ListNames;
+pub use columns::{ListNames, when};
 pub use csv::{CsvReport, ListCsv};
 pub use difference::{
     Change, Compared, Counts, Difference, DifferenceCsv, DifferenceJsonl, DifferenceSummary, Differences,

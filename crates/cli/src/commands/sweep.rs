@@ -1,12 +1,13 @@
 //! What scan, list and resume have in common: a run with its progress, its outputs and its last words.
 
+use super::desk::Desk;
 use super::plan::Plan;
 use super::written;
 use crate::exit::Exit;
 use crate::outputs::Open;
 use crate::progress::Progress;
 use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
-use crate::shell::{Terminal, day_and_time, lines_safe, maker, say, steady_now, stop_on_signals};
+use crate::shell::{Terminal, day_and_time, json_line, lines_safe, maker, say, steady_now, stop_on_signals};
 use anyhow::{Context, bail};
 use hashsweep_case::{Account, Case, CaseError, RunId, SweepId};
 use hashsweep_model::Stamp;
@@ -14,6 +15,7 @@ use hashsweep_pipeline::{Clock, Ended, Gauges, Halt, HaltKind, Intake, Order, no
 use hashsweep_report::{Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
+use std::io::Write;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 /// A sweep that is in its case and ready to run.
 pub(crate) struct Ready {
     pub(crate) case: Case,
+    /// Where the case lies; dropped after it.
+    pub(crate) desk: Desk,
     pub(crate) sweep: SweepId,
     pub(crate) intake: Intake,
     pub(crate) sending: Sending,
@@ -41,7 +45,7 @@ impl Ready {
         if self.sending.dry_run {
             return self.plan(terminal);
         }
-        let Ready { case, sweep, intake, sending, outputs, open, ending, distrust } = self;
+        let Ready { case, desk: _desk, sweep, intake, sending, outputs, open, ending, distrust } = self;
         let what = if matches!(intake, Intake::Lists(_)) { What::Rows } else { What::Files };
         let simulated = case.service()?.as_deref() == Some(SIMULATOR);
         let gauges = Arc::new(Gauges::default());
@@ -129,10 +133,10 @@ impl Ready {
         Ok(exit)
     }
 
-    /// Reads everything, asks nothing and shows what asking would cost. No report is written; `resume` writes them
-    /// when it has carried the plan out.
+    /// Reads everything, asks nothing and shows what asking would cost. No report is written, and the copy that it
+    /// works at goes when it ends.
     fn plan(self, terminal: &Terminal) -> anyhow::Result<Exit> {
-        let Ready { case, sweep, intake, sending, distrust, .. } = self;
+        let Ready { case, desk: _desk, sweep, intake, sending, distrust, .. } = self;
         let gauges = Arc::new(Gauges::default());
         let runtime = runtime()?;
         runtime.block_on(async {
@@ -157,7 +161,12 @@ impl Ready {
             let plan = Plan::of(&case, sweep, &sending).await?;
             let exit = if case.sweep(Some(sweep))?.intake_finished { Exit::Clean } else { Exit::Incomplete };
             close(&mut case, run, now(), Some(exit))?;
-            plan.write(&resume_command(&case, sweep)?, &mut std::io::stdout().lock())?;
+            let mut out = std::io::stdout().lock();
+            if sending.plan_as_json {
+                writeln!(out, "{}", json_line(&plan.json().to_string()))?;
+            } else {
+                plan.write(&mut out)?;
+            }
             Ok(exit)
         })
     }
