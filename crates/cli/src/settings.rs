@@ -262,6 +262,8 @@ pub(crate) struct Sending {
     pub(crate) stop_at: Option<Stamp>,
     /// Whether only a plan is wanted.
     pub(crate) dry_run: bool,
+    /// The plan of a dry run is written for programs.
+    pub(crate) plan_as_json: bool,
 }
 
 /// How the identity of every other case begins; its host follows.
@@ -334,8 +336,20 @@ impl Sending {
         };
         let (speech, fresh) = (Speech::resolve(typed, stored), trust.freshness(now())?);
         let stop_at = typed.stop_at.map(|time| next(time, now())).transpose()?;
-        let dry_run = typed.dry_run;
-        Ok(Sending { service, account, identity, source, asking, timeout, speech, fresh, stop_at, dry_run })
+        let (dry_run, plan_as_json) = (typed.dry_run, typed.plan_as_json);
+        Ok(Sending {
+            service,
+            account,
+            identity,
+            source,
+            asking,
+            timeout,
+            speech,
+            fresh,
+            stop_at,
+            dry_run,
+            plan_as_json,
+        })
     }
 }
 
