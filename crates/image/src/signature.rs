@@ -33,7 +33,7 @@ const XFS: &str = "XFS";
 const NTFS: &str = "NTFS";
 
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
-const KNOWN: [(usize, &[u8], &str); 23] = [
+const KNOWN: [(usize, &[u8], &str); 30] = [
     (3, b"-FVE-FS-", "BitLocker"),
     // To Go: a small FAT volume around it holds a reader for older systems.
     (424, b"\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01", "BitLocker"),
@@ -58,6 +58,13 @@ const KNOWN: [(usize, &[u8], &str); 23] = [
     (0, b"hsqs", "SquashFS"),
     (0xff6, b"S1SUSPEND\0", "a hibernated system's memory"),
     (0x2_0000, b"\x0c\xb1\xba\x00", "ZFS"),
+    (0x8000, b"JFS1", "JFS"),
+    (0x10_0000, b"\x0d\xd0\x01\xc0", "VMFS"),
+    (0x20_0000, b"\x5e\xf1\xab\x2f", "VMFS"),
+    (0xc00, b"PRIVHEAD", "Windows dynamic disk (LDM)"),
+    (1024, b"\xe2\xe1\xf5\xe0", "EROFS"),
+    (0x1018, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81", "bcachefs"),
+    (0x1018, b"\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef", "bcachefs"),
 ];
 
 /// What the volume is; `None` if not even its first sector can be read.
@@ -71,6 +78,10 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
     }
     let named = KNOWN.iter().find(|(at, magic, _)| has(*at, magic)).map(|(_, _, name)| Kind::Named(name));
     // Old signatures stay in gaps that a later mkfs leaves; those that ext's own fields would overwrite count.
+    // A member of an array holds a part of its file system, which may begin where a whole one would.
+    if is_member_at_its_end(volume) {
+        return Some(Kind::Named("Linux RAID"));
+    }
     let is_wrapped = matches!(named, Some(Kind::Named("BitLocker" | "LUKS" | "LVM2" | "Linux RAID")));
     if !is_wrapped && Ext::is_at(volume) {
         return Some(Kind::Ext);
@@ -89,6 +100,19 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
     let named = named.or_else(|| is_zfs().then_some(Kind::Named("ZFS")));
     // It excuses a volume from being read, so it comes behind all that could lie under such a mark.
     Some(named.or_else(|| is_swap(volume).then_some(Kind::Swap)).unwrap_or(Kind::Unknown))
+}
+
+/// Whether Linux RAID keeps its description where its formats 0.90 and 1.0 have it.
+fn is_member_at_its_end(volume: &dyn ImageReader) -> bool {
+    const UNIT: u64 = 64 << 10;
+    let size = volume.size();
+    let old = (size / UNIT * UNIT).checked_sub(UNIT).map(|at| (at, 0));
+    let new = size.checked_sub(8 << 10).map(|at| (at / 4096 * 4096, 1));
+    // Behind the signature is the version: 0 and then 90, or 1.
+    [old, new].into_iter().flatten().any(|(at, version)| {
+        read_vec(volume, at, 8)
+            .is_ok_and(|head| head.starts_with(b"\xfc\x4e\x2b\xa9") && head[4..] == [version, 0, 0, 0])
+    })
 }
 
 /// Whether the header is whole, for any size of pages.

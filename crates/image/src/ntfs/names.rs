@@ -88,7 +88,7 @@ impl Names {
             match self.of(above).next() {
                 Some(name) if name.parent.number == directory => return true,
                 Some(name) if name.parent.number != ROOT && self.is(name.parent) => {
-                    above = name.parent.number
+                    above = name.parent.number;
                 }
                 _ => return false,
             }

@@ -162,3 +162,44 @@ fn bitlocker_to_go_is_not_taken_for_the_fat_around_it() {
     fs::OpenOptions::new().write(true).open(&image).unwrap().write_all_at(&guid, 424).unwrap();
     assert_eq!(read(&image).problems, ["/: not supported: a volume of the kind BitLocker"]);
 }
+
+/// Where each kind has its signature, and the bytes there.
+#[test]
+fn volumes_that_are_not_read_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("volume");
+    let raid = b"\xfc\x4e\x2b\xa9\x01\0\0\0";
+    let old_raid = b"\xfc\x4e\x2b\xa9\0\0\0\0";
+    let end = 3 << 20;
+    let forms: [(u64, &[u8], &str); 21] = [
+        (3, b"-FVE-FS-", "BitLocker"),
+        (0, b"LUKS\xba\xbe\0\x02", "LUKS"),
+        (512, b"LABELONE", "LVM2"),
+        (4096, raid, "Linux RAID"),
+        (end - 8192, raid, "Linux RAID"),
+        (end - 65_536, old_raid, "Linux RAID"),
+        (32, b"NXSB", "APFS"),
+        (3, b"ReFS\0\0\0\0", "ReFS"),
+        (0x1_0034, b"ReIsEr2Fs", "ReiserFS"),
+        (1024, b"H+\0\x04", "HFS+"),
+        (1024, b"HX\0\x05", "HFS+"),
+        (0x8001, b"CD001", "ISO9660"),
+        (0x8001, b"BEA01", "UDF"),
+        (1024, b"\x10\x20\xf5\xf2", "F2FS"),
+        (0, b"hsqs", "SquashFS"),
+        (0x2_0000, b"\x0c\xb1\xba\0", "ZFS"),
+        (0x2_0000 + 5 * 1024, b"\x0c\xb1\xba\0", "ZFS"),
+        (0x8000, b"JFS1", "JFS"),
+        (0x10_0000, b"\x0d\xd0\x01\xc0", "VMFS"),
+        (0xc00, b"PRIVHEAD", "Windows dynamic disk (LDM)"),
+        (1024, b"\xe2\xe1\xf5\xe0", "EROFS"),
+    ];
+    for (at, magic, name) in forms {
+        let file = fs::File::create(&path).unwrap();
+        file.set_len(end).unwrap();
+        file.write_all_at(magic, at).unwrap();
+        let read = read(&path);
+        assert_eq!(read.problems, [format!("/: not supported: a volume of the kind {name}")]);
+        assert!(!read.walked.is_complete());
+    }
+}
