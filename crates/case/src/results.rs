@@ -102,6 +102,11 @@ impl Case {
     pub fn tally(&self, sweep: SweepId) -> Result<Tally, CaseError> {
         // One snapshot for all the counts: beside a writer they would contradict one another.
         let _snapshot = self.connection.unchecked_transaction()?;
+        self.count(sweep)
+    }
+
+    /// The same, within a snapshot that is open already.
+    pub(crate) fn count(&self, sweep: SweepId) -> Result<Tally, CaseError> {
         let stored = self.sweep(Some(sweep))?;
         let mut tally = Tally {
             intake_finished: stored.intake_finished,

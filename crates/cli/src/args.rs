@@ -1,8 +1,10 @@
 //! What can be typed. Nothing here looks at the system; `settings` turns it into what is meant.
 
+mod case;
 mod sim;
 mod values;
 
+pub(crate) use case::{CaseAction, CaseExport, CaseInfo, CaseLook, CaseMerge, CasePrune, CaseTools};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hashsweep_model::{HashKind, Kinds};
 use hashsweep_pipeline::Rate;
@@ -66,7 +68,7 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Show what asking has cost
     Quota(Quota),
-    /// Look at the case itself
+    /// Look at the case itself, make it smaller, copy it, unite it with others
     Case(CaseTools),
     /// Fetch the whole reports of what was found (TCA-0104; each costs quota of its own)
     Details(Box<Details>),
@@ -334,31 +336,6 @@ pub(crate) struct Quota {
     /// A TOML file with username and password, readable by you alone
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
-pub(crate) struct CaseTools {
-    #[command(subcommand)]
-    pub(crate) action: CaseAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CaseAction {
-    /// Hold the case against its own rules: nothing lost, nothing twice, the ledger covers the answers
-    Verify(CaseVerify),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CaseVerify {
-    #[command(flatten)]
-    pub(crate) case: CaseChoice,
-    /// The case of the built-in simulator, unless --case names one
-    #[arg(long)]
-    pub(crate) sim: bool,
-    /// Write one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Which case.

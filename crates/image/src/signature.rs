@@ -9,6 +9,8 @@ use crate::reader::{ImageReader, read_exact_at, read_vec};
 pub enum Kind {
     /// ext2, ext3 or ext4.
     Ext,
+    /// NTFS.
+    Ntfs,
     /// FAT12, FAT16 or FAT32.
     Fat,
     /// exFAT.
@@ -22,6 +24,7 @@ pub enum Kind {
 }
 
 const EXFAT: &str = "exFAT";
+const NTFS: &str = "NTFS";
 
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
 const KNOWN: [(usize, &[u8], &str); 23] = [
@@ -35,7 +38,7 @@ const KNOWN: [(usize, &[u8], &str); 23] = [
     (0, b"\xfc\x4e\x2b\xa9", "Linux RAID"),
     (32, b"NXSB", "APFS"),
     (88, b"CS", "FileVault or Core Storage"),
-    (3, b"NTFS    ", "NTFS"),
+    (3, b"NTFS    ", NTFS),
     (3, b"EXFAT   ", EXFAT),
     (3, b"ReFS", "ReFS"),
     (0, b"XFSB", "XFS"),
@@ -67,6 +70,7 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
         return Some(Kind::Ext);
     }
     match named {
+        Some(Kind::Named(NTFS)) => return Some(Kind::Ntfs),
         Some(Kind::Named(EXFAT)) => return Some(Kind::ExFat),
         // Its boot sector has no signature of its own, so what has one comes before it.
         None if Fat::is_at(volume) => return Some(Kind::Fat),

@@ -70,7 +70,7 @@ impl Table {
         let found = signature::of(disk);
         // A volume's boot sector carries the signature of an MBR too.
         let is_of_sector_0 = match found {
-            Some(Kind::Fat | Kind::ExFat) => true,
+            Some(Kind::Fat | Kind::ExFat | Kind::Ntfs) => true,
             Some(Kind::Named(name)) => OF_SECTOR_0.contains(&name),
             Some(Kind::Ext | Kind::Swap | Kind::Unknown) | None => false,
         };

@@ -44,6 +44,7 @@ pub use difference::{
 };
 pub use emit::Emit;
 pub use evidence::{Labels, Seal, write_evidence};
+pub use figures::{bytes, thousands};
 pub use findings::{Findings, Layout};
 pub use jsonl::{JsonlReport, ListJsonl};
 pub use list::ListHeader;

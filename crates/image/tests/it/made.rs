@@ -177,3 +177,11 @@ pub(crate) fn has_unwritten(container: &Container, name: &[u8]) -> bool {
     });
     has
 }
+
+/// One of the committed NTFS volumes, unpacked to `image`.
+pub(crate) fn ntfs(form: &str, image: &Path) {
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/images");
+    let packed = fs::File::open(format!("{packed}/{form}.img.gz")).unwrap();
+    let mut plain = fs::File::create(image).unwrap();
+    std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();
+}

@@ -8,4 +8,5 @@ mod ext;
 mod fat;
 mod hostile;
 mod made;
+mod ntfs;
 mod tables;

@@ -46,11 +46,11 @@ fn a_volume_that_is_not_known_makes_the_walk_incomplete() {
         .write(true)
         .open(&disk)
         .unwrap()
-        .write_all_at(b"\xeb\x52\x90NTFS    ", 10 << 20)
+        .write_all_at(b"\0\0\0ReFS\0\0\0\0", 10 << 20)
         .unwrap();
     let read = read(&disk);
     assert_eq!(names(&read), ["p1/at 1"]);
-    assert_eq!(read.problems, ["/: not supported: a volume of the kind NTFS"]);
+    assert_eq!(read.problems, ["/: not supported: a volume of the kind ReFS"]);
     assert!(!read.walked.is_complete());
 }
 
