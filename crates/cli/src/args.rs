@@ -659,6 +659,7 @@ pub(crate) enum Gap {
     Vanished,
     Missing,
     Limit,
+    Snapshots,
     Deferred,
     Failed,
 }

@@ -26,6 +26,7 @@ mod ntfs;
 mod pieces;
 mod reader;
 mod segments;
+mod shadows;
 mod signature;
 mod utf16;
 mod volumes;
