@@ -4,6 +4,7 @@ mod case;
 mod details;
 mod diff;
 mod documents;
+mod forensic;
 mod hash;
 mod image;
 mod list;
