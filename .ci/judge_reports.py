@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 import uuid
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -13,6 +14,7 @@ import jsonschema
 import stix2
 import stix2validator
 from lxml import etree
+from prometheus_client.parser import text_string_to_metric_families
 
 work, schema = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 tree = work / "tree"
@@ -101,4 +103,20 @@ assert timeline.returncode == 0 and not timeline.stderr, timeline.stderr
 dated = [line for line in timeline.stdout.decode().split("\n") if line.startswith(("2001-02-03T04:05:06Z",))]
 assert len(dated) == len(contents(ours)), timeline.stdout.decode()[:3000]
 
-print(f"{len(rows)} rows, {len(findings)} findings: SARIF, STIX, DFXML, hashdeep and bodyfile read back, none lost")
+# The figures, as Prometheus reads them.
+samples = {}
+for family in text_string_to_metric_families((work / 'nightly "1".prom').read_text()):
+    assert family.type == "gauge" and family.documentation, family
+    for sample in family.samples:
+        labels = dict(sample.labels)
+        assert labels.pop("name") == 'nightly "1"', sample
+        samples[sample.name.removeprefix("hashsweep_"), *sorted(labels.values())] = sample.value
+by_outcome = {key[1]: value for key, value in samples.items() if key[0] == "rows"}
+assert sum(by_outcome.values()) == len(rows) and by_outcome["skipped"] == 2, by_outcome
+assert samples["verdicts", "malicious"] + samples["verdicts", "suspicious"] == len(findings)
+assert samples["exit_code",] == samples["complete",] == samples["simulated",] == 1
+assert samples["budget_left",] == 1000 - samples["quota", "max"] - samples["quota", "in_doubt"] < 1000
+assert abs(samples["last_success_timestamp_seconds",] - samples["end_timestamp_seconds",]) < 0.001
+assert time.time() - 600 < samples["end_timestamp_seconds",] <= time.time()
+
+print(f"{len(rows)} rows, {len(findings)} findings: SARIF, STIX, DFXML, hashdeep, bodyfile and metrics read back, none lost")

@@ -37,6 +37,7 @@ mod runs;
 mod session;
 mod standing;
 mod sweeps;
+mod tally;
 mod turn;
 mod verify;
 mod waiting;

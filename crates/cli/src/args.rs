@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 /// How much is said on stderr.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Talk {
-    /// Say nothing but errors
+    /// Say nothing unless there are findings, gaps or errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Say more; twice for every request
@@ -531,6 +531,9 @@ pub(crate) struct Output {
     /// Refuse to replace an output that is there
     #[arg(long)]
     pub(crate) no_clobber: bool,
+    /// Write figures for Prometheus there, beside whatever else is written; its name without the ending is the label
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -546,6 +549,7 @@ pub(crate) enum Format {
     Dfxml,
     Bodyfile,
     Hashdeep,
+    Metrics,
 }
 
 impl Format {
@@ -559,7 +563,8 @@ impl Format {
             | Format::Manifest
             | Format::Markdown
             | Format::Sarif
-            | Format::Stix => false,
+            | Format::Stix
+            | Format::Metrics => false,
         }
     }
 }
@@ -594,7 +599,8 @@ impl TryFrom<Format> for DifferenceFormat {
             | Format::Stix
             | Format::Dfxml
             | Format::Bodyfile
-            | Format::Hashdeep => {
+            | Format::Hashdeep
+            | Format::Metrics => {
                 anyhow::bail!("differences are written as CSV or JSONL only")
             }
         }

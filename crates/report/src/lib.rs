@@ -14,6 +14,7 @@
 //!            ├─► Seal ─► write_evidence     the sweep's manifest, sealed with a digest over its rows
 //!            └─► Findings                   the table on a screen
 //!  digests ────► Manifest                   what `hashsweep hash` prints
+//!  Tally ──────► write_metrics              figures for Prometheus
 //!  Tally ──────► Summary                    the bottom line and the books
 //!  Row + Row ──► compare ─► Difference…     what happened between two sweeps
 //! ```
@@ -34,6 +35,7 @@ mod grid;
 mod jsonl;
 mod list;
 mod manifest;
+mod metrics;
 mod page;
 mod record;
 pub mod safe;
@@ -57,6 +59,7 @@ pub use findings::{Findings, Layout};
 pub use jsonl::{JsonlReport, ListJsonl};
 pub use list::ListHeader;
 pub use manifest::{Format, Manifest};
+pub use metrics::{Circumstances, write_metrics};
 pub use page::{Overview, Page};
 pub use record::{Progress, Record, Run};
 pub use sarif::Sarif;

@@ -6,7 +6,10 @@ use crate::settings::SIMULATOR;
 use anyhow::Context;
 use hashsweep_case::{Case, Only, Sweep};
 use hashsweep_model::{Outcome, Tally};
-use hashsweep_report::{Labels, Overview, Page, Progress, Record, Run, Seal, Ticket, What, write_evidence};
+use hashsweep_report::{
+    Circumstances, Labels, Overview, Page, Progress, Record, Run, Seal, Ticket, What, write_evidence,
+    write_metrics,
+};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
@@ -38,6 +41,21 @@ pub(crate) fn manifest(
     case.rows(sweep.id, Only::All, order(sweep), |row| Ok::<_, anyhow::Error>(seal.add(&row)?))?;
     let settings = serde_json::from_str(&sweep.settings).context("read the sweep's settings")?;
     Ok(write_evidence(&mut out, &record, &tally, settings, labels, seal)?)
+}
+
+/// Figures for Prometheus.
+pub(crate) fn metrics(
+    case: &Case,
+    sweep: &Sweep,
+    tally: &Tally,
+    mut circumstances: Circumstances,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    circumstances.last_success = case.last_success()?;
+    if circumstances.exit_code.is_none() {
+        circumstances.exit_code = case.last_exit(sweep.id)?;
+    }
+    Ok(write_metrics(out, &record(case, sweep, tally)?, tally, &circumstances)?)
 }
 
 /// The summary for a ticket.

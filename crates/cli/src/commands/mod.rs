@@ -8,6 +8,7 @@ mod forensic;
 mod hash;
 mod image;
 mod list;
+mod metrics;
 mod plan;
 mod quota;
 mod report;

@@ -96,6 +96,7 @@ pub(crate) fn plain(
         Format::Dfxml => forensic::dfxml(case, sweep, only, out)?,
         Format::Bodyfile => forensic::bodyfile(case, sweep, only, out)?,
         Format::Hashdeep => forensic::hashdeep(case, sweep, only, out)?,
+        Format::Metrics => unreachable!("figures are written apart, under the names of their files"),
     }
     Ok(())
 }
@@ -111,7 +112,8 @@ fn is_of_rows(format: Format) -> bool {
         | Format::Stix
         | Format::Dfxml
         | Format::Bodyfile
-        | Format::Hashdeep => false,
+        | Format::Hashdeep
+        | Format::Metrics => false,
     }
 }
 
@@ -138,6 +140,26 @@ pub(crate) fn table(
     let mut out = BufWriter::new(std::io::stdout().lock());
     findings.write(&mut out)?;
     out.flush()?;
+    Ok(())
+}
+
+/// The worst findings on stderr, where a mail from cron has them above the summary.
+pub(crate) fn findings_for_people(case: &Case, sweep: SweepId, simulated: bool) -> anyhow::Result<()> {
+    let sweep = case.sweep(Some(sweep))?;
+    let layout = Layout {
+        width: None,
+        colour: false,
+        max_rows: Some(MAX_TABLE_ROWS),
+        emit: hashsweep_report::Emit::Findings,
+        simulated,
+    };
+    let mut findings = Findings::new(layout, names(&sweep));
+    case.rows(sweep.id, Only::Findings, Order::Arrival, |row| {
+        findings.add(&row);
+        Ok::<_, CaseError>(())
+    })?;
+    // If stderr is closed there is nobody left to tell; the exit code still says it.
+    let _ = findings.write(&mut std::io::stderr().lock());
     Ok(())
 }
 
@@ -213,7 +235,8 @@ fn enriched(
         | Format::Stix
         | Format::Dfxml
         | Format::Bodyfile
-        | Format::Hashdeep => {
+        | Format::Hashdeep
+        | Format::Metrics => {
             unreachable!("it was asked whether this is of rows")
         }
     }

@@ -53,16 +53,19 @@ impl Outputs {
             });
         }
         let given = !targets.is_empty();
+        let metrics = typed.metrics.as_deref().map(absolute).transpose()?;
         if !given && typed.format.is_none() {
             // stdout may have been a pipe then and be a terminal now.
             targets = before;
-            targets.retain(|target| matches!(target, Target::File(..)));
+            targets.retain(|target| matches!(target, Target::File(_, format) if *format != Format::Metrics || metrics.is_none()));
         }
         let stdout = targets.iter().any(|target| matches!(target, Target::Stdout(_)));
-        if targets.is_empty() && (!stdout_is_terminal || typed.format.is_some()) {
+        let n_reports = targets.iter().filter(|target| target.format() != Format::Metrics).count();
+        if n_reports == 0 && !given && (!stdout_is_terminal || typed.format.is_some()) {
             targets.push(Target::Stdout(typed.format.unwrap_or(Format::Csv)));
         }
         let table = stdout_is_terminal && !stdout && (typed.format.is_none() || given);
+        targets.extend(metrics.map(|path| Target::File(path, Format::Metrics)));
         Ok(Outputs { targets, emit: typed.emit, no_clobber: typed.no_clobber, table })
     }
 
@@ -90,6 +93,7 @@ fn format_of(path: &Path) -> anyhow::Result<Format> {
         Some("dfxml") => Ok(Format::Dfxml),
         Some("bodyfile" | "body") => Ok(Format::Bodyfile),
         Some("hashdeep") => Ok(Format::Hashdeep),
+        Some("prom") => Ok(Format::Metrics),
         Some("json") if ends_with(path, ".sarif.json") => Ok(Format::Sarif),
         Some("json") if ends_with(path, ".stix.json") => Ok(Format::Stix),
         Some("json") if is_manifest(path) => Ok(Format::Manifest),

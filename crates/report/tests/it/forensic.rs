@@ -4,7 +4,7 @@
 use crate::hostile;
 use crate::page::{record, tally};
 use hashsweep_model::{Dates, Place, Row};
-use hashsweep_report::{Bodyfile, Dfxml, ListNames, Sarif, Stix, safe};
+use hashsweep_report::{Bodyfile, Circumstances, Dfxml, ListNames, Sarif, Speed, Stix, safe, write_metrics};
 
 fn names() -> ListNames {
     ListNames::new(vec![b"iocs.txt".to_vec()])
@@ -96,4 +96,19 @@ fn a_hostile_sweep_as_dfxml() {
         document.file(path(row), row).unwrap();
     }
     insta::assert_snapshot!(String::from_utf8(document.finish().unwrap()).unwrap());
+}
+
+#[test]
+fn figures_for_prometheus_read_like_this() {
+    let rows = files();
+    let circumstances = Circumstances {
+        name: b"night\"ly\\\n\xFF".to_vec(),
+        exit_code: Some(3),
+        speed: Some(Speed { n_read: 9, bytes_read: 1 << 60, ..Speed::default() }),
+        budget_left: Some(7),
+        ..Circumstances::default()
+    };
+    let mut out = Vec::new();
+    write_metrics(&mut out, &record(), &tally(&rows), &circumstances).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap());
 }
