@@ -710,6 +710,7 @@ pub(crate) enum Gap {
     Vanished,
     Missing,
     Limit,
+    Snapshots,
     Deferred,
     Failed,
 }

@@ -89,6 +89,7 @@ fn gap(kind: SkipKind) -> Option<Gap> {
         SkipKind::Vanished => Some(Gap::Vanished),
         SkipKind::MissingRoot => Some(Gap::Missing),
         SkipKind::Limit => Some(Gap::Limit),
+        SkipKind::Snapshots => Some(Gap::Snapshots),
         SkipKind::SymbolicLink
         | SkipKind::DanglingLink
         | SkipKind::LinkLoop

@@ -30,6 +30,12 @@ pub enum Fault {
     /// Understood, and not read by this version.
     #[error("not supported: {0}")]
     Unsupported(String),
+    /// Earlier states of a volume, kept beside the live one.
+    #[error("snapshots: {n} not looked at")]
+    Snapshots {
+        /// How many there are.
+        n: u64,
+    },
     /// A piece of a set is not there.
     #[error("missing: {0}")]
     Missing(String),

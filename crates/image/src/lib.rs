@@ -32,6 +32,7 @@ mod pieces;
 mod qcow2;
 mod reader;
 mod segments;
+mod shadows;
 mod signature;
 mod utf16;
 mod vdi;

@@ -10,6 +10,7 @@ use crate::found::FileSystem;
 use crate::item::{Item, Kind as Entry, Summary};
 use crate::ntfs::Ntfs;
 use crate::reader::{ImageReader, Window};
+use crate::shadows;
 use crate::signature::{self, Kind};
 use crate::volumes::{Volume, volumes};
 use crate::xfs::Xfs;
@@ -100,6 +101,13 @@ impl Walked {
             flow
         });
         self.stopped |= stopped;
+        if system.kind() == "NTFS" && !stopped {
+            match shadows::count(&*window) {
+                Ok(0) => {}
+                Ok(n) => self.problem(sink, &volume.name, &window, Fault::Snapshots { n }),
+                Err(fault) => self.problem(sink, &volume.name, &window, fault),
+            }
+        }
         if !summary.adds_up() && !stopped {
             let fault = damaged("what is in use is not all accounted for", summary.allocated);
             self.problem(sink, &volume.name, &window, fault);

@@ -42,10 +42,12 @@ pub enum SkipKind {
     Damaged,
     /// A part of an image of a kind that this version does not read.
     Unsupported,
+    /// Earlier states of a volume, kept beside the live one.
+    Snapshots,
 }
 
 impl SkipKind {
-    const ALL: [SkipKind; 18] = [
+    const ALL: [SkipKind; 19] = [
         SkipKind::SymbolicLink,
         SkipKind::DanglingLink,
         SkipKind::LinkLoop,
@@ -64,6 +66,7 @@ impl SkipKind {
         SkipKind::Limit,
         SkipKind::Damaged,
         SkipKind::Unsupported,
+        SkipKind::Snapshots,
     ];
 
     /// The words in the `reason` column.
@@ -87,6 +90,7 @@ impl SkipKind {
             SkipKind::NotAFileSystem => "not a file system",
             SkipKind::Damaged => "damaged",
             SkipKind::Unsupported => "not supported",
+            SkipKind::Snapshots => "snapshots",
         }
     }
 
@@ -110,7 +114,8 @@ impl SkipKind {
             | SkipKind::MissingRoot
             | SkipKind::Limit
             | SkipKind::Damaged
-            | SkipKind::Unsupported => true,
+            | SkipKind::Unsupported
+            | SkipKind::Snapshots => true,
         }
     }
 }

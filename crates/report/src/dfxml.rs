@@ -106,7 +106,8 @@ fn name_type(row: &Row) -> char {
             | SkipKind::Limit
             | SkipKind::NotAFileSystem
             | SkipKind::Damaged
-            | SkipKind::Unsupported,
+            | SkipKind::Unsupported
+            | SkipKind::Snapshots,
         )
         | None => '-',
     }

@@ -178,6 +178,7 @@ fn skip_of(fault: &Fault) -> Skip {
         }
         Fault::Unsupported(what) => Skip::because(SkipKind::Unsupported, what),
         Fault::Missing(_) => Skip::because(SkipKind::Unreadable, fault),
+        Fault::Snapshots { n } => Skip::because(SkipKind::Snapshots, format_args!("{n} not looked at")),
         Fault::Limit { .. } => Skip::because(SkipKind::Limit, fault),
     }
 }

@@ -200,3 +200,34 @@ fn a_scan_that_comes_by_an_image_says_that_nobody_looked_inside() {
         .says("1 file is a disk image")
         .says("'hashsweep image' does: tree/disk.qcow2");
 }
+
+#[test]
+fn shadow_copies_of_a_windows_volume_are_counted_and_the_sweep_is_not_whole_without_them() {
+    let lab = Lab::new();
+    let packed = std::fs::File::open(crate::lab::fixtures().join("images/ntfs-4096.img.gz")).unwrap();
+    let bytes = Command::new("zcat").stdin(packed).output().unwrap().stdout;
+    lab.write("c.dd", &bytes);
+    let whole = lab.run(["image", "c.dd", "--sim", "--fail-on", "never"]).exits(0).says("c.dd:/p0 (NTFS):");
+    let n_files = std::fs::read_to_string(crate::lab::fixtures().join("images/ntfs-4096.sha1"))
+        .unwrap()
+        .lines()
+        .count();
+    assert!(rows(&whole.stdout).len() >= n_files);
+
+    let mark =
+        [0x6b, 0x87, 0x08, 0x38, 0x76, 0xc1, 0x48, 0x4e, 0xb7, 0xae, 0x04, 0x04, 0x6e, 0x6c, 0xc7, 0x52];
+    let mut shadowed = bytes.clone();
+    let catalogue = shadowed.len();
+    shadowed.resize(catalogue + 0x4000, 0);
+    for (at, kind) in [(0x1e00, 1), (catalogue, 2)] {
+        shadowed[at..at + 16].copy_from_slice(&mark);
+        shadowed[at + 20] = kind;
+    }
+    shadowed[0x1e30..0x1e38].copy_from_slice(&(catalogue as u64).to_le_bytes());
+    shadowed[catalogue + 128] = 2;
+    lab.write("c.dd", &shadowed);
+    let args = ["image", "c.dd", "--sim", "--fail-on", "never"];
+    let run = lab.run(args).exits(3);
+    assert_eq!(rows(&run.stdout)["c.dd:/p0/"]["reason"], "snapshots: 1 not looked at");
+    lab.run(args.into_iter().chain(["--incomplete-ok=snapshots"])).exits(0);
+}

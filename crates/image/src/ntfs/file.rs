@@ -279,6 +279,6 @@ impl Stream {
 fn fault_place(fault: &Fault) -> u64 {
     match fault {
         Fault::Damaged { offset, .. } | Fault::PastEnd { offset } | Fault::Io { offset, .. } => *offset,
-        Fault::Unsupported(_) | Fault::Missing(_) | Fault::Limit { .. } => 0,
+        Fault::Unsupported(_) | Fault::Missing(_) | Fault::Limit { .. } | Fault::Snapshots { .. } => 0,
     }
 }

@@ -134,7 +134,9 @@ fn hides_what_is_below(row: &Row) -> bool {
             | SkipKind::BlockDevice
             | SkipKind::CharacterDevice
             | SkipKind::OwnFile
-            | SkipKind::NotAFileSystem,
+            | SkipKind::NotAFileSystem
+            // A row of its own beside the live volume's.
+            | SkipKind::Snapshots,
         ) => false,
         // A link stands where a directory may have been, and leads to what may have the same names.
         Some(

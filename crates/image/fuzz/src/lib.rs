@@ -1,0 +1,109 @@
+//! An image that a tool made, with some of its bytes replaced, read whole.
+//!
+//! What libFuzzer changes is not the image but a list of replacements: three bytes say where, as a place among those
+//! that are not zero, and one says what. So every mutation hits what a reader looks at.
+
+#![forbid(unsafe_code)]
+
+use hashsweep_image::{Container, Content, Fault, ImageReader, Item, Place, walk};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
+
+/// Content that is read of one image: the rest is read by the same code.
+const MOST_CONTENT: u64 = 4 << 20;
+
+/// An image and the places of its bytes that are not zero, and of some zeros behind each.
+pub struct Base {
+    pub bytes: Vec<u8>,
+    places: Vec<usize>,
+}
+
+/// The image that `packed` is, made once.
+pub fn base(once: &'static OnceLock<Arc<Base>>, packed: &[u8]) -> Arc<Base> {
+    Arc::clone(once.get_or_init(|| {
+        let mut bytes = Vec::new();
+        flate2::read::GzDecoder::new(packed).read_to_end(&mut bytes).expect("the base is whole");
+        let blocks =
+            (0..bytes.len() / 16).filter(|block| bytes[block * 16..][..16].iter().any(|byte| *byte != 0));
+        let places = blocks.flat_map(|block| block * 16..block * 16 + 16).collect();
+        Arc::new(Base { bytes, places })
+    }))
+}
+
+impl Base {
+    /// The replacements that the data stands for.
+    pub fn replacements(&self, data: &[u8]) -> BTreeMap<usize, u8> {
+        let place = |at: &[u8]| {
+            let nth = usize::from(at[0]) << 16 | usize::from(at[1]) << 8 | usize::from(at[2]);
+            self.places[nth % self.places.len()]
+        };
+        data.chunks_exact(4).map(|four| (place(four), four[3])).collect()
+    }
+}
+
+struct Changed {
+    base: Arc<Base>,
+    replaced: BTreeMap<usize, u8>,
+}
+
+impl ImageReader for Changed {
+    fn size(&self) -> u64 {
+        self.base.bytes.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Fault> {
+        let at = usize::try_from(offset).unwrap_or(usize::MAX).min(self.base.bytes.len());
+        let n = buf.len().min(self.base.bytes.len() - at);
+        buf[..n].copy_from_slice(&self.base.bytes[at..at + n]);
+        for (place, byte) in self.replaced.range(at..at + n) {
+            buf[place - at] = *byte;
+        }
+        Ok(n)
+    }
+
+    fn locate(&self, offset: u64) -> Place {
+        Place::Host(offset)
+    }
+}
+
+/// Reads the image with the replacements that `data` stands for.
+pub fn read(base: Arc<Base>, data: &[u8]) {
+    let replaced = base.replacements(data);
+    let disk: Arc<dyn ImageReader> = Arc::new(Changed { base, replaced });
+    read_disk(&Container { disk, unread: Vec::new(), ewf: None });
+}
+
+/// Walks and reads; every sum must be equal whatever the bytes.
+pub fn read_disk(container: &Container) {
+    let mut left = MOST_CONTENT;
+    let mut block = vec![0; 64 * 1024];
+    let walked = walk(container, &mut |_, bytes, item| {
+        if let Item::Stream(stream) = item {
+            let size = stream.size;
+            let mut end = 0;
+            for extent in &stream.extents {
+                assert!(extent.logical >= end, "extents overlap");
+                end = extent.logical + extent.len;
+            }
+            assert!(end <= size, "extents reach past their file");
+            let mut content = Content::new(Arc::clone(bytes), size, stream.extents);
+            while left > 0 {
+                match content.read(&mut block) {
+                    Ok(0) => {
+                        assert_eq!(content.left(), 0, "a file ended early");
+                        break;
+                    }
+                    Ok(n) => left = left.saturating_sub(n as u64),
+                    Err(_) => break,
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    for sum in &walked.volumes {
+        assert!(sum.summary.adds_up(), "{:?}", sum.summary);
+    }
+    assert!(!walked.volumes.is_empty() || walked.problems > 0 || walked.is_complete());
+}
