@@ -8,6 +8,7 @@
 //! are this case's affair.
 
 use crate::codes::count;
+use crate::excerpt::EXCERPT;
 use crate::open::{
     CASE, LOOK, PATIENCE, as_it_lies, has_log, is_no_permission, only_to_read, private_file_anew,
     refuse_foreign, version,
@@ -145,6 +146,12 @@ impl Group<'_> {
         self.look_around(SweepId(0), now)?;
         if self.has_others_at_work() {
             return Err(CaseError::InUse(self.database()));
+        }
+        for (schema, case) in [("main", self.database()), ("src", source.to_owned())] {
+            let is_excerpt = format!("SELECT 1 FROM {schema}.meta WHERE name = ?1");
+            if self.transaction.prepare(&is_excerpt)?.exists([EXCERPT])? {
+                return Err(CaseError::Excerpt(case));
+            }
         }
         self.refuse_living(source)?;
         self.share_service()?;

@@ -193,6 +193,11 @@ pub enum CaseError {
     /// A copy is not to replace anything.
     #[error("{0} is there already, and nothing is replaced\n  hint: name another file")]
     Taken(PathBuf),
+    /// It holds one sweep only.
+    #[error(
+        "{0} holds one sweep of another case, and its place among the others cannot be told\n  hint: merge the case that it was taken from"
+    )]
+    Excerpt(PathBuf),
     /// Merged into itself.
     #[error("{0} is the case to merge into")]
     IsTarget(PathBuf),
@@ -231,6 +236,7 @@ impl CaseError {
             | CaseError::InUse(_)
             | CaseError::Diverged(_)
             | CaseError::IsTarget(_)
+            | CaseError::Excerpt(_)
             | CaseError::Taken(_)
             | CaseError::LogOnReadOnly(_)
             | CaseError::LogWithoutCase(_)

@@ -4,12 +4,11 @@
 //! in the order of their first digests. Which of two digests of one class was seen more rarely is not looked at: that
 //! would be a count over all sightings for every claim.
 
-use crate::codes::{class, count, kind};
+use crate::codes::class;
 use crate::group::{AttemptId, Freshness, Group};
-use crate::joining::COUNTED;
 use crate::others::{Beside, IN_OTHER_HANDS};
 use crate::waiting::{Block, Rank};
-use crate::{Case, CaseError, RunId, SweepId};
+use crate::{CaseError, RunId, SweepId};
 use hashsweep_model::{Batch, Class, Digest, HashKind, MAX_BATCH, Outcome, Stamp};
 use rusqlite::params;
 use std::collections::{BTreeMap, HashMap};
@@ -80,23 +79,6 @@ pub struct Claimed {
     pub attempt: AttemptId,
     /// What to ask.
     pub batch: Batch,
-}
-
-/// Some digests of a sweep that are asked together, and why: one line of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Planned {
-    /// When they are asked.
-    pub class: Class,
-    /// The kind they are asked by.
-    pub kind: HashKind,
-    /// Why in this class; `None` for rows of a list.
-    pub suspicion: Option<String>,
-    /// Distinct digests that a run would ask: those in the queue, and those that an earlier run could not settle.
-    pub to_ask: u64,
-    /// Distinct digests that an earlier answer is fresh enough for.
-    pub cached: u64,
-    /// Distinct digests that this machine decided.
-    pub local: u64,
 }
 
 /// What the process at work knows of the queue beside the case: which of its claims each digest belongs to that it has
@@ -395,38 +377,6 @@ impl Group<'_> {
         }
         self.transaction.execute("UPDATE sweep SET put_off = ?2 WHERE id = ?1", params![sweep.0, why])?;
         Ok(beside.waiting + beside.elsewhere)
-    }
-}
-
-impl Case {
-    /// What a run would ask about a sweep's digests, in the order in which it would, and what needs no asking.
-    pub fn plan(&self, sweep: SweepId) -> Result<Vec<Planned>, CaseError> {
-        let mut lines = self.connection.prepare(&format!(
-            "SELECT offer.class, offer.kind, offer.suspicion,
-                 count(*) FILTER (WHERE state IS NULL AND counted IS NULL OR state IN ('deferred', 'failed')),
-                 count(*) FILTER (WHERE state = 'cached' OR state IS NULL AND counted IS NOT NULL),
-                 count(*) FILTER (WHERE state = 'local')
-             FROM (SELECT *, CASE WHEN carried THEN {COUNTED} END AS counted
-                   FROM (SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END AS digest,
-                             min(class) AS class, suspicion, sum(NOT carried) = 0 AS carried
-                         FROM present WHERE sweep = ?1 AND kind IS NOT NULL GROUP BY 1, 2) AS offer) AS offer
-             LEFT JOIN want ON want.sweep = ?1 AND want.kind = offer.kind AND want.digest = offer.digest
-             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
-        ))?;
-        let mut rows = lines.query([sweep.0])?;
-        let mut plan = Vec::new();
-        while let Some(row) = rows.next()? {
-            plan.push(Planned {
-                class: class(row.get(0)?)?,
-                kind: kind(row.get(1)?)?,
-                suspicion: row.get(2)?,
-                to_ask: count(row.get(3)?),
-                cached: count(row.get(4)?),
-                local: count(row.get(5)?),
-            });
-        }
-        plan.retain(|line| line.to_ask + line.cached + line.local > 0);
-        Ok(plan)
     }
 }
 

@@ -500,6 +500,9 @@ pub(crate) struct Sending {
     /// Read everything, show what would be asked, in which order and at what cost, and send nothing
     #[arg(long, conflicts_with_all = ["offline", "stop_at", "wait_for_quota"])]
     pub(crate) dry_run: bool,
+    /// Write the plan of --dry-run as one JSON object
+    #[arg(long = "json", requires = "dry_run", id = "plan_as_json")]
+    pub(crate) plan_as_json: bool,
     /// Ask again what is known already
     #[arg(long, conflicts_with = "max_cache_age")]
     pub(crate) refresh: bool,

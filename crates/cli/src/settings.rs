@@ -262,7 +262,12 @@ pub(crate) struct Sending {
     pub(crate) stop_at: Option<Stamp>,
     /// Whether only a plan is wanted.
     pub(crate) dry_run: bool,
+    /// The plan of a dry run is written for programs.
+    pub(crate) plan_as_json: bool,
 }
+
+/// How the identity of every other case begins; its host follows.
+const SERVICE_AT: &str = "the service at ";
 
 /// The identity of the built-in simulator's cases.
 pub(crate) const SIMULATOR: &str = "the built-in simulator";
@@ -311,7 +316,7 @@ impl Sending {
         } else {
             match remote(typed, stored, &config, timeout, concurrency) {
                 Ok(settings) => {
-                    let identity = format!("the service at {}", settings.endpoint.identity());
+                    let identity = format!("{SERVICE_AT}{}", settings.endpoint.identity());
                     account = account_path(&settings)?;
                     (Service::Remote(Client::new(settings)?), Some(identity), Source::Service)
                 }
@@ -331,8 +336,20 @@ impl Sending {
         };
         let (speech, fresh) = (Speech::resolve(typed, stored), trust.freshness(now())?);
         let stop_at = typed.stop_at.map(|time| next(time, now())).transpose()?;
-        let dry_run = typed.dry_run;
-        Ok(Sending { service, account, identity, source, asking, timeout, speech, fresh, stop_at, dry_run })
+        let (dry_run, plan_as_json) = (typed.dry_run, typed.plan_as_json);
+        Ok(Sending {
+            service,
+            account,
+            identity,
+            source,
+            asking,
+            timeout,
+            speech,
+            fresh,
+            stop_at,
+            dry_run,
+            plan_as_json,
+        })
     }
 }
 
@@ -371,11 +388,12 @@ fn account_path(settings: &Settings) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(directory.join("accounts").join(format!("{}-{}.db", file_safe(&host), &id[..12]))))
 }
 
-/// The accounts of this user at a service, whoever the service knew us as.
-pub(crate) fn accounts_at(service: &str) -> Vec<PathBuf> {
+/// The accounts of this user at the service that a case belongs to, whoever the service knew us as.
+pub(crate) fn accounts_at(identity: &str) -> Vec<PathBuf> {
+    let Some(host) = identity.strip_prefix(SERVICE_AT) else { return Vec::new() };
     let Some(directory) = home("XDG_STATE_HOME", ".local/state") else { return Vec::new() };
     let Ok(entries) = directory.join("accounts").read_dir() else { return Vec::new() };
-    let begins = format!("{}-", file_safe(service));
+    let begins = format!("{}-", file_safe(host));
     let is_account = |path: &PathBuf| {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let id = name.strip_prefix(&begins).and_then(|rest| rest.strip_suffix(".db"));

@@ -2,12 +2,19 @@
 
 use crate::fault::Fault;
 use crate::item::{Item, Kind, Stream, Summary};
+use crate::reader::ImageReader;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// A volume that is read.
 pub trait FileSystem: Send + Sync {
     /// Its name in the field.
     fn kind(&self) -> &'static str;
+
+    /// What its streams are positions in; `None` is the volume itself.
+    fn image(&self) -> Option<Arc<dyn ImageReader>> {
+        None
+    }
 
     /// Gives every file, other entry and problem to `sink`, which may break off; the sum is then not whole.
     fn walk(&self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> Summary;

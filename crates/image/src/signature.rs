@@ -15,6 +15,10 @@ pub enum Kind {
     Fat,
     /// exFAT.
     ExFat,
+    /// Btrfs.
+    Btrfs,
+    /// XFS.
+    Xfs,
     /// Swap space, which has no files.
     Swap,
     /// Known by this name, and not read.
@@ -24,6 +28,8 @@ pub enum Kind {
 }
 
 const EXFAT: &str = "exFAT";
+const BTRFS: &str = "Btrfs";
+const XFS: &str = "XFS";
 const NTFS: &str = "NTFS";
 
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
@@ -41,8 +47,8 @@ const KNOWN: [(usize, &[u8], &str); 23] = [
     (3, b"NTFS    ", NTFS),
     (3, b"EXFAT   ", EXFAT),
     (3, b"ReFS", "ReFS"),
-    (0, b"XFSB", "XFS"),
-    (0x1_0040, b"_BHRfS_M", "Btrfs"),
+    (0, b"XFSB", XFS),
+    (0x1_0040, b"_BHRfS_M", BTRFS),
     (0x1_0034, b"ReIsEr", "ReiserFS"),
     (1024, b"H+\x00\x04", "HFS+"),
     (1024, b"HX\x00\x05", "HFS+"),
@@ -70,6 +76,8 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
         return Some(Kind::Ext);
     }
     match named {
+        Some(Kind::Named(BTRFS)) => return Some(Kind::Btrfs),
+        Some(Kind::Named(XFS)) => return Some(Kind::Xfs),
         Some(Kind::Named(NTFS)) => return Some(Kind::Ntfs),
         Some(Kind::Named(EXFAT)) => return Some(Kind::ExFat),
         // Its boot sector has no signature of its own, so what has one comes before it.

@@ -8,7 +8,7 @@ use crate::signature::{self, Kind};
 const MOST: u32 = 4096;
 
 /// Kinds of volume whose first sector a table would overwrite.
-const OF_SECTOR_0: [&str; 6] = ["BitLocker", "LUKS", "NTFS", "ReFS", "XFS", "APFS"];
+const OF_SECTOR_0: [&str; 5] = ["BitLocker", "LUKS", "NTFS", "ReFS", "APFS"];
 
 /// Where a volume is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,9 +70,9 @@ impl Table {
         let found = signature::of(disk);
         // A volume's boot sector carries the signature of an MBR too.
         let is_of_sector_0 = match found {
-            Some(Kind::Fat | Kind::ExFat | Kind::Ntfs) => true,
+            Some(Kind::Fat | Kind::ExFat | Kind::Ntfs | Kind::Xfs) => true,
             Some(Kind::Named(name)) => OF_SECTOR_0.contains(&name),
-            Some(Kind::Ext | Kind::Swap | Kind::Unknown) | None => false,
+            Some(Kind::Btrfs | Kind::Ext | Kind::Swap | Kind::Unknown) | None => false,
         };
         if is_of_sector_0 {
             self.volumes.push(whole);
@@ -96,7 +96,8 @@ impl Table {
         let is_gpt = types.contains(&0xee) || !has_mbr && has_gpt(disk);
         // Which of the two is in use nobody can say: making a table leaves a volume of the whole disk where it was,
         // and many volumes have room for a table in their first sector.
-        if (is_gpt || has_mbr) && matches!(found, Some(Kind::Ext | Kind::Swap | Kind::Named(_))) {
+        if (is_gpt || has_mbr) && matches!(found, Some(Kind::Btrfs | Kind::Ext | Kind::Swap | Kind::Named(_)))
+        {
             let both = "a volume of the whole disk beside the partition table; the table was read";
             self.problems.push(Fault::Unsupported(both.into()));
         }

@@ -1,5 +1,6 @@
 //! One disk from its table to the last file of its last volume.
 
+use crate::btrfs::Btrfs;
 use crate::container::Container;
 use crate::exfat::ExFat;
 use crate::ext::Ext;
@@ -11,6 +12,7 @@ use crate::ntfs::Ntfs;
 use crate::reader::{ImageReader, Window};
 use crate::signature::{self, Kind};
 use crate::volumes::{Volume, volumes};
+use crate::xfs::Xfs;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -54,7 +56,8 @@ pub fn walk(container: &Container, sink: &mut Sink<'_>) -> Walked {
     let mut walked = Walked::default();
     let disk = &container.disk;
     let table = volumes(&**disk);
-    walked.notices = table.notices;
+    walked.notices.clone_from(&container.notices);
+    walked.notices.extend(table.notices);
     let unread = container
         .unread
         .iter()
@@ -89,9 +92,10 @@ impl Walked {
             }
             Err(fault) => return self.problem(sink, &volume.name, disk, fault),
         };
+        let bytes = system.image().unwrap_or_else(|| Arc::clone(&window));
         let mut stopped = false;
         let summary = system.walk(&mut |item| {
-            let flow = sink(&volume.name, &window, item);
+            let flow = sink(&volume.name, &bytes, item);
             stopped |= flow.is_break();
             flow
         });
@@ -124,6 +128,8 @@ fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Opened, Fault>
         (Some(Kind::Ntfs), _) => files(Box::new(Ntfs::open(Arc::clone(window))?)),
         (Some(Kind::Fat), _) => files(Box::new(Fat::open(Arc::clone(window))?)),
         (Some(Kind::ExFat), _) => files(Box::new(ExFat::open(Arc::clone(window))?)),
+        (Some(Kind::Btrfs), _) => files(Box::new(Btrfs::open(Arc::clone(window))?)),
+        (Some(Kind::Xfs), _) => files(Box::new(Xfs::open(Arc::clone(window))?)),
         (Some(Kind::Swap), _) => Ok(Opened::Nothing("swap")),
         (Some(Kind::Named(name)), _) => Err(Fault::Unsupported(format!("a volume of the kind {name}"))),
         (Some(Kind::Unknown) | None, Some(purpose)) => Ok(Opened::Nothing(purpose)),

@@ -91,7 +91,7 @@ pub(crate) fn judged(row: &Row) -> [Cell<'_>; 12] {
 }
 
 /// `2026-11-22T15:04:05Z`: whole seconds, rounded down.
-pub(crate) fn when(stamp: Stamp) -> String {
+pub fn when(stamp: Stamp) -> String {
     // A stamp beyond the calendar can only come from a damaged case; the calendar's end is visibly wrong.
     let (first, last) = (Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
     let second = stamp.0.div_euclid(1000).clamp(first, last);

@@ -47,7 +47,7 @@ mod summary;
 mod ticket;
 
 pub use bodyfile::Bodyfile;
-pub use columns::ListNames;
+pub use columns::{ListNames, when};
 pub use csv::{CsvReport, ListCsv};
 pub use dfxml::Dfxml;
 pub use difference::{

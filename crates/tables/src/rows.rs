@@ -120,7 +120,9 @@ mod tests {
         let (sender, blocks) = sync_channel(1000);
         let mut rows = Rows::new(sender);
         for row in table {
-            row.iter().for_each(|cell| rows.cell(cell));
+            for cell in row {
+                rows.cell(cell);
+            }
             assert!(rows.end_row().is_ok());
         }
         rows.finish(Ok(()));

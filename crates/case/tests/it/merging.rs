@@ -114,6 +114,26 @@ fn what_is_new_in_a_source_comes_when_it_comes_again_by_whichever_way() {
     assert_sound(&all.case);
 }
 
+/// Else a row that ended between two merges, and was pruned over there, would stand here for ever.
+#[test]
+fn what_was_pruned_over_there_has_ended_here_too() {
+    let (mut a, mut all) = (machine("alpha"), machine("desk"));
+    a.whole_night(&[Found::File(1), Found::File(2), Found::File(3)], 9, 0);
+    all.merge(&a).unwrap();
+    let first = by_name(&all.case);
+    a.whole_night(&[Found::File(1), Found::Nothing, Found::File(3)], 9, 1);
+    a.whole_night(&[Found::File(1), Found::Nothing, Found::File(4)], 9, 2);
+    a.whole_night(&[Found::File(1)], 9, 3);
+    let going = a.case.outlived(Retention::Latest(1)).unwrap();
+    a.prune(&going);
+    all.merge(&a).unwrap();
+    let said = by_name(&all.case);
+    assert!(first.iter().all(|(uid, sweep)| said.get(uid) == Some(sweep)), "the first night is whole here");
+    assert!(by_name(&a.case).iter().all(|(uid, sweep)| said.get(uid) == Some(sweep)));
+    assert_sound(&all.case);
+    assert_eq!(all.merge(&a).unwrap(), Merged::default());
+}
+
 #[test]
 fn rows_of_another_machine_never_stand_for_this_ones_files() {
     let (mut a, mut all) = (machine("alpha"), machine("desk"));

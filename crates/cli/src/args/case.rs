@@ -77,6 +77,9 @@ pub(crate) struct CasePrune {
 pub(crate) struct CaseExport {
     #[command(flatten)]
     pub(crate) look: CaseLook,
+    /// Only this sweep, with what its rows rest on
+    #[arg(long, value_name = "N")]
+    pub(crate) sweep: Option<i64>,
     /// Where to; nothing is replaced
     #[arg(value_name = "FILE")]
     pub(crate) to: PathBuf,

@@ -1,18 +1,19 @@
 //! `hashsweep image`: the files inside disk images.
 
-use super::sweep::{Ready, open_to_work};
+use super::desk::Desk;
+use super::sweep::Ready;
 use crate::args::Image;
 use crate::exit::Exit;
 use crate::outputs::{self, Open};
 use crate::settings::{Ending, Images, Outputs, Sending, StoredSending, absolute, case_path, to_store};
 use crate::shell::Terminal;
 use crate::stored::Stored;
-use hashsweep_case::{Case, NewRoot, NewSweep, StoredRoot};
+use hashsweep_case::{NewRoot, NewSweep, StoredRoot};
 use hashsweep_model::Kinds;
 use hashsweep_pipeline::{Intake, now};
 use hashsweep_source::{OwnFiles, Root, check_images};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub(crate) fn run(image: Image, terminal: &Terminal) -> anyhow::Result<Exit> {
     let outputs = Outputs::resolve(&image.output, terminal.stdout, Vec::new())?;
@@ -32,10 +33,11 @@ pub(crate) fn run(image: Image, terminal: &Terminal) -> anyhow::Result<Exit> {
     // An image that is not there is said before a case is made for it.
     let kinds = image.hashing.hash;
     check_images(&images.order(image_roots(&stored_roots), kinds.clone(), OwnFiles::default())?)?;
+    let desk = Desk::of(path, sending.dry_run);
     let in_use: Vec<PathBuf> =
-        Case::files_of(&path).into_iter().chain(roots.iter().map(|root| root.opened.clone())).collect();
+        desk.files().into_iter().chain(roots.iter().map(|root| root.opened.clone())).collect();
     let open = outputs::open(&outputs, &in_use)?;
-    let mut case = open_to_work(&path)?;
+    let mut case = desk.open()?;
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
@@ -43,18 +45,18 @@ pub(crate) fn run(image: Image, terminal: &Terminal) -> anyhow::Result<Exit> {
         .of_images(&images);
     let new = NewSweep { command: "image".to_owned(), settings: stored.json(), roots };
     let sweep = case.group(|group| group.begin_sweep(&new, now()))?;
-    let intake = intake(&images, &stored_roots, kinds, &path, &open)?;
-    Ready { case, sweep, intake, sending, outputs, open, ending, distrust: None }.run(terminal)
+    let intake = intake(&images, &stored_roots, kinds, &desk, &open)?;
+    Ready { case, desk, sweep, intake, sending, outputs, open, ending, distrust: None }.run(terminal)
 }
 
 pub(crate) fn intake(
     images: &Images,
     roots: &[StoredRoot],
     kinds: Kinds,
-    case: &Path,
+    desk: &Desk,
     open: &[Open],
 ) -> anyhow::Result<Intake> {
-    let paths: Vec<_> = Case::files_of(case).into_iter().chain(open.iter().flat_map(Open::paths)).collect();
+    let paths: Vec<_> = desk.files().into_iter().chain(open.iter().flat_map(Open::paths)).collect();
     Ok(Intake::Images(images.order(image_roots(roots), kinds, OwnFiles::of(&paths))?))
 }
 

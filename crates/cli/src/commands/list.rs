@@ -1,7 +1,8 @@
 //! `hashsweep list`: rows of hash lists.
 
+use super::desk::Desk;
 use super::spool::{drop_spools, is_read_once, is_stdin, spool};
-use super::sweep::{Ready, open_to_work};
+use super::sweep::Ready;
 use super::written::agree;
 use crate::args::List;
 use crate::exit::Exit;
@@ -10,7 +11,7 @@ use crate::settings::{Ending, Outputs, Sending, StoredSending, absolute, case_pa
 use crate::shell::Terminal;
 use crate::stored::{Stored, StoredList};
 use anyhow::bail;
-use hashsweep_case::{Case, NewRoot, NewSweep, StoredRoot};
+use hashsweep_case::{NewRoot, NewSweep, StoredRoot};
 use hashsweep_pipeline::{Intake, now};
 use hashsweep_source::list;
 use std::os::unix::ffi::OsStrExt;
@@ -31,7 +32,8 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     if list.files.iter().filter(|file| is_stdin(file)).count() > 1 {
         bail!("stdin can be read only once");
     }
-    let in_use = Case::files_of(&path).into_iter().chain(list.files.iter().cloned()).collect::<Vec<_>>();
+    let desk = Desk::of(path, sending.dry_run);
+    let in_use = desk.files().into_iter().chain(list.files.iter().cloned()).collect::<Vec<_>>();
     let open = outputs::open(&outputs, &in_use)?;
     // What cannot be recognised is said before a case is made for it; stdin has to be spooled to be looked at.
     let mut case = None;
@@ -39,9 +41,9 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     for file in &list.files {
         let opened = if is_read_once(file) {
             if case.is_none() {
-                case = Some(open_to_work(&path)?);
+                case = Some(desk.open()?);
             }
-            spool(file, &path)?
+            spool(file, desk.path())?
         } else {
             absolute(file)?
         };
@@ -49,17 +51,17 @@ pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     }
     let stored_roots: Vec<StoredRoot> = roots.iter().map(StoredRoot::from).collect();
     let intake = intake(&stored_roots, &stored).and_then(|intake| one_header(&intake).map(|()| intake));
-    let intake = intake.inspect_err(|_| drop_spools(&path, &stored_roots))?;
+    let intake = intake.inspect_err(|_| drop_spools(desk.path(), &stored_roots))?;
     let mut case = match case {
         Some(case) => case,
-        None => open_to_work(&path)?,
+        None => desk.open()?,
     };
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
     let new = NewSweep { command: "list".to_owned(), settings: stored.json(), roots };
     let sweep = case.group(|group| group.begin_sweep(&new, now()))?;
-    Ready { case, sweep, intake, sending, outputs, open, ending, distrust: None }.run(terminal)
+    Ready { case, desk, sweep, intake, sending, outputs, open, ending, distrust: None }.run(terminal)
 }
 
 /// Lists share an output, so their columns must agree; better said before a unit of quota is spent.

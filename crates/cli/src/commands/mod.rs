@@ -1,6 +1,7 @@
 //! One file a command. Each turns its arguments into settings and hands them to a room that does the work.
 
 mod case;
+mod desk;
 mod details;
 mod diff;
 mod documents;

@@ -1,27 +1,28 @@
 //! `hashsweep resume`: what a sweep still owes.
 
-use super::sweep::{Ready, open_to_work};
-use super::{image, list, scan};
+use super::desk::Desk;
+use super::sweep::Ready;
+use super::{image, list, scan, written};
 use crate::args::Resume;
 use crate::exit::Exit;
 use crate::outputs;
-use crate::settings::{Ending, Outputs, Sending, case_path};
+use crate::settings::{Ending, Outputs, SIMULATOR, Sending, case_path};
 use crate::shell::{Terminal, say};
 use crate::stored::Stored;
 use anyhow::{Context, bail};
 use hashsweep_case::{Case, Sweep, SweepId};
 use hashsweep_model::Outcome;
 use hashsweep_pipeline::Intake;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What no report may replace: the case and the lists or images of its sweep.
-fn in_use(case: &Path, sweep: &Sweep) -> Vec<PathBuf> {
+fn in_use(desk: &Desk, sweep: &Sweep) -> Vec<PathBuf> {
     let files = sweep
         .roots
         .iter()
         .filter(|_| matches!(sweep.command.as_str(), "list" | "image"))
         .map(|root| root.opened.clone());
-    Case::files_of(case).into_iter().chain(files).collect()
+    desk.files().into_iter().chain(files).collect()
 }
 
 pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
@@ -29,7 +30,8 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     if !path.exists() {
         bail!(hashsweep_case::CaseError::Missing(path));
     }
-    let mut case = open_to_work(&path)?;
+    let desk = Desk::of(path, resume.sending.dry_run);
+    let mut case = desk.open()?;
     let sweep = case.sweep(resume.sweep.map(SweepId))?;
     if sweep.is_brought && !sweep.intake_finished {
         bail!(
@@ -43,6 +45,9 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     let tally = case.tally(sweep.id)?;
     if tally.intake_finished && tally.rows_of(Outcome::Deferred) + tally.rows_of(Outcome::Failed) == 0 {
         say("this sweep owes nothing; 'hashsweep report' writes it again");
+        if !resume.output.output.is_empty() {
+            write_again(&resume, &case, &sweep, &stored, &desk, terminal)?;
+        }
         return Ok(Exit::of(&tally, &ending));
     }
     let sending = Sending::resolve(&resume.sending, &stored.sending)?;
@@ -52,16 +57,32 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     let outputs = Outputs::resolve(&resume.output, terminal.stdout, stored.targets())?;
     let mut outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
     outputs.emit = outputs.emit.or(stored.emit);
-    let open = outputs::open(&outputs, &in_use(&path, &sweep))?;
+    let open = outputs::open(&outputs, &in_use(&desk, &sweep))?;
     let kinds = || stored.kinds.parse().context("read the sweep's hash functions");
     let intake = match (sweep.intake_finished, &stored.walking, &stored.images) {
         (true, ..) => Intake::Finished,
         (false, Some(filters), _) => {
-            scan::intake(filters, &sweep.roots, kinds()?, sweep.started_at, &path, &open)?
+            scan::intake(filters, &sweep.roots, kinds()?, sweep.started_at, desk.own(&open))?
         }
-        (false, None, Some(images)) => image::intake(images, &sweep.roots, kinds()?, &path, &open)?,
+        (false, None, Some(images)) => image::intake(images, &sweep.roots, kinds()?, &desk, &open)?,
         (false, None, None) => list::intake(&sweep.roots, &stored)?,
     };
-    Ready { case, sweep: sweep.id, intake, sending, outputs, open, ending, distrust: stored.distrust }
-        .run(terminal)
+    let distrust = stored.distrust;
+    Ready { case, desk, sweep: sweep.id, intake, sending, outputs, open, ending, distrust }.run(terminal)
+}
+
+/// Reports of a sweep that owes nothing go where they were asked for.
+fn write_again(
+    resume: &Resume,
+    case: &Case,
+    sweep: &Sweep,
+    stored: &Stored,
+    desk: &Desk,
+    terminal: &Terminal,
+) -> anyhow::Result<()> {
+    let mut outputs = Outputs::resolve(&resume.output, terminal.stdout, Vec::new())?;
+    outputs.emit = outputs.emit.or(stored.emit);
+    let open = outputs::open(&outputs, &in_use(desk, sweep))?;
+    let simulated = case.service()?.as_deref() == Some(SIMULATOR);
+    written::write_all(case, sweep.id, &outputs, open, terminal, simulated)
 }

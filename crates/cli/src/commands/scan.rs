@@ -1,21 +1,21 @@
 //! `hashsweep scan`: files below roots.
 
-use super::sweep::{Ready, open_to_work};
+use super::desk::Desk;
+use super::sweep::Ready;
 use crate::args::{Rehashing, Scan};
 use crate::exit::Exit;
-use crate::outputs::{self, Open};
+use crate::outputs;
 use crate::settings::{
     Ending, Filters, Outputs, Sending, StoredSending, absolute, case_path, roots, to_store,
 };
 use crate::shell::Terminal;
 use crate::stored::Stored;
-use hashsweep_case::{Case, NewRoot, NewSweep, StoredRoot};
+use hashsweep_case::{NewRoot, NewSweep, StoredRoot};
 use hashsweep_model::{Kinds, Stamp};
 use hashsweep_pipeline::{Intake, now};
 use hashsweep_source::{OwnFiles, Root, check_roots};
 use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
     let outputs = Outputs::resolve(&scan.output, terminal.stdout, Vec::new())?;
@@ -34,8 +34,9 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
     // A root that is not there is said before a case is made for it.
     let kinds = scan.hashing.hash.clone();
     check_roots(&filters.walk(walk_roots(&stored_roots), kinds, OwnFiles::default(), started)?)?;
-    let open = outputs::open(&outputs, &Case::files_of(&path))?;
-    let mut case = open_to_work(&path)?;
+    let desk = Desk::of(path, sending.dry_run);
+    let open = outputs::open(&outputs, &desk.files())?;
+    let mut case = desk.open()?;
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
@@ -54,8 +55,10 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
         group.join_series(sweep, &stored.shape())?;
         Ok(sweep)
     })?;
-    let intake = intake(&filters, &stored_roots, scan.hashing.hash, started, &path, &open)?;
-    Ready { case, sweep, intake, sending, outputs, open, ending, distrust: stored.distrust }.run(terminal)
+    let own = desk.own(&open);
+    let intake = intake(&filters, &stored_roots, scan.hashing.hash, started, own)?;
+    let distrust = stored.distrust;
+    Ready { case, desk, sweep, intake, sending, outputs, open, ending, distrust }.run(terminal)
 }
 
 /// A walk that leaves our own files alone.
@@ -64,12 +67,8 @@ pub(crate) fn intake(
     roots: &[StoredRoot],
     kinds: Kinds,
     sweep_started: Stamp,
-    case: &Path,
-    open: &[Open],
+    own: OwnFiles,
 ) -> anyhow::Result<Intake> {
-    let paths: Vec<_> = Case::files_of(case).into_iter().chain(open.iter().flat_map(Open::paths)).collect();
-    let own = paths.iter().fold(OwnFiles::of(&paths), OwnFiles::expecting);
-    let own = own.expecting_prefix(Case::sessions_of(case));
     Ok(Intake::Walk(filters.walk(walk_roots(roots), kinds, own, sweep_started)?))
 }
 

@@ -1,5 +1,6 @@
 //! What scan, list and resume have in common: a run with its progress, its outputs and its last words.
 
+use super::desk::Desk;
 use super::metrics::{Budget, write_metrics};
 use super::plan::Plan;
 use super::written;
@@ -8,7 +9,7 @@ use crate::exit::Exit;
 use crate::outputs::Open;
 use crate::progress::Progress;
 use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
-use crate::shell::{Terminal, day_and_time, lines_safe, maker, say, steady_now, stop_on_signals};
+use crate::shell::{Terminal, day_and_time, json_line, lines_safe, maker, say, steady_now, stop_on_signals};
 use anyhow::{Context, bail};
 use hashsweep_case::{Account, Case, CaseError, RunId, SweepId};
 use hashsweep_model::{Stamp, Verdict};
@@ -16,6 +17,7 @@ use hashsweep_pipeline::{Clock, Ended, Gauges, Halt, HaltKind, Intake, Order, no
 use hashsweep_report::{Circumstances, Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
+use std::io::Write;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 /// A sweep that is in its case and ready to run.
 pub(crate) struct Ready {
     pub(crate) case: Case,
+    /// Where the case lies; dropped after it.
+    pub(crate) desk: Desk,
     pub(crate) sweep: SweepId,
     pub(crate) intake: Intake,
     pub(crate) sending: Sending,
@@ -44,7 +48,7 @@ impl Ready {
         if self.sending.dry_run {
             return self.plan(terminal);
         }
-        let Ready { case, sweep, intake, sending, outputs, open, ending, distrust } = self;
+        let Ready { case, desk: _desk, sweep, intake, sending, outputs, open, ending, distrust } = self;
         let (metrics, open): (Vec<Open>, Vec<Open>) =
             open.into_iter().partition(|open| open.format == Format::Metrics);
         let budget = Budget::of(&sending);
@@ -145,10 +149,10 @@ impl Ready {
         Ok(exit)
     }
 
-    /// Reads everything, asks nothing and shows what asking would cost. No report is written; `resume` writes them
-    /// when it has carried the plan out.
+    /// Reads everything, asks nothing and shows what asking would cost. No report is written, and the copy that it
+    /// works at goes when it ends.
     fn plan(self, terminal: &Terminal) -> anyhow::Result<Exit> {
-        let Ready { case, sweep, intake, sending, distrust, .. } = self;
+        let Ready { case, desk: _desk, sweep, intake, sending, distrust, .. } = self;
         let gauges = Arc::new(Gauges::default());
         let runtime = runtime()?;
         runtime.block_on(async {
@@ -173,7 +177,12 @@ impl Ready {
             let plan = Plan::of(&case, sweep, &sending).await?;
             let exit = if case.sweep(Some(sweep))?.intake_finished { Exit::Clean } else { Exit::Incomplete };
             close(&mut case, run, now(), Some(exit))?;
-            plan.write(&resume_command(&case, sweep)?, &mut std::io::stdout().lock())?;
+            let mut out = std::io::stdout().lock();
+            if sending.plan_as_json {
+                writeln!(out, "{}", json_line(&plan.json().to_string()))?;
+            } else {
+                plan.write(&mut out)?;
+            }
             Ok(exit)
         })
     }

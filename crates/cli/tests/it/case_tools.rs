@@ -222,3 +222,86 @@ fn merged_cases_tell_what_they_told_and_the_own_scans_go_on() {
     assert!(!lab.path("new.db").exists());
     lab.run(["case", "merge", "c.db", "c.db"]).exits(2).says("is the case to merge into");
 }
+
+#[test]
+fn one_sweep_in_a_case_of_its_own_tells_nothing_of_the_others() {
+    let lab = Lab::new();
+    lab.write("elsewhere/confidential", "c");
+    let elsewhere =
+        ["scan", "elsewhere", "--sim", "--case", "c.db", "-q", "-o", "out.csv", "--fail-on", "never"];
+    lab.run(elsewhere).exits(0);
+    three_nights(&lab);
+    lab.run(["scan", "tree", "--sim", "--case", "c.db", "-q", "-o", "out.csv", "--fail-on", "never"])
+        .exits(0);
+    lab.write("tree/later", "later");
+    lab.run(["scan", "tree", "--sim", "--case", "c.db", "-q", "-o", "out.csv", "--fail-on", "never"])
+        .exits(0);
+    for sweep in ["2", "4", "5"] {
+        let copy = format!("only-{sweep}.db");
+        lab.run(["case", "export", "--case", "c.db", "--sweep", sweep, &copy]).exits(0);
+        lab.run(["case", "verify", "--case", &copy]).exits(0);
+        let report = |case: &str, json: bool| {
+            let args = ["report", "--case", case, "--sweep", sweep, "-q", "--fail-on", "never"];
+            lab.run(args.into_iter().chain(json.then_some("--json"))).exits(0).stdout
+        };
+        assert_eq!(report(&copy, false), report("c.db", false));
+        let (mut told, mut expected): (serde_json::Value, serde_json::Value) = (
+            serde_json::from_slice(&report(&copy, true)).unwrap(),
+            serde_json::from_slice(&report("c.db", true)).unwrap(),
+        );
+        for json in [&mut told, &mut expected] {
+            json.as_object_mut().unwrap().remove("case");
+        }
+        assert_eq!(told, expected);
+        let bytes = std::fs::read(lab.path(&copy)).unwrap();
+        for word in ["elsewhere", "confidential", "tree/later"] {
+            assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{word}");
+        }
+        lab.run(["case", "merge", "all.db", &copy]).exits(2).says("holds one sweep of another case");
+        lab.run(["case", "export", "--case", "c.db", "--sweep", sweep, &copy])
+            .exits(2)
+            .says("is there already");
+    }
+    lab.run(["case", "export", "--case", "c.db", "--sweep", "99", "none.db"]).exits(2).says("no sweep 99");
+    let left: Vec<_> = lab.path("").read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("-partial-")), "{left:?}");
+}
+
+#[test]
+fn verify_holds_a_case_against_the_account_that_paid_for_it() {
+    let lab = Lab::new();
+    let service = crate::lab::Beside::new(hashsweep_sim::World {
+        rate_limit_rps: None,
+        ..hashsweep_sim::World::default()
+    });
+    lab.write("list.txt", format!("{:040x}\n{:040x}\n", 1, 2));
+    let url = service.url();
+    lab.run([
+        "list",
+        "list.txt",
+        "--case",
+        "c.db",
+        "--api-url",
+        &url,
+        "-q",
+        "-o",
+        "out.csv",
+        "--fail-on",
+        "never",
+    ])
+    .exits(0);
+    let verify = |code| json_of(lab.run(["case", "verify", "--case", "c.db", "--json"]).exits(code));
+    let rule = |report: &serde_json::Value| {
+        let rules = report["rules"].as_array().unwrap();
+        rules.iter().find(|rule| rule["rule"].as_str().unwrap().starts_with("the accounts")).cloned()
+    };
+    assert_eq!(rule(&verify(0)).unwrap()["broken"], 0);
+    let accounts = lab.path("state/hashsweep/accounts");
+    let is_database = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "db");
+    let account = accounts.read_dir().unwrap().map(|entry| entry.unwrap().path()).find(is_database).unwrap();
+    rusqlite::Connection::open(&account).unwrap().execute("UPDATE spent SET charged_max = 1", []).unwrap();
+    let broken = rule(&verify(3)).unwrap();
+    assert!(broken["example"].as_str().unwrap().ends_with("2 in the case, 1 in the accounts"), "{broken}");
+    std::fs::remove_dir_all(&accounts).unwrap();
+    assert_eq!(rule(&verify(0)), None, "there is nothing to hold it against");
+}

@@ -26,8 +26,8 @@ fn a_csv_comes_back_byte_for_byte_with_our_columns_behind() {
     starts_with("id,sha1,\"a, note\",verdict,outcome,reason,");
     starts_with(&format!("1,{MALICIOUS},\"=cmd()\",malicious,answered,"));
     starts_with(&format!("2, {upper} ,\"two\nlines\",unknown,answered,reported,"));
-    starts_with("3,zz,,,invalid,not hex at character 1,");
-    starts_with("4,,x,,invalid,empty,");
+    starts_with("3,zz,,,invalid,not hex at character 1 (line 5),");
+    starts_with("4,,x,,invalid,empty (line 6),");
     starts_with(&format!("5,{MALICIOUS},last,malicious,answered,"));
     let totals = lab.totals(&lab.path("state/hashsweep/simulator.db"));
     assert_eq!((number(&totals["rows"]), number(&totals["outcomes"]["invalid"])), (5, 2));

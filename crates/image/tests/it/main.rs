@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod btrfs;
 mod containers;
 mod exfat;
 mod ext;
 mod fat;
 mod hostile;
 mod made;
+mod maps;
 mod ntfs;
 mod tables;
+mod xfs;

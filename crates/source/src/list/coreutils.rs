@@ -78,7 +78,18 @@ pub(super) fn read(line: &[u8], only: Option<HashKind>, cells: &mut Cells) -> Co
     };
     let mut gathered = Gathered::default();
     gathered.add(0, hash, kind);
+    if holds_row(name) {
+        gathered.fault(
+            1,
+            DigestError::Form("another row is in the name, behind a carriage return or a NUL".to_owned()),
+        );
+    }
     gathered.content()
+}
+
+/// Whether lines that end otherwise than in `\n` were joined with this one.
+fn holds_row(name: &[u8]) -> bool {
+    memchr::memchr2_iter(b'\r', 0, name).any(|at| is_row(&name[at + 1..]))
 }
 
 fn unescape(name: &[u8], to: &mut Vec<u8>) {

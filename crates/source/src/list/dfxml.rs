@@ -17,22 +17,96 @@ pub(super) const END: &[u8] = b"</fileobject>";
 
 /// The next `fileobject`.
 pub(super) fn cut(bytes: &[u8], is_at_end: bool) -> Cut {
-    let Some(before) = memmem::find(bytes, START) else {
-        return match (is_at_end, bytes.len().saturating_sub(START.len())) {
-            (true, _) => Cut::End,
-            (false, 0) => Cut::More,
-            (false, n) => Cut::Skip(n),
-        };
+    let before = match tag(bytes, 0, START) {
+        Tag::At(before) => before,
+        _ if is_at_end => return Cut::End,
+        Tag::Unclosed(0) => return Cut::More,
+        Tag::Unclosed(n) => return Cut::Skip(n),
+        Tag::None => {
+            return match bytes.len().saturating_sub(LONGEST_START) {
+                0 => Cut::More,
+                n => Cut::Skip(n),
+            };
+        }
     };
     let element = &bytes[before..];
-    let n = match memchr::memchr(b'>', element) {
-        Some(end) if element[end - 1] == b'/' => Some(end + 1),
-        _ => memmem::find(element, END).map(|at| at + END.len()),
-    };
-    match n {
+    match end(element) {
         Some(raw) => Cut::Row(Extent { before, raw, ..Extent::default() }),
         None if is_at_end => Cut::Row(Extent { before, raw: element.len(), ..Extent::default() }),
         None => Cut::More,
+    }
+}
+
+/// Whether the element has its end.
+pub(super) fn is_whole(element: &[u8]) -> bool {
+    end(element).is_some()
+}
+
+/// Behind the element at the beginning.
+fn end(element: &[u8]) -> Option<usize> {
+    match memchr::memchr(b'>', element) {
+        Some(end) if element[end - 1] == b'/' => Some(end + 1),
+        _ => match tag(element, START.len(), END) {
+            Tag::At(at) => Some(at + END.len()),
+            Tag::Unclosed(_) | Tag::None => None,
+        },
+    }
+}
+
+/// Where something is in a document, not counting what comments and CDATA hold.
+enum Tag {
+    At(usize),
+    /// A comment or a CDATA section begins here and has no end yet.
+    Unclosed(usize),
+    None,
+}
+
+/// The longest mark that is looked for, less one byte: so much may be the beginning of one.
+const LONGEST_START: usize = START.len() - 1;
+
+fn tag(bytes: &[u8], from: usize, wanted: &[u8]) -> Tag {
+    let mut at = from;
+    while let Some(n) = memchr::memchr(b'<', &bytes[at..]) {
+        at += n;
+        let rest = &bytes[at..];
+        if rest.starts_with(wanted) {
+            return Tag::At(at);
+        }
+        let (open, close): (&[u8], &[u8]) = match rest {
+            [b'<', b'!', b'-', b'-', ..] => (b"<!--", b"-->"),
+            [b'<', b'!', b'[', ..] if rest.starts_with(b"<![CDATA[") => (b"<![CDATA[", b"]]>"),
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        match memmem::find(&rest[open.len()..], close) {
+            Some(n) => at += open.len() + n + close.len(),
+            None => return Tag::Unclosed(at),
+        }
+    }
+    Tag::None
+}
+
+/// Whether the document's own element was opened, and closed. A list without one is a fragment, and whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Root {
+    is_opened: bool,
+    is_closed: bool,
+}
+
+impl Root {
+    const CLOSE: &[u8] = b"</dfxml";
+
+    /// Before `n` of these bytes are used up. A mark may lie over the end of them.
+    pub(super) fn pass(&mut self, bytes: &[u8], n: usize) {
+        let seen = &bytes[..bytes.len().min(n + Root::CLOSE.len() - 1)];
+        self.is_opened = self.is_opened || memmem::find(seen, b"<dfxml").is_some();
+        self.is_closed = self.is_closed || memmem::find(seen, Root::CLOSE).is_some();
+    }
+
+    pub(super) fn is_open(self) -> bool {
+        self.is_opened && !self.is_closed
     }
 }
 

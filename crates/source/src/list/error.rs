@@ -77,9 +77,9 @@ pub enum ListError {
         /// The others.
         nested: Columns,
     },
-    /// More than one column holds hashes of one kind.
+    /// More than one column holds hashes of one kind, or of different things by their names.
     #[error(
-        "choose a column of {path:?}: hashes of one kind stand in {columns}\n  hint: name one with --column NAME or --column N"
+        "choose a column of {path:?}: hashes that cannot all be the row's own stand in {columns}\n  hint: name one with --column NAME or --column N"
     )]
     SeveralHashColumns {
         /// The list.
@@ -109,9 +109,9 @@ pub enum ListError {
         /// The texts in them.
         fields: Columns,
     },
-    /// More than one text of each value is a hash of one kind.
+    /// More than one text of each value is a hash of one kind, or of different things by their names.
     #[error(
-        "choose a field of {path:?}: hashes of one kind stand in {fields}\n  hint: name one with --field"
+        "choose a field of {path:?}: hashes that cannot all be the row's own stand in {fields}\n  hint: name one with --field"
     )]
     SeveralHashFields {
         /// The list.

@@ -109,6 +109,49 @@ fn end_of_string(value: &[u8], start: usize) -> Option<usize> {
     }
 }
 
+/// The value, read leniently.
+pub(super) fn parse(value: &[u8]) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice(value)
+        .or_else(|error| serde_json::from_str(&made_readable(value)).map_err(|_| error))
+}
+
+/// Whether a value at the end of the list has no end of its own. Numbers and words show none.
+pub(super) fn is_torn(value: &[u8]) -> bool {
+    matches!(value.first(), Some(b'{' | b'[' | b'"')) && end_of_value(value).is_none()
+}
+
+/// What a parser of characters takes: a lone half of a surrogate pair, as Python writes a byte of a file name that is
+/// no UTF-8, and bytes that are no UTF-8 themselves become U+FFFD. A file's name must not keep its hash from being
+/// asked.
+fn made_readable(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let mut readable = String::with_capacity(text.len());
+    let mut rest = &*text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        readable.push_str(before);
+        let n = match (surrogate(escape), escape.get(6..).and_then(surrogate)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..)) => 12,
+            (Some(_), _) => {
+                readable.push('\u{fffd}');
+                rest = &escape[6..];
+                continue;
+            }
+            (None, _) => 1 + escape[1..].chars().next().map_or(0, char::len_utf8),
+        };
+        readable.push_str(&escape[..n]);
+        rest = &escape[n..];
+    }
+    readable.push_str(rest);
+    readable
+}
+
+/// The half of a surrogate pair that is escaped here.
+fn surrogate(escape: &str) -> Option<u16> {
+    let digits = escape.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok().filter(|unit| (0xd800..0xe000).contains(unit))
+}
+
 /// The hashes at the fields; the cell is the value as it stands.
 pub(super) fn read(value: &[u8], fields: &[JsonField], cells: &mut Cells) -> Content {
     let (start, end) = cut::trimmed(value, 0, value.len());
@@ -116,7 +159,7 @@ pub(super) fn read(value: &[u8], fields: &[JsonField], cells: &mut Cells) -> Con
     if start == end {
         return Content::Invalid(DigestError::Empty);
     }
-    let parsed: Value = match serde_json::from_slice(value) {
+    let parsed = match parse(value) {
         Ok(parsed) => parsed,
         Err(error) => return Content::Invalid(DigestError::Form(format!("not JSON: {error}"))),
     };

@@ -16,6 +16,14 @@ use std::path::PathBuf;
 /// delimiters) takes 25 times as much beside it. Honest ones are far shorter.
 const MAX_RECORD: usize = 4 << 20;
 
+/// How many bytes a table's quotes may be sought over in vain, at the beginning and for each byte that is read. A few
+/// quotes that are never closed are looked for over all of [`MAX_RECORD`]; thousands of them would take hours.
+const PATIENCE: usize = 16 * MAX_RECORD;
+const PATIENCE_A_BYTE: usize = 64;
+
+/// A quoted record of this length is found whole, however many quotes were left open before it.
+const MIN_SOUGHT: usize = 1 << 10;
+
 /// Longest line of a form that has a hash and a path on each; Linux takes paths of 4 KiB.
 const MAX_LINE: usize = 64 << 10;
 
@@ -44,6 +52,15 @@ pub struct RawRows {
     preamble: Vec<u8>,
     tail: Vec<u8>,
     is_done: bool,
+    /// Bytes that may still be looked at in vain for the end of a quoted cell.
+    patience: usize,
+    root: dfxml::Root,
+    /// Lines of a table that were passed, its header's among them.
+    n_lines: u64,
+    /// How many of them would be, if every row were one line.
+    n_lines_of_header: u64,
+    /// The line of a row that was too long is passed before the row is handed out.
+    n_cut_lines: u64,
 }
 
 /// One row. Lives until the next one is asked for.
@@ -133,9 +150,16 @@ impl RawRows {
             preamble,
             tail: Vec::new(),
             is_done: false,
+            patience: PATIENCE,
+            root: dfxml::Root::default(),
+            n_lines: 0,
+            n_lines_of_header: 0,
+            n_cut_lines: 0,
         };
         if let Layout::Table(table) = layout {
             rows.pass_header(table);
+            rows.n_lines = count_lines(&rows.preamble);
+            rows.n_lines_of_header = rows.n_lines;
         }
         Ok(rows)
     }
@@ -175,6 +199,7 @@ impl RawRows {
     pub fn next(&mut self) -> Option<RawRow<'_>> {
         let n_pending = std::mem::take(&mut self.n_pending);
         self.pass(n_pending);
+        self.n_lines += std::mem::take(&mut self.n_cut_lines);
         let Found { extent, cut, lost } = self.find()?;
         self.n_rows += 1;
         let content = match lost {
@@ -185,7 +210,10 @@ impl RawRows {
                 }
                 Content::Lost(skip)
             }
-            None => self.content(extent, cut),
+            None => match self.content(extent, cut) {
+                Content::Invalid(why) => Content::Invalid(self.placed(why, extent)),
+                content => content,
+            },
         };
         let (before, raw, terminator) = if cut.is_some() {
             (&[][..], &self.held[..], if extent.terminator > 0 { &b"\n"[..] } else { &[] })
@@ -207,6 +235,19 @@ impl RawRows {
         })
     }
 
+    /// Where rows are not lines, for they hold line breaks or blank lines lie between them, an editor finds a row by its
+    /// line.
+    fn placed(&self, why: DigestError, extent: Extent) -> DigestError {
+        let before = &self.tape.unread()[..extent.before];
+        let line = self.n_lines + count_lines(before) + 1;
+        match self.layout {
+            Layout::Table(_) if line != self.n_lines_of_header + self.n_rows => {
+                DigestError::Form(format!("{why} (line {line})"))
+            }
+            _ => why,
+        }
+    }
+
     /// Reads whatever rows are left and says what the whole file was.
     pub fn finish(mut self) -> Result<RawEnd, ListError> {
         while self.next().is_some() {}
@@ -222,10 +263,13 @@ impl RawRows {
             return None;
         }
         self.cells.clear();
+        let mut reach = self.reach();
         loop {
-            match self.cut() {
+            match self.cut(reach) {
                 Cut::Row(extent) if self.is_torn(extent) => {
-                    let lost = self.tape.trouble().cloned();
+                    let unclosed =
+                        || Skip::because(SkipKind::Unreadable, "it ends in the middle of this row");
+                    let lost = Some(self.tape.trouble().cloned().unwrap_or_else(unclosed));
                     return Some(Found { extent, cut: None, lost });
                 }
                 Cut::Row(extent) => {
@@ -233,10 +277,11 @@ impl RawRows {
                     return Some(Found { extent: self.closed(extent), cut: None, lost });
                 }
                 Cut::Skip(n) => self.pass(n),
-                Cut::More if self.tape.unread().len() < self.max_row() => {
+                Cut::More if self.tape.unread().len() < reach => {
                     self.tape.more();
                 }
-                Cut::More => return Some(self.too_long()),
+                Cut::More if reach < self.max_row() && !self.has_break(reach) => reach *= 2,
+                Cut::More => return Some(self.too_long(reach)),
                 Cut::End => {
                     let lost = self.missing();
                     self.is_done = true;
@@ -252,10 +297,30 @@ impl RawRows {
         }
     }
 
-    fn cut(&mut self) -> Cut {
+    /// How far the end of the next row is sought. Grows with what is read, so that all of the list takes linear time
+    /// even where every line of it opens a quote.
+    fn reach(&self) -> usize {
+        match self.layout {
+            Layout::Table(_) => self.patience.clamp(MIN_SOUGHT, MAX_RECORD),
+            _ => self.max_row(),
+        }
+    }
+
+    /// Whether a line ends within the reach, so that a record can be cut there.
+    fn has_break(&self, reach: usize) -> bool {
+        let rest = &self.tape.unread()[..reach];
+        let before = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        memchr2(b'\n', b'\r', &rest[before..]).is_some()
+    }
+
+    fn cut(&mut self, reach: usize) -> Cut {
         let (bytes, is_at_end) = (self.tape.unread(), self.tape.is_at_end());
         match &self.layout {
-            Layout::Table(table) => record::cut(bytes, is_at_end, table.delimiter, &mut self.cells),
+            Layout::Table(table) => {
+                let sought = &bytes[..bytes.len().min(reach)];
+                let is_at_end = is_at_end && sought.len() == bytes.len();
+                record::cut(sought, is_at_end, table.delimiter, &mut self.cells)
+            }
             Layout::Text | Layout::Coreutils | Layout::Bodyfile => cut::line(bytes, is_at_end),
             Layout::Hashdeep { columns } => match cut::line(bytes, is_at_end) {
                 Cut::Row(extent) => {
@@ -279,23 +344,42 @@ impl RawRows {
         match self.layout {
             Layout::Extract => self.extraction.pass(&self.tape.unread()[..n]),
             Layout::Json { shape: JsonShape::Array, .. } => self.has_begun |= n > 0,
+            Layout::Dfxml => self.root.pass(self.tape.unread(), n),
+            Layout::Table(_) => self.n_lines += count_lines(&self.tape.unread()[..n]),
             _ => {}
         }
+        self.patience = (self.patience + n.saturating_mul(PATIENCE_A_BYTE)).min(PATIENCE);
         self.tape.consume(n);
     }
 
-    /// Whether a row was torn off by what ended the list: what is left of a hash may look like a shorter one.
+    /// Whether a row was torn off by what ended the list: what is left of a hash may look like a shorter one. A value
+    /// or an element shows its own end; what lacks it may have swallowed others.
     fn is_torn(&mut self, extent: Extent) -> bool {
-        if self.tape.trouble().is_none() || extent.terminator > 0 || extent.len() < self.tape.unread().len() {
+        let is_last = self.tape.is_at_end()
+            && match self.layout {
+                Layout::Json { shape: JsonShape::Stream, .. } => {
+                    self.tape.unread()[extent.len()..].trim_ascii().is_empty()
+                }
+                _ => extent.len() == self.tape.unread().len(),
+            };
+        if !is_last || extent.terminator > 0 {
             return false;
         }
         match self.layout {
             Layout::Json { shape: JsonShape::Array | JsonShape::Stream, .. } | Layout::Dfxml => {
                 let content = self.content(extent, None);
                 self.cells.clear();
-                matches!(content, Content::Invalid(_))
+                matches!(content, Content::Invalid(_)) && self.lacks_its_end(extent)
             }
-            _ => true,
+            _ => self.tape.trouble().is_some(),
+        }
+    }
+
+    fn lacks_its_end(&self, extent: Extent) -> bool {
+        let raw = &self.tape.unread()[extent.before..extent.before + extent.raw];
+        match self.layout {
+            Layout::Dfxml => !dfxml::is_whole(raw),
+            _ => json::is_torn(raw),
         }
     }
 
@@ -314,6 +398,7 @@ impl RawRows {
         match memchr2(b'\n', b'\r', &rest[..extent.raw]) {
             Some(end) if extent.is_open => {
                 let terminator = if rest[end..].starts_with(b"\r\n") { 2 } else { 1 };
+                self.patience = self.patience.saturating_sub(extent.raw);
                 record::cut(&rest[..end], true, table.delimiter, &mut self.cells);
                 Extent { before: extent.before, raw: end, terminator, is_open: true }
             }
@@ -329,16 +414,18 @@ impl RawRows {
     }
 
     /// A row of which no end is in sight.
-    fn too_long(&mut self) -> Found {
+    fn too_long(&mut self, reach: usize) -> Found {
         let mark: &[u8] = match &self.layout {
             Layout::Table(_) => {
-                let rest = self.tape.unread();
+                let rest = &self.tape.unread()[..reach];
                 let before = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
                 if memchr2(b'\n', b'\r', &rest[before..]).is_some() {
                     let raw = rest.len() - before;
                     let extent = Extent { before, raw, terminator: 0, is_open: true };
                     return Found { extent: self.closed(extent), cut: None, lost: None };
                 }
+                // Blank lines before it would be taken for its end.
+                self.pass(before);
                 b"\n"
             }
             Layout::Json { shape: JsonShape::Array | JsonShape::Stream, .. } => {
@@ -359,6 +446,7 @@ impl RawRows {
             if let Some(at) = memmem::find(unread, mark) {
                 n_bytes += at as u64;
                 self.tape.consume(at + mark.len());
+                self.n_cut_lines = u64::from(mark == b"\n");
                 let extent = Extent { terminator: usize::from(mark == b"\n"), ..Extent::default() };
                 return Found { extent, cut: Some(n_bytes), lost: None };
             }
@@ -378,10 +466,14 @@ impl RawRows {
         if let Some(trouble) = self.tape.trouble() {
             return Some(trouble.clone());
         }
+        let unreadable = |detail| Some(Skip::because(SkipKind::Unreadable, detail));
+        if matches!(self.layout, Layout::Dfxml) {
+            self.root.pass(self.tape.unread(), self.tape.unread().len());
+            return if self.root.is_open() { unreadable("there is no </dfxml>") } else { None };
+        }
         if !matches!(self.layout, Layout::Json { shape: JsonShape::Array, .. }) {
             return None;
         }
-        let unreadable = |detail| Some(Skip::because(SkipKind::Unreadable, detail));
         if !json::is_closed(self.tape.unread()) {
             return unreadable("the array is not closed");
         }
@@ -438,6 +530,10 @@ impl RawRows {
             Layout::Extract => self.extraction.read(bytes, extent, *only, cells),
         }
     }
+}
+
+fn count_lines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
 /// How Excel says, in a line before the header, which delimiter follows.

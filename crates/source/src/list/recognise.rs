@@ -11,7 +11,6 @@ use super::{
 };
 use hashsweep_model::{DigestError, HashKind};
 use hashsweep_tables::Kind;
-use serde_json::Value;
 
 /// Rows that are looked at. Enough to get past a few blank cells; a list that begins with more is named by
 /// its column.
@@ -151,6 +150,7 @@ impl Head<'_> {
         if let Some(shape) = self.json_shape() {
             return self.json(shape);
         }
+        self.without_lines()?;
         if self.most_lines(coreutils::is_row) {
             return Ok(Layout::Coreutils);
         }
@@ -167,6 +167,9 @@ impl Head<'_> {
                 "a Parquet file or a SQLite database that is packed",
                 "unpack it: it is not read from its beginning",
             ),
+            start if Packing::of(start).is_some() => {
+                ("packed twice", "unpack it once: zcat FILE | hashsweep list -")
+            }
             [b'P', b'K', 3, 4, ..] => {
                 ("a ZIP archive, as Excel's workbooks are", "unpack it, or save the sheet as CSV")
             }
@@ -182,8 +185,42 @@ impl Head<'_> {
         Err(ListError::Foreign { path: self.order.path.clone(), what, hint })
     }
 
+    /// Manifests whose lines end otherwise would be one row with everything in its name.
+    fn without_lines(&self) -> Result<(), ListError> {
+        if memchr::memchr(b'\n', self.bytes).is_some() {
+            return Ok(());
+        }
+        for (end, what, hint) in [
+            (
+                b'\r',
+                "a manifest whose lines end in a carriage return alone",
+                "tr '\\r' '\\n' < FILE | hashsweep list -",
+            ),
+            (
+                0,
+                "a manifest whose lines end in a NUL, as with -z",
+                "tr '\\0' '\\n' < FILE | hashsweep list -",
+            ),
+        ] {
+            let is_row = |line: &&[u8]| coreutils::is_row(line) || bodyfile::is_row(line);
+            let lines = || self.bytes.split(|byte| *byte == end).take(SAMPLE);
+            let is_hashdeep = self.bytes.starts_with(hashdeep::MARK) && lines().count() > 2;
+            if is_hashdeep || lines().filter(is_row).count() > 1 {
+                return Err(ListError::Foreign { path: self.order.path.clone(), what, hint });
+            }
+        }
+        Ok(())
+    }
+
     fn markup(&self) -> Result<Layout, ListError> {
         let has = |name: &[u8]| memchr::memmem::find(self.bytes, name).is_some();
+        if has(b":fileobject") && !has(b"<fileobject") {
+            return Err(ListError::Foreign {
+                path: self.order.path.clone(),
+                what: "DFXML whose elements have a prefix",
+                hint: "--extract finds the hashes in any text",
+            });
+        }
         if has(b"<fileobject") || has(b"<dfxml") {
             return Ok(Layout::Dfxml);
         }
@@ -239,7 +276,7 @@ impl Head<'_> {
     /// How JSON stands in it, if its first value is one.
     fn json_shape(&self) -> Option<JsonShape> {
         let start = self.bytes.trim_ascii_start();
-        let is_value = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).is_ok();
+        let is_value = |bytes: &[u8]| json::parse(bytes).is_ok();
         match start.first()? {
             b'[' => {
                 // Also the beginning of an INI file, or of a defanged address.
@@ -283,13 +320,13 @@ impl Head<'_> {
         }
         let mut found = sniff::Found::default();
         for value in self.values(shape) {
-            let Ok(value) = serde_json::from_slice::<Value>(value) else { continue };
+            let Ok(value) = json::parse(value) else { continue };
             for (pointer, text) in json::texts(&value) {
                 found.add(&pointer, text.as_bytes(), only);
             }
         }
         let path = || self.order.path.clone();
-        match found.chosen() {
+        match found.chosen(|pointer| sniff::subject(pointer.as_bytes())) {
             Ok(chosen) if chosen.is_empty() && found.is_empty() && self.values(shape).next().is_none() => {
                 // An empty array, or nothing at all: nothing is lost.
                 let fields = vec![JsonField { pointer: String::new(), kind: only }];

@@ -187,10 +187,29 @@ impl Reading {
         let first = usize::from(is_header);
         let found = self.counted(head, first);
         let at = |number: &str| number.parse::<usize>().expect("they are numbers");
-        let chosen = found.chosen().map_err(|several| ListError::SeveralHashColumns {
+        // Where nothing has a name, every hash is the row's.
+        let name = |number: &str| {
+            let name = self.first().get(at(number)).filter(|_| is_header);
+            name.map_or_else(String::new, |name| subject(name))
+        };
+        let several = |several: Columns| ListError::SeveralHashColumns {
             path: head.order.path.clone(),
             columns: self.columns(several.0.iter().map(|(_, number)| at(number))),
-        })?;
+        };
+        let chosen = found.chosen(name).map_err(several)?;
+        // A column of the row's own that is blank at first is not outweighed by one of something else.
+        if let [(number, _)] = chosen[..]
+            && !name(number).is_empty()
+        {
+            let is_own =
+                |at: &usize| kind_named(&self.first()[*at]).is_some() && found.is_blank(&column_number(*at));
+            let own = (0..self.first().len()).filter(is_own);
+            let all: Vec<usize> = own.chain([at(number)]).collect();
+            if all.len() > 1 {
+                let columns = self.columns(all.into_iter());
+                return Err(ListError::SeveralHashColumns { path: head.order.path.clone(), columns });
+            }
+        }
         Ok(chosen.into_iter().map(|(number, kind)| Column { at: at(number), kind }).collect())
     }
 
@@ -279,6 +298,23 @@ fn kind_named(name: &[u8]) -> Option<HashKind> {
     std::str::from_utf8(name).ok()?.trim().to_ascii_lowercase().replace('_', "-").parse().ok()
 }
 
+/// What a name says of a hash beyond its function: nothing for `sha256` and `File Hash (MD5)`, `parent` for
+/// `parent_sha1`, `imp` for `imphash`.
+pub(super) fn subject(name: &[u8]) -> String {
+    let mut word: String = String::from_utf8_lossy(name)
+        .chars()
+        .filter(|character| character.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
+    // The longer of two with one beginning stands first.
+    for common in
+        ["sha256", "sha1", "md5", "sums", "sum", "hashes", "hash", "digests", "digest", "files", "file"]
+    {
+        word = word.replacen(common, "", 1);
+    }
+    word
+}
+
 fn names_hash(name: &[u8]) -> bool {
     kind_named(name).is_some() || name.trim_ascii().eq_ignore_ascii_case(b"hash")
 }
@@ -345,7 +381,10 @@ impl Found {
 
     /// The places that hold hashes; where there are several, each holds one kind that no other does. `Err` holds
     /// those between which the user has to choose.
-    pub(super) fn chosen(&self) -> Result<Chosen<'_>, Columns> {
+    ///
+    /// `subject` is what a place's name says the hash is of: `parent_sha1` beside `sha256` is another file's, so they
+    /// are not one row's.
+    pub(super) fn chosen(&self, subject: impl Fn(&str) -> String) -> Result<Chosen<'_>, Columns> {
         let with = |rule: fn(&Count) -> bool| -> Vec<(&String, &Count)> {
             self.0.iter().filter(|(_, count)| rule(count)).collect()
         };
@@ -361,7 +400,9 @@ impl Found {
             return Ok(vec![(place, None)]);
         }
         let kinds: Vec<Option<HashKind>> = places.iter().map(|(_, count)| count.kind()).collect();
-        if all_differ(&kinds) {
+        let first = places.first().map(|(place, _)| subject(place));
+        let is_of_one = places.iter().all(|(place, _)| Some(subject(place)) == first);
+        if all_differ(&kinds) && is_of_one {
             return Ok(places.iter().zip(kinds).map(|((place, _), kind)| (*place, kind)).collect());
         }
         Err(Columns(places.iter().enumerate().map(|(i, (place, _))| (i + 1, (*place).clone())).collect()))

@@ -207,7 +207,7 @@ fn a_list_that_cannot_be_understood_says_what_was_seen_and_what_to_do() {
     let several = refused(format!("sha1,name,parent\n{SHA1},a,{SHA1}\n").as_bytes(), |_| {});
     assert_eq!(
         several,
-        "choose a column of LIST: hashes of one kind stand in 1 \"sha1\", 3 \"parent\"\n  hint: name one with --column NAME or --column N"
+        "choose a column of LIST: hashes that cannot all be the row's own stand in 1 \"sha1\", 3 \"parent\"\n  hint: name one with --column NAME or --column N"
     );
     let none = refused(b"a,b\nx,y\n", |_| {});
     assert!(
@@ -242,7 +242,9 @@ fn a_list_that_cannot_be_understood_says_what_was_seen_and_what_to_do() {
     assert!(fields.contains("they have 1 \"/a\", 2 \"/b/c\"\n  hint: name the member"), "{fields}");
     let fields = refused(format!("{{\"a\":\"{MD5}\",\"b\":\"{MD5}\"}}\n").as_bytes(), |_| {});
     assert!(
-        fields.contains("of one kind stand in 1 \"/a\", 2 \"/b\"\n  hint: name one with --field"),
+        fields.contains(
+            "that cannot all be the row's own stand in 1 \"/a\", 2 \"/b\"\n  hint: name one with --field"
+        ),
         "{fields}"
     );
 }
@@ -419,4 +421,119 @@ proptest! {
         prop_assert_eq!(bytes, content.as_bytes());
         prop_assert_eq!(n_rows, content.split_inclusive('\n').count());
     }
+}
+
+#[test]
+fn a_hash_of_something_else_is_not_taken_for_the_rows_own() {
+    let rows = |header: &str| format!("{header}\nf0,{SHA256},{SHA1}\nf1,{SHA256},{SHA1}\n");
+    for header in ["name,sha256,parent_sha1", "name,SHA-256,ParentProcessSHA1", "name,hash,session"] {
+        let (_dir, order) = order(rows(header).as_bytes());
+        let error = recognise(&order).unwrap_err().to_string();
+        assert!(error.contains("that cannot all be the row's own stand in 2 "), "{error}");
+    }
+    for header in [
+        "name,sha256,sha1",
+        "n,SHA-256,file_sha1",
+        "n,FileHash (SHA256),SHA1 Hash",
+        "n,parent_sha256,parent_sha1",
+    ] {
+        let (_dir, order) = order(rows(header).as_bytes());
+        assert!(recognise(&order).is_ok(), "{header}");
+    }
+    let blank = format!("sha256,parent_sha1\n{}", format!(",{SHA1}\n").repeat(3));
+    let (_dir, order) = order(blank.as_bytes());
+    assert!(recognise(&order).is_err());
+    let (_dir, order) =
+        self::order(format!("{{\"sha256\":\"{SHA256}\",\"parent\":{{\"sha1\":\"{SHA1}\"}}}}\n").as_bytes());
+    assert!(recognise(&order).unwrap_err().to_string().contains("2 \"/sha256\""));
+}
+
+/// Sought to 4 MiB for each of its lines, this took hours.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the time that it takes is what is tested")]
+fn a_table_that_opens_a_quote_on_every_line_takes_linear_time() {
+    let content = format!("sha1,a\n{}", format!("{SHA1},x\n").repeat(200)) + &"a\"b,\"c\n".repeat(30_000);
+    let (_dir, order) = order(content.as_bytes());
+    let started = std::time::Instant::now();
+    let (rows, list) = rows(&order, 1).unwrap();
+    assert!(list.finished && rows.len() >= 30_200, "{} rows", rows.len());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_list_that_ends_inside_of_what_holds_its_rows_says_so() {
+    let last = |content: &[u8]| {
+        let (_dir, order) = order(content);
+        rows(&order, 1).unwrap().0.pop().unwrap().1
+    };
+    let file = format!("<fileobject><hashdigest type='sha1'>{SHA1}</hashdigest></fileobject>");
+    assert_eq!(last(format!("<dfxml>{file}").as_bytes()), "unreadable: there is no </dfxml>");
+    let torn = "unreadable: it ends in the middle of this row";
+    assert_eq!(last(format!("<dfxml>{file}{}", &file[..40]).as_bytes()), torn);
+    assert_eq!(last(format!("<dfxml>{file}</dfxml>").as_bytes()), SHA1);
+    let value = format!("{{\n\"sha1\": \"{SHA1}\"\n}}\n");
+    assert_eq!(last(format!("{value}{}", &value[..20]).as_bytes()), torn);
+    assert_eq!(last(format!("{value}{{\n\"sha1\": \"{SHA1}\"\n{value}{value}").as_bytes()), torn);
+    let utf16: Vec<u8> = format!("{SHA1}\n{SHA1}\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let cut = &utf16[..utf16.len() - 1];
+    assert!(last(cut).contains("the UTF-16 text ends inside a character"), "{}", last(cut));
+}
+
+#[test]
+fn what_is_odd_elsewhere_in_a_row_does_not_hide_its_hash() {
+    for name in ["f\\udcff", "\\ud83d\\ude00 \\ud83d", "\\\\udcff \\u00e4"] {
+        check(&format!("{{\"path\":\"{name}\",\"sha1\":\"{SHA1}\"}}\n"), &[SHA1]);
+    }
+    let (_dir, order) = order(&[b"{\"path\":\"\xff\",\"sha1\":\"", SHA1.as_bytes(), b"\"}\n"].concat());
+    assert_eq!(rows(&order, 1).unwrap().0, [(1, SHA1.to_owned())]);
+    let file =
+        |name: &str| format!("<fileobject>{name}<hashdigest type='sha1'>{SHA1}</hashdigest></fileobject>");
+    let cdata = file("<filename><![CDATA[</fileobject>]]></filename>");
+    let (_dir, order) =
+        self::order(format!("<dfxml><!-- <fileobject> -->{cdata}{}</dfxml>", file("")).as_bytes());
+    assert_eq!(rows(&order, 1).unwrap().0, [(1, SHA1.to_owned()), (2, SHA1.to_owned())]);
+}
+
+#[test]
+fn manifests_whose_lines_end_otherwise_are_no_single_row() {
+    for end in ["\r", "\0"] {
+        let (_dir, order) = order(format!("{SHA1}  f0{end}{SHA1}  f1{end}").as_bytes());
+        let error = recognise(&order).unwrap_err().to_string();
+        assert!(error.contains("a manifest whose lines end in a") && error.contains("hint: tr "), "{error}");
+    }
+    let (_dir, order) = order(format!("{SHA1}  f0\n{SHA1}  f1\r{SHA1}  f2\n").as_bytes());
+    assert_eq!(rows(&order, 1).unwrap().1.with_bad_cell, 1);
+}
+
+#[test]
+fn a_bad_row_behind_line_breaks_is_told_by_its_line() {
+    check(&format!("sha1,a\n{SHA1},x\nabc,y\n"), &[SHA1, "invalid: 3 hex digits"]);
+    let reason = "invalid: 3 hex digits (line 4)";
+    check(&format!("sha1,a\n{SHA1},\"x\ny\"\nabc,y\n"), &[SHA1, reason]);
+    check(&format!("sha1,a\n{SHA1},x\n\nabc,y\n"), &[SHA1, reason]);
+    let long = format!("{SHA1},{}\n", "x".repeat(5 << 20));
+    let (_dir, order) = order(format!("sha1,a\n\n{long}{SHA1},\"\n\"\nabc,y\n").as_bytes());
+    let told: Vec<String> = rows(&order, 1).unwrap().0.into_iter().map(|(_, told)| told).collect();
+    assert!(told[0].ends_with("bytes in one row (line 3)"), "{}", told[0]);
+    assert_eq!(told[1..], [SHA1.to_owned(), "invalid: 3 hex digits (line 6)".to_owned()]);
+}
+
+#[test]
+fn zeros_behind_a_gzip_member_are_padding_and_nothing_else_is() {
+    let mut list = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut list, format!("{SHA1}\n").as_bytes()).unwrap();
+    let member = list.finish().unwrap();
+    let told = |content: &[u8]| -> Vec<String> {
+        let (_dir, order) = order(content);
+        rows(&order, 1).unwrap().0.into_iter().map(|(_, told)| told).collect()
+    };
+    assert_eq!(told(&[&member[..], &vec![0; 100_000]].concat()), [SHA1]);
+    assert_eq!(told(&[&member[..], &[0; 512], &member].concat()), [SHA1, SHA1]);
+    let mut twice = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut twice, &member).unwrap();
+    let (_dir, twice) = order(&twice.finish().unwrap());
+    assert!(recognise(&twice).unwrap_err().to_string().contains("it is packed twice"));
+    let garbage = told(&[&member[..], b"\0\0garbage"].concat());
+    assert_eq!(garbage.len(), 2);
+    assert!(garbage[1].contains("something that is no gzip follows its last member"), "{garbage:?}");
 }

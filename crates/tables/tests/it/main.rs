@@ -1,5 +1,7 @@
 //! Binary tables as real tools made them (fixtures/lists), whole and damaged.
 
+#![expect(clippy::unwrap_used, reason = "a test's own helpers may fail it")]
+
 use hashsweep_tables::{Kind, TableError, Transcript};
 use rusqlite::Connection;
 use std::fs::{self, File};

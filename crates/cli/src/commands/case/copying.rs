@@ -6,7 +6,8 @@ use crate::exit::Exit;
 use crate::json::path_text;
 use crate::settings::{absolute, case_path};
 use crate::shell::{json_line, lines_safe};
-use hashsweep_case::Case;
+use hashsweep_case::{Case, SweepId};
+use hashsweep_pipeline::now;
 use hashsweep_report::bytes;
 use serde_json::json;
 use std::io::Write;
@@ -47,7 +48,10 @@ fn temporary_directory() -> PathBuf {
 pub(crate) fn export(export: &CaseExport) -> anyhow::Result<Exit> {
     let case = Case::open_to_read(&case_path(&export.look.case, export.look.sim)?)?;
     let to = absolute(&export.to)?;
-    case.export(&to)?;
+    match export.sweep {
+        Some(sweep) => case.export_sweep(SweepId(sweep), &to, now())?,
+        None => case.export(&to)?,
+    }
     let size = Case::open_to_read(&to)?.size()?;
     let mut out = std::io::stdout().lock();
     if export.look.json {

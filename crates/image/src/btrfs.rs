@@ -1,0 +1,222 @@
+//! Btrfs on one device: every inode of every subvolume and snapshot, from a scan of its tree.
+//!
+//! ```text
+//!  superblock ─► chunk tree: logical ─► device   ─► root tree ─► a tree for each subvolume: inodes, names, extents
+//! ```
+//!
+//! Metadata with CRC-32C is checked, and a bad copy replaced by the other. The tree of the log is not replayed: it is
+//! a problem. A subvolume is held in memory while it is given, with some 300 bytes a file.
+
+mod extents;
+mod space;
+mod subvolume;
+mod superblock;
+mod tree;
+
+use crate::budget::Budget;
+use crate::fault::{Fault, damaged, le16, le32, le64};
+use crate::found::{FileSystem, Found};
+use crate::item::{Item, Kind, Stream, Summary};
+use crate::reader::ImageReader;
+use space::Space;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use subvolume::{Files, Inode};
+use superblock::Superblock;
+use tree::{Root, Walker};
+
+const FS_TREE: u64 = 5;
+/// The first number that is free for subvolumes; the last are as far from the end.
+const FIRST: u64 = 256;
+/// Subvolumes may share all they have: so many times the volume's size, all files together.
+const MOST_SHARED: u64 = 64;
+/// Tools that make snapshots keep hundreds.
+const MOST_SUBVOLUMES: usize = 65_536;
+
+mod kind {
+    pub(super) const INODE: u8 = 1;
+    pub(super) const NAME: u8 = 12;
+    pub(super) const LONG_NAME: u8 = 13;
+    pub(super) const ENTRY: u8 = 96;
+    pub(super) const EXTENT: u8 = 108;
+    pub(super) const ROOT: u8 = 132;
+    pub(super) const PARENT: u8 = 144;
+}
+
+/// A Btrfs volume.
+pub struct Btrfs {
+    sb: Superblock,
+    space: Arc<Space>,
+    device: Arc<dyn ImageReader>,
+}
+
+/// A tree of files, and where it is below another.
+struct Subvolume {
+    root: Root,
+    parent: Option<Place>,
+}
+
+/// The parent's tree, the directory in it, and the name in that.
+type Place = (u64, u64, Box<[u8]>);
+
+impl Btrfs {
+    /// Reads the superblock and the tree of chunks.
+    pub fn open(device: Arc<dyn ImageReader>) -> Result<Btrfs, Fault> {
+        let sb = Superblock::read(&*device)?;
+        let space = Space::read(Arc::clone(&device), &sb)?;
+        Ok(Btrfs { sb, space: Arc::new(space), device })
+    }
+
+    fn walker(&self) -> Walker<'_> {
+        Walker { space: &self.space, sb: &self.sb }
+    }
+
+    /// All that the root tree names, by number.
+    fn subvolumes(&self, budget: &mut Budget, faults: &mut Vec<Fault>) -> BTreeMap<u64, Subvolume> {
+        let mut all = BTreeMap::new();
+        let mut parents: BTreeMap<u64, Place> = BTreeMap::new();
+        self.walker().scan(self.sb.root, budget, faults, &mut |key, bytes| {
+            if key.object != FS_TREE && !(FIRST..=u64::MAX - FIRST).contains(&key.object) {
+                return Ok(());
+            }
+            if all.len() > MOST_SUBVOLUMES {
+                return Err(Fault::Limit { what: "subvolumes", limit: MOST_SUBVOLUMES as u64 });
+            }
+            let ends = || damaged("a record of a subvolume ends early", key.object);
+            match key.kind {
+                // One that nothing refers to is being deleted.
+                kind::ROOT if le32(bytes, 216)? > 0 => {
+                    let root = Root { at: le64(bytes, 176)?, level: *bytes.get(238).ok_or_else(ends)? };
+                    all.insert(key.object, Subvolume { root, parent: None });
+                }
+                kind::PARENT => {
+                    let len = usize::from(le16(bytes, 16)?);
+                    let name = bytes.get(18..18 + len).ok_or_else(ends)?;
+                    parents.insert(key.object, (key.offset, le64(bytes, 0)?, name.into()));
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+        for (id, parent) in parents {
+            if let Some(subvolume) = all.get_mut(&id) {
+                subvolume.parent = Some(parent);
+            }
+        }
+        all
+    }
+
+    /// Gives the subvolume whose root is at `prefix`, and says where the ones below it are.
+    fn subvolume(
+        &self,
+        id: u64,
+        all: &BTreeMap<u64, Subvolume>,
+        prefix: &[u8],
+        budget: &mut Budget,
+        found: &mut Found<'_>,
+    ) -> Vec<(u64, Vec<u8>)> {
+        let mut faults = Vec::new();
+        let mut files = Files::default();
+        self.walker().scan(all[&id].root, budget, &mut faults, &mut |key, bytes| {
+            files.add(&self.space, key, bytes);
+            Ok(())
+        });
+        let prefixed = |path: Vec<u8>| [prefix, &path].concat();
+        for fault in faults {
+            found.problem(prefixed(b"/".to_vec()), fault);
+        }
+        for (path, fault) in files.contradictions() {
+            found.problem(prefixed(path), fault);
+        }
+        for (number, inode) in std::mem::take(&mut files.inodes) {
+            if found.stopped {
+                break;
+            }
+            found.summary.allocated += 1;
+            let paths = || files.names.paths_of(number).into_iter().map(prefixed).collect();
+            give(id << 40 ^ number, inode, paths, budget, found);
+        }
+        let children = all.iter().filter_map(|(child, subvolume)| {
+            let (parent, dir, name) = subvolume.parent.as_ref()?;
+            (*parent == id).then(|| (*child, prefixed(files.names.path_of(*dir, Some(name)))))
+        });
+        children.collect()
+    }
+}
+
+fn give(
+    node: u64,
+    inode: Inode,
+    paths: impl Fn() -> Vec<Vec<u8>>,
+    budget: &mut Budget,
+    found: &mut Found<'_>,
+) {
+    let other = match inode.mode >> 12 {
+        1 => Kind::Fifo,
+        2 | 6 => Kind::Device,
+        4 => {
+            found.summary.directories += 1;
+            return;
+        }
+        8 => {
+            let size = inode.size;
+            let runs = inode.runs.finish(size);
+            match runs.and_then(|runs| budget.stream(size, &runs).map(|()| runs)) {
+                Ok(extents) => found.stream(Stream { node, paths: paths(), size, extents }),
+                Err(fault) => found.lose(paths(), fault),
+            }
+            return;
+        }
+        10 => Kind::Link,
+        12 => Kind::Socket,
+        _ => return found.lose(paths(), damaged("an inode of an unknown kind", node)),
+    };
+    found.other(paths(), other);
+}
+
+impl FileSystem for Btrfs {
+    fn kind(&self) -> &'static str {
+        "Btrfs"
+    }
+
+    fn image(&self) -> Option<Arc<dyn ImageReader>> {
+        Some(Arc::clone(&self.space) as Arc<dyn ImageReader>)
+    }
+
+    fn walk(&self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> Summary {
+        let mut found = Found::new(sink);
+        let n_nodes = self.sb.size / self.sb.node_size;
+        let mut budget = Budget::of(n_nodes.saturating_mul(MOST_SHARED), self.sb.node_size);
+        let mut faults = Vec::new();
+        if self.sb.has_log {
+            faults.push(Fault::Unsupported(
+                "the log holds changes that are not in the trees; it was not replayed".into(),
+            ));
+        }
+        if self.sb.size > self.device.size() {
+            faults.push(Fault::PastEnd { offset: self.device.size() });
+        }
+        let mut all = self.subvolumes(&mut budget, &mut faults);
+        if !all.contains_key(&FS_TREE) {
+            faults.push(damaged("no tree of files", self.sb.root.at));
+        }
+        for fault in faults {
+            found.problem(b"/".to_vec(), fault);
+        }
+        let mut waiting: VecDeque<(u64, Vec<u8>)> = VecDeque::from([(FS_TREE, Vec::new())]);
+        while let Some((id, prefix)) = waiting.pop_front().or_else(|| {
+            // What nothing reaches is given all the same.
+            all.first_key_value().map(|(id, _)| (*id, format!("/$Subvolume/{id}").into_bytes()))
+        }) {
+            if found.stopped {
+                break;
+            }
+            if all.contains_key(&id) {
+                waiting.extend(self.subvolume(id, &all, &prefix, &mut budget, &mut found));
+                all.remove(&id);
+            }
+        }
+        found.summary
+    }
+}

@@ -1,0 +1,103 @@
+//! What the tree of a subvolume says: inodes, their names, their extents.
+
+use super::extents::Runs;
+use super::kind;
+use super::space::Space;
+use super::tree::Key;
+use crate::fault::{Fault, damaged, le16, le32, le64};
+use crate::names::Names;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub(super) struct Inode {
+    pub(super) mode: u32,
+    pub(super) size: u64,
+    pub(super) runs: Runs,
+}
+
+pub(super) struct Files {
+    pub(super) inodes: BTreeMap<u64, Inode>,
+    pub(super) names: Names,
+    /// Inodes that a directory has, with the directory and the name.
+    entries: Vec<(u64, u64, Box<[u8]>)>,
+    /// By inode.
+    faults: Vec<(u64, Fault)>,
+}
+
+impl Default for Files {
+    fn default() -> Files {
+        Files {
+            inodes: BTreeMap::new(),
+            names: Names::below(super::FIRST),
+            entries: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl Files {
+    pub(super) fn add(&mut self, space: &Space, key: Key, bytes: &[u8]) {
+        if let Err(fault) = self.item(space, key, bytes) {
+            self.faults.push((key.object, fault));
+        }
+    }
+
+    fn item(&mut self, space: &Space, key: Key, bytes: &[u8]) -> Result<(), Fault> {
+        match key.kind {
+            kind::INODE => {
+                let (mode, size) = (le32(bytes, 52)?, le64(bytes, 16)?);
+                self.inodes.insert(key.object, Inode { mode, size, runs: Runs::default() });
+                Ok(())
+            }
+            kind::NAME => self.names(key.object, bytes, 10, |_| Ok(key.offset)),
+            kind::LONG_NAME => self.names(key.object, bytes, 18, |record| le64(record, 0)),
+            // The place of what is named is a key, which begins the record; an inode's, or a subvolume's.
+            kind::ENTRY if bytes.get(8) == Some(&kind::INODE) => {
+                let len = usize::from(le16(bytes, 27)?);
+                let name = bytes.get(30..30 + len).ok_or_else(|| damaged("a name ends early", key.object))?;
+                self.entries.push((le64(bytes, 0)?, key.object, name.into()));
+                Ok(())
+            }
+            kind::EXTENT => match self.inodes.get_mut(&key.object) {
+                Some(inode) => inode.runs.add(space, key.offset, bytes),
+                None => Err(damaged("an extent of an inode that is not in use", key.object)),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Records of names, one behind the other, each with a head that ends in the name's length.
+    fn names(
+        &mut self,
+        inode: u64,
+        bytes: &[u8],
+        head: usize,
+        dir: impl Fn(&[u8]) -> Result<u64, Fault>,
+    ) -> Result<(), Fault> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let end = head + usize::from(le16(rest, head - 2)?);
+            let name = rest.get(head..end).ok_or_else(|| damaged("a name ends early", inode))?;
+            // The root is in itself.
+            if inode != super::FIRST {
+                self.names.add(inode, dir(rest)?, name.into())?;
+            }
+            rest = &rest[end..];
+        }
+        Ok(())
+    }
+
+    /// What does not agree with itself, with the paths.
+    pub(super) fn contradictions(&mut self) -> Vec<(Vec<u8>, Fault)> {
+        let faults = std::mem::take(&mut self.faults).into_iter();
+        let mut all: Vec<_> =
+            faults.map(|(inode, fault)| (format!("/$Inode/{inode}").into_bytes(), fault)).collect();
+        for (inode, dir, name) in std::mem::take(&mut self.entries) {
+            if !self.inodes.contains_key(&inode) {
+                let fault = damaged("a name of an inode that is not in use", 0);
+                all.push((self.names.path_of(dir, Some(&name)), fault));
+            }
+        }
+        all
+    }
+}

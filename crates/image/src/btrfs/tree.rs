@@ -1,0 +1,114 @@
+//! The trees of Btrfs, read from the first key to the last.
+
+use super::space::Space;
+use super::superblock::Superblock;
+use crate::budget::Budget;
+use crate::crc32c;
+use crate::fault::{Fault, damaged, le32, le64, size};
+use crate::reader::read_vec;
+
+const HEAD: usize = 101;
+/// The kernel's own limit.
+const MOST_LEVELS: u8 = 8;
+
+#[derive(Clone, Copy)]
+pub(super) struct Root {
+    pub(super) at: u64,
+    pub(super) level: u8,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Key {
+    pub(super) object: u64,
+    pub(super) kind: u8,
+    pub(super) offset: u64,
+}
+
+impl Key {
+    pub(super) fn read(bytes: &[u8]) -> Result<Key, Fault> {
+        let kind = *bytes.get(8).ok_or_else(|| damaged("a key ends early", 0))?;
+        Ok(Key { object: le64(bytes, 0)?, kind, offset: le64(bytes, 9)? })
+    }
+}
+
+/// Hears of an item; what it finds wrong is kept, and the scan goes on.
+pub(super) type Give<'g> = dyn FnMut(Key, &[u8]) -> Result<(), Fault> + 'g;
+
+pub(super) struct Walker<'w> {
+    pub(super) space: &'w Space,
+    pub(super) sb: &'w Superblock,
+}
+
+impl Walker<'_> {
+    /// Gives every item in the order of the keys; what cannot be read costs what is below it and is in `faults`.
+    pub(super) fn scan(&self, root: Root, budget: &mut Budget, faults: &mut Vec<Fault>, give: &mut Give<'_>) {
+        if root.level >= MOST_LEVELS {
+            return faults.push(damaged("a tree of no permitted height", root.at));
+        }
+        if let Err(fault) = self.node(root.at, root.level, None, budget, faults, give) {
+            faults.push(fault);
+        }
+    }
+
+    fn node(
+        &self,
+        at: u64,
+        level: u8,
+        generation: Option<u64>,
+        budget: &mut Budget,
+        faults: &mut Vec<Fault>,
+        give: &mut Give<'_>,
+    ) -> Result<(), Fault> {
+        budget.block()?;
+        let node = self.read(at, level, generation)?;
+        let n = size(le32(&node, 96)?.into())?;
+        let wrong = || damaged("a node of a tree", at);
+        let records = |len: usize| {
+            let end = n.checked_mul(len).and_then(|len| len.checked_add(HEAD)).ok_or_else(wrong)?;
+            Ok(node.get(HEAD..end).ok_or_else(wrong)?.chunks_exact(len))
+        };
+        if level > 0 {
+            for record in records(33)? {
+                let child = (le64(record, 17)?, le64(record, 25)?);
+                if let Err(fault) = self.node(child.0, level - 1, Some(child.1), budget, faults, give) {
+                    // Beyond the limit of work nothing further can be had.
+                    budget.block()?;
+                    faults.push(fault);
+                }
+            }
+            return Ok(());
+        }
+        for record in records(25)? {
+            let (start, len) = (size(le32(record, 17)?.into())?, size(le32(record, 21)?.into())?);
+            let bytes = node[HEAD..].get(start..).and_then(|rest| rest.get(..len)).ok_or_else(wrong)?;
+            if let Err(fault) = give(Key::read(record)?, bytes) {
+                faults.push(fault);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first copy of a node that agrees with its checksum and with who points at it.
+    fn read(&self, at: u64, level: u8, generation: Option<u64>) -> Result<Vec<u8>, Fault> {
+        let mut fault = damaged("a node of a tree lies nowhere", at);
+        for place in self.space.copies(at, self.sb.node_size)? {
+            let node = match read_vec(self.space.device(), place, size(self.sb.node_size)?) {
+                Ok(node) => node,
+                Err(lost) => {
+                    fault = lost;
+                    continue;
+                }
+            };
+            let is_whole = !self.sb.has_crc || crc32c::hash(&node[32..]) == le32(&node, 0)?;
+            let is_meant = le64(&node, 48)? == at
+                && node[100] == level
+                && generation.is_none_or(|generation| le64(&node, 80).is_ok_and(|own| own == generation));
+            match (is_whole, is_meant) {
+                (true, true) => return Ok(node),
+                (false, _) => fault = damaged("metadata that fails its checksum", place),
+                (true, false) => fault = damaged("a node of another tree or time", place),
+            }
+        }
+        Err(fault)
+    }
+}
