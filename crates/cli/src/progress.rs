@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Ten times a second looks alive and costs nothing.
 const REDRAW: Duration = Duration::from_millis(100);
 
+/// Columns below which a bar would leave no room for words.
+const NARROW: usize = 60;
+
 /// Between two lines where nothing is drawn. A log is read next morning; a line a minute shows where time went.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
@@ -39,7 +42,12 @@ impl Progress {
         let reading = drawn.add(ProgressBar::new_spinner());
         let asking = drawn.add(ProgressBar::no_length());
         reading.set_style(style("{spinner} {elapsed:>4} {wide_msg}"));
-        asking.set_style(style("  asked {bar:20} {human_pos}/{human_len} {wide_msg}"));
+        let is_narrow = terminal.width_of_stderr().is_some_and(|width| width < NARROW);
+        asking.set_style(style(if is_narrow {
+            "{human_pos}/{human_len} {wide_msg}"
+        } else {
+            "  asked {bar:20} {human_pos}/{human_len} {wide_msg}"
+        }));
         Progress { drawn, reading, asking, gauges, lists, beats: terminal.beats() }
     }
 
@@ -108,9 +116,18 @@ impl Progress {
     }
 
     fn asking_words(&self, answered: u64, seconds: f64) -> String {
-        // A narrow terminal cuts the end off, so what explains a standstill comes first.
+        // A narrow terminal cuts the end off: first what somebody waits for, then what explains a standstill.
         let mut words = Vec::new();
         let queued = self.gauges.queued.load(Relaxed);
+        let mut found: Vec<String> = Verdict::WORST_FIRST
+            .into_iter()
+            .map(|verdict| (self.gauges.verdicts(verdict), verdict))
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, verdict)| format!("{} {verdict}", thousands(n)))
+            .collect();
+        if self.gauges.verdicts(Verdict::Malicious) > 0 {
+            words.push(found.remove(0));
+        }
         words.extend(match self.gauges.waiting() {
             Waiting::ForBackoff { until } => Some(format!("backoff until {}", local_time(until.0))),
             Waiting::ForQuota { until } => Some(format!("waiting for quota until {}", day_and_time(until))),
@@ -129,12 +146,7 @@ impl Progress {
             let left = (queued as f64 / (answered as f64 / seconds)) as u64;
             words.push(format!("ETA {}", clock(left)));
         }
-        for verdict in Verdict::WORST_FIRST {
-            let n = self.gauges.verdicts(verdict);
-            if n > 0 {
-                words.push(format!("{} {verdict}", thousands(n)));
-            }
-        }
+        words.extend(found);
         words.join(" · ")
     }
 }

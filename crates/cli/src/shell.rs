@@ -45,14 +45,17 @@ impl Terminal {
 
     /// Columns of stdout, if it is a terminal.
     pub(crate) fn width(&self) -> Option<usize> {
-        if !self.stdout {
-            return None;
-        }
-        rustix::termios::tcgetwinsize(io::stdout())
-            .ok()
-            .map(|size| usize::from(size.ws_col))
-            .filter(|w| *w > 0)
+        if self.stdout { columns(io::stdout()) } else { None }
     }
+
+    /// Columns of stderr, if it is a terminal.
+    pub(crate) fn width_of_stderr(&self) -> Option<usize> {
+        if self.stderr { columns(io::stderr()) } else { None }
+    }
+}
+
+fn columns(of: impl std::os::fd::AsFd) -> Option<usize> {
+    rustix::termios::tcgetwinsize(of).ok().map(|size| usize::from(size.ws_col)).filter(|width| *width > 0)
 }
 
 /// Prints what went wrong and turns it into an exit code. A closed pipe is a normal end: `hashsweep … | head`.
