@@ -1,5 +1,6 @@
 //! What scan, list and resume have in common: a run with its progress, its outputs and its last words.
 
+use super::baseline::Baseline;
 use super::desk::Desk;
 use super::plan::Plan;
 use super::written;
@@ -85,9 +86,11 @@ impl Ready {
         // Both read the whole sweep, each on a connection of its own.
         let path = case.path().to_owned();
         let counting = std::thread::spawn(move || Case::open_to_read(&path)?.tally(sweep));
-        let written = written::write_all(&case, sweep, &outputs, open, terminal, simulated);
+        let baseline = Baseline::of(&case, &case.sweep(Some(sweep))?, outputs.emit)?;
+        let written =
+            written::write_all(&case, sweep, &outputs, open, terminal, simulated, baseline.as_ref());
         let tally = counting.join().expect("counting does not panic")?;
-        let exit = Exit::of(&tally, &ending);
+        let exit = Baseline::exit(baseline.as_ref(), &tally, &ending);
         close(&mut case, run, ended_at, Some(exit))?;
         // Another process at this sweep reads its list again to write what it was told to.
         if tally.is_complete() && written.is_ok() && !case.is_at_work_elsewhere(sweep)? {
@@ -112,6 +115,7 @@ impl Ready {
                 elapsed,
             };
             remarks.extend(images_among(&gauges.source));
+            remarks.extend(baseline.map(|since| since.words(outputs.emit)));
             let figures = Figures {
                 what,
                 remarks,
