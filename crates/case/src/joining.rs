@@ -6,10 +6,11 @@
 
 use crate::codes::{class, class_code, column, count, digest, kind, kind_code};
 use crate::group::{Freshness, Group};
+use crate::results::parse_verdict;
 use crate::waiting::Rank;
 use crate::{CaseError, SweepId};
 use hashsweep_model::{Class, Digest, HashKind, Outcome, Stamp, Verdict};
-use rusqlite::{CachedStatement, Row, params};
+use rusqlite::{CachedStatement, Connection, Row, params};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -147,23 +148,7 @@ impl Group<'_> {
 
     /// Those that no answer counted for when the sweep took them over.
     fn without_counted(&self, sweep: SweepId, offers: &[Offer]) -> Result<Vec<Offer>, CaseError> {
-        let answers = self.transaction.prepare_cached(
-            "SELECT digest, answered_at, answer.id, answered_at >= CASE verdict
-                 WHEN 'malicious' THEN malicious_since WHEN 'suspicious' THEN suspicious_since
-                 WHEN 'unknown' THEN unknown_since ELSE known_since END
-             FROM sweep CROSS JOIN answer
-             WHERE sweep.id = ?1 AND kind = ?2 AND digest >= ?3 AND answer.id <= answers
-                 AND answered_at <= answers_until AND answer.origin IS sweep.origin
-             ORDER BY digest, answered_at",
-        )?;
-        let mut newest: Vec<Option<Found>> = vec![None; offers.len()];
-        walk(answers, sweep, offers, |i, row| {
-            let found = Found { at: (row.get(1)?, row.get(2)?), counts: row.get(3)? };
-            if newest[i].is_none_or(|older| older.at < found.at) {
-                newest[i] = Some(found);
-            }
-            Ok(())
-        })?;
+        let newest = took_over(&self.transaction, sweep, offers, |(digest, _)| digest)?;
         let counted = newest.iter().map(|found| found.is_some_and(|found| found.counts));
         Ok(offers.iter().zip(counted).filter(|(_, counted)| !counted).map(|(offer, _)| *offer).collect())
     }
@@ -208,10 +193,16 @@ impl Group<'_> {
             "SELECT digest FROM want WHERE sweep = ?1 AND kind = ?2 AND digest >= ?3 ORDER BY digest",
         )?;
         let mut has_fate = vec![false; offers.len()];
-        walk(fates, sweep, offers, |i, _| {
-            has_fate[i] = true;
-            Ok(())
-        })?;
+        walk(
+            fates,
+            sweep,
+            offers,
+            |(digest, _)| digest,
+            |i, _| {
+                has_fate[i] = true;
+                Ok(())
+            },
+        )?;
         Ok(offers.iter().zip(has_fate).filter(|(_, has)| !has).map(|(offer, _)| *offer).collect())
     }
 
@@ -248,14 +239,20 @@ impl Group<'_> {
         )?;
         // The newest answer decides, even where an older one would still count.
         let mut newest: Vec<Option<Found>> = vec![None; offers.len()];
-        walk(answers, sweep, offers, |i, row| {
-            let Some(counts) = counts(row, fresh)? else { return Ok(()) };
-            let found = Found { at: (row.get(1)?, row.get(2)?), counts };
-            if newest[i].is_none_or(|older| older.at < found.at) {
-                newest[i] = Some(found);
-            }
-            Ok(())
-        })?;
+        walk(
+            answers,
+            sweep,
+            offers,
+            |(digest, _)| digest,
+            |i, row| {
+                let Some(counts) = counts(row, fresh)? else { return Ok(()) };
+                let found = Found { at: (row.get(1)?, row.get(2)?), verdict: verdict(row)?, counts };
+                if newest[i].is_none_or(|older| older.at < found.at) {
+                    newest[i] = Some(found);
+                }
+                Ok(())
+            },
+        )?;
         let mut insert = self.transaction.prepare_cached(
             "INSERT INTO want (sweep, kind, digest, state, class, answer, learned)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -263,7 +260,7 @@ impl Group<'_> {
         let mut left = Vec::with_capacity(offers.len());
         for (offer, found) in offers.iter().zip(newest) {
             match found {
-                Some(Found { at: (_, answer), counts: true }) => {
+                Some(Found { at: (_, answer), counts: true, .. }) => {
                     let (digest, class) = offer;
                     insert.execute(params![
                         sweep.0,
@@ -375,18 +372,49 @@ pub(crate) const COUNTED: &str = "(SELECT CASE WHEN answered_at >= CASE verdict
     WHERE answer.kind = offer.kind AND answer.digest = offer.digest
     ORDER BY answered_at DESC, answer.id DESC LIMIT 1)";
 
-/// An answer that was found for a digest: when it was given, its number, and whether it still counts.
+/// An answer that was found for a digest: when it was given, its number, what it said, and whether it still counts.
 #[derive(Clone, Copy)]
-struct Found {
-    at: (i64, i64),
-    counts: bool,
+pub(crate) struct Found {
+    pub(crate) at: (i64, i64),
+    pub(crate) verdict: Verdict,
+    pub(crate) counts: bool,
+}
+
+/// The newest answer that there was for each digest when the sweep took over what others had, and whether it counted.
+/// The digests are ascending and of one kind.
+pub(crate) fn took_over<T>(
+    connection: &Connection,
+    sweep: SweepId,
+    offers: &[T],
+    digest: impl Fn(&T) -> &Digest,
+) -> Result<Vec<Option<Found>>, CaseError> {
+    let answers = connection.prepare_cached(
+        "SELECT digest, answered_at, answer.id, verdict, answered_at >= CASE verdict
+             WHEN 'malicious' THEN malicious_since WHEN 'suspicious' THEN suspicious_since
+             WHEN 'unknown' THEN unknown_since ELSE known_since END
+         FROM sweep CROSS JOIN answer
+         WHERE sweep.id = ?1 AND kind = ?2 AND digest >= ?3 AND answer.id <= answers
+             AND answered_at <= answers_until AND answer.origin IS sweep.origin
+         ORDER BY digest, answered_at",
+    )?;
+    let mut newest: Vec<Option<Found>> = vec![None; offers.len()];
+    walk(answers, sweep, offers, digest, |i, row| {
+        let found = Found { at: (row.get(1)?, row.get(2)?), verdict: verdict(row)?, counts: row.get(4)? };
+        if newest[i].is_none_or(|older| older.at < found.at) {
+            newest[i] = Some(found);
+        }
+        Ok(())
+    })?;
+    Ok(newest)
+}
+
+fn verdict(answer: &Row<'_>) -> Result<Verdict, CaseError> {
+    parse_verdict(answer.get_ref(3)?.as_str()?)
 }
 
 /// Whether an answer is recent enough; `None` for one that does not even hide an older one.
 fn counts(answer: &Row<'_>, fresh: &Freshness) -> Result<Option<bool>, CaseError> {
-    let verdict = answer.get_ref(3)?.as_str()?.parse::<Verdict>();
-    let verdict = verdict.map_err(|e| CaseError::Damaged(e.to_string()))?;
-    let (between, at) = (fresh.between(verdict), Stamp(answer.get(1)?));
+    let (between, at) = (fresh.between(verdict(answer)?), Stamp(answer.get(1)?));
     // One from too far in the future is as if it had never been given.
     Ok(if at > *between.end() { None } else { Some(between.contains(&at)) })
 }
@@ -397,27 +425,28 @@ const NEAR: u32 = 24;
 /// Walks rows beside digests of one kind, both ascending, and hands each row over that is about one of them.
 ///
 /// The statement takes sweep, kind and the lowest digest, and gives the digest in its first column.
-fn walk(
+pub(crate) fn walk<T>(
     mut statement: CachedStatement<'_>,
     sweep: SweepId,
-    offers: &[Offer],
+    offers: &[T],
+    digest: impl Fn(&T) -> &Digest,
     mut each: impl FnMut(usize, &Row<'_>) -> Result<(), CaseError>,
 ) -> Result<(), CaseError> {
     let mut i = 0;
-    while let Some((from, _)) = offers.get(i) {
+    while let Some(from) = offers.get(i).map(&digest) {
         let kind: HashKind = from.kind();
         let mut rows = statement.query(params![sweep.0, kind_code(kind), from.as_bytes()])?;
         let mut n_between = 0;
         loop {
             let Some(row) = rows.next()? else { return Ok(()) };
             let found = row.get_ref(0)?.as_blob()?;
-            while offers.get(i).is_some_and(|(digest, _)| digest.as_bytes() < found) {
+            while offers.get(i).is_some_and(|offer| digest(offer).as_bytes() < found) {
                 i += 1;
                 n_between = 0;
             }
             match offers.get(i) {
                 None => return Ok(()),
-                Some((digest, _)) if digest.as_bytes() == found => each(i, row)?,
+                Some(offer) if digest(offer).as_bytes() == found => each(i, row)?,
                 Some(_) if n_between == NEAR => break,
                 Some(_) => n_between += 1,
             }

@@ -2,7 +2,7 @@
 
 use crate::calendar::first_moment;
 use crate::codes::{column, count};
-use crate::{Case, CaseError, SweepId};
+use crate::{Case, CaseError, RunId, SweepId};
 use hashsweep_model::{Quota, Stamp};
 use rusqlite::params;
 
@@ -13,6 +13,8 @@ pub enum Scope {
     Case,
     /// Those of one sweep at file reputation, over all its runs; reports fetched later are not the sweep's.
     Sweep(SweepId),
+    /// Those of one run.
+    Run(RunId),
     /// Those of the latest run that was made here.
     LastRun,
     /// Those of other cases whose sweeps were brought here.
@@ -121,6 +123,7 @@ impl Case {
                 sweep.0,
                 0,
             ),
+            Scope::Run(run) => ("run = ?1 AND ?2 = 0", run.0, 0),
             Scope::LastRun => ("run = (SELECT max(id) FROM run WHERE origin IS NULL) AND ?1 = ?2", 0, 0),
             Scope::Brought => ("run IN (SELECT id FROM run WHERE origin IS NOT NULL) AND ?1 = ?2", 0, 0),
             Scope::Between { from, to } => ("reserved_at >= ?1 AND reserved_at < ?2", from.0, to.0),

@@ -16,6 +16,7 @@
 //! ```
 
 mod account;
+mod airgap;
 mod bridge;
 mod calendar;
 mod carrying;
@@ -37,11 +38,13 @@ mod runs;
 mod session;
 mod standing;
 mod sweeps;
+mod tally;
 mod turn;
 mod verify;
 mod waiting;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
+pub use airgap::CaughtUp;
 pub use calendar::{day_of, month_of};
 pub use carrying::{Carried, Walked};
 pub use copying::Size;

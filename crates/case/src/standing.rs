@@ -13,8 +13,9 @@ use crate::{Case, CaseError, SweepId};
 use hashsweep_model::{Digest, Place, Seen, Sighting, Skip, Trace};
 use rusqlite::params;
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash as _, Hasher, RandomState};
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What is odd about a row that contradicts an earlier one of the very same file.
@@ -26,8 +27,8 @@ pub struct Standing {
     pub(crate) sweep: SweepId,
     /// The last sweep of the series that came to its end.
     pub(crate) base: Option<SweepId>,
-    /// By root and path, the latest of them.
-    by_place: HashMap<u128, usize>,
+    /// By root and path, the latest of them. What these are hashed to is spread already.
+    by_place: HashMap<u128, usize, BuildHasherDefault<LowerHalf>>,
     pub(crate) rows: Vec<Standee>,
     /// Made for this process, so that no file name can be made to fit.
     keys: [RandomState; 3],
@@ -79,7 +80,7 @@ impl Standing {
         Standing {
             sweep,
             base: None,
-            by_place: HashMap::new(),
+            by_place: HashMap::default(),
             rows: Vec::new(),
             keys: std::array::from_fn(|_| RandomState::new()),
             distrust: None,
@@ -180,12 +181,38 @@ impl Standing {
         self.keys[2].hash_one(reason)
     }
 
-    /// Adds a row; those of a sweep after those of the sweeps before it.
-    fn add(&mut self, place: u128, mut row: Standee) {
-        row.before = self.by_place.insert(place, self.rows.len());
-        self.rows.push(row);
+    /// Adds rows; those of a sweep after those of the sweeps before it.
+    fn add(&mut self, rows: Vec<(u128, Standee)>) {
+        self.by_place.reserve(rows.len());
+        self.rows.reserve(rows.len());
+        for (place, mut row) in rows {
+            row.before = self.by_place.insert(place, self.rows.len());
+            self.rows.push(row);
+        }
     }
 }
+
+/// The lower half of a key that is a hash itself.
+#[derive(Debug, Default)]
+struct LowerHalf(u64);
+
+impl Hasher for LowerHalf {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are whole numbers");
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "half of it is enough")]
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+/// Rows that one thread reads about as fast as two, which first open the case once more.
+const WORTH_A_THREAD: i64 = 10_000;
 
 impl Case {
     /// The rows that stand as a sweep begins its intake, or goes on with it.
@@ -198,19 +225,48 @@ impl Case {
         let earlier: Vec<i64> = earlier.query_map([sweep.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
         standing.base = earlier.last().copied().map(SweepId);
         for id in &earlier {
-            self.add_standing(&mut standing, *id)?;
+            let rows = self.standees(&standing, *id)?;
+            standing.add(rows);
         }
         standing.turn = earlier.len() as u64;
         Ok(standing)
     }
 
-    fn add_standing(&self, standing: &mut Standing, sweep: i64) -> Result<(), CaseError> {
-        let mut rows = self.connection.prepare(
+    /// The rows of one sweep that stand, with their places. No walk has begun yet, so that nobody else needs the
+    /// processor: the second half of many is read beside the first. Rows are never changed, only ended, and one that
+    /// ends meanwhile may as well have ended before.
+    fn standees(&self, standing: &Standing, sweep: i64) -> Result<Vec<(u128, Standee)>, CaseError> {
+        let last: i64 = self.connection.query_row(
+            "SELECT coalesce(max(seq), 0) FROM sighting WHERE sweep = ?1",
+            [sweep],
+            |row| row.get(0),
+        )?;
+        if last < WORTH_A_THREAD {
+            return self.standees_of(standing, (sweep, 1..=last));
+        }
+        let half = last / 2;
+        let other = Case::open_to_read(self.path())?;
+        std::thread::scope(|scope| {
+            let later = scope.spawn(move || other.standees_of(standing, (sweep, half + 1..=last)));
+            let mut rows = self.standees_of(standing, (sweep, 1..=half))?;
+            rows.extend(later.join().expect("reading does not panic")?);
+            Ok(rows)
+        })
+    }
+
+    fn standees_of(
+        &self,
+        standing: &Standing,
+        (sweep, seqs): (i64, RangeInclusive<i64>),
+    ) -> Result<Vec<(u128, Standee)>, CaseError> {
+        let mut rows = self.connection.prepare_cached(
             "SELECT seq, root, path, until IS NOT NULL, kind, size, md5, sha1, sha256, reason,
                  device, inode, modified_ns, changed_ns, born_ns
-             FROM sighting WHERE sweep = ?1 AND (until IS NULL OR kept) AND path IS NOT NULL",
+             FROM sighting
+             WHERE sweep = ?1 AND seq BETWEEN ?2 AND ?3 AND (until IS NULL OR kept) AND path IS NOT NULL",
         )?;
-        let mut rows = rows.query(params![sweep])?;
+        let mut rows = rows.query(params![sweep, seqs.start(), seqs.end()])?;
+        let mut standees = Vec::new();
         while let Some(row) = rows.next()? {
             let blob = |i: usize| {
                 row.get_ref(i)?.as_blob_or_null().map_err(|error| CaseError::Damaged(error.to_string()))
@@ -238,7 +294,7 @@ impl Case {
                 let is_blind = reason.parse::<Skip>().map_or(true, |skip| skip.kind.is_not_looked_at());
                 (standing.skip_print(&reason), is_blind, None)
             };
-            standing.add(
+            standees.push((
                 place,
                 Standee {
                     sweep,
@@ -250,8 +306,8 @@ impl Case {
                     before: None,
                     is_seen: AtomicBool::new(false),
                 },
-            );
+            ));
         }
-        Ok(())
+        Ok(standees)
     }
 }

@@ -260,6 +260,23 @@ impl Case {
         Ok(ids.query_map([], |row| Ok(SweepId(row.get(0)?)))?.collect::<Result<_, _>>()?)
     }
 
+    /// When a run that was made here last came to its end with everything that it was asked for.
+    pub fn last_success(&self) -> Result<Option<Stamp>, CaseError> {
+        let last: Option<i64> = self.connection.query_row(
+            "SELECT max(ended_at) FROM run WHERE exit_code IN (0, 1) AND origin IS NULL",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(last.map(Stamp))
+    }
+
+    /// How the last run of a sweep ended, if it ended at all.
+    pub fn last_exit(&self, sweep: SweepId) -> Result<Option<u8>, CaseError> {
+        let exit_of_last = "SELECT exit_code FROM run WHERE sweep = ?1 ORDER BY id DESC LIMIT 1";
+        let last = self.connection.query_row(exit_of_last, [sweep.0], |row| row.get(0)).optional()?;
+        Ok(last.flatten())
+    }
+
     /// The paths of a sweep's rows so far, each with its root, for an intake that goes on.
     pub fn recorded(&self, sweep: SweepId, mut each: impl FnMut(u32, &[u8])) -> Result<(), CaseError> {
         let mut rows = self

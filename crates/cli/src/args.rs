@@ -4,7 +4,9 @@ mod case;
 mod sim;
 mod values;
 
-pub(crate) use case::{CaseAction, CaseExport, CaseInfo, CaseLook, CaseMerge, CasePrune, CaseTools};
+pub(crate) use case::{
+    CaseAction, CaseAnswers, CaseExport, CaseInfo, CaseLook, CaseMerge, CasePending, CasePrune, CaseTools,
+};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hashsweep_model::{HashKind, Kinds};
 use hashsweep_pipeline::Rate;
@@ -32,7 +34,7 @@ pub(crate) struct Cli {
 /// How much is said on stderr.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Talk {
-    /// Say nothing but errors
+    /// Say nothing unless there are findings, gaps or errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Say more; twice for every request
@@ -192,7 +194,7 @@ pub(crate) struct ListReading {
     /// The first line of a table is a row
     #[arg(long)]
     pub(crate) no_header: bool,
-    /// The form of the lists: text, csv, hashdeep, coreutils, bodyfile, dfxml, json, jsonl, extract
+    /// The form of the lists: text, csv, hashdeep, coreutils, bodyfile, dfxml, json, jsonl, extract, parquet, sqlite
     #[arg(long, value_name = "FORM")]
     pub(crate) input_format: Option<InputFormat>,
     /// The member of each JSON value that holds the hash, as a JSON pointer
@@ -532,12 +534,16 @@ pub(crate) struct Output {
     /// Write this format whatever the ending says
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
-    /// Which rows to write; new is what has changed since --baseline [default: all to a file or a pipe, findings to a terminal]
+    /// Which rows to write; new is what has changed since --baseline [default: all to a file or a pipe, findings to a
+    /// terminal]; html, markdown, sarif and stix hold findings only, a manifest counts all
     #[arg(long, value_name = "ROWS")]
     pub(crate) emit: Option<Emit>,
     /// Refuse to replace an output that is there
     #[arg(long)]
     pub(crate) no_clobber: bool,
+    /// Write figures for Prometheus there, beside whatever else is written; its name without the ending is the label
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -548,6 +554,29 @@ pub(crate) enum Format {
     Html,
     Manifest,
     Markdown,
+    Sarif,
+    Stix,
+    Dfxml,
+    Bodyfile,
+    Hashdeep,
+    Metrics,
+}
+
+impl Format {
+    /// Whether it tells of files, so that a list cannot be written in it.
+    pub(crate) fn is_of_files(self) -> bool {
+        match self {
+            Format::Dfxml | Format::Bodyfile | Format::Hashdeep => true,
+            Format::Csv
+            | Format::Jsonl
+            | Format::Html
+            | Format::Manifest
+            | Format::Markdown
+            | Format::Sarif
+            | Format::Stix
+            | Format::Metrics => false,
+        }
+    }
 }
 
 /// How differences are written.
@@ -573,7 +602,15 @@ impl TryFrom<Format> for DifferenceFormat {
         match format {
             Format::Csv => Ok(DifferenceFormat::Csv),
             Format::Jsonl => Ok(DifferenceFormat::Jsonl),
-            Format::Html | Format::Manifest | Format::Markdown => {
+            Format::Html
+            | Format::Manifest
+            | Format::Markdown
+            | Format::Sarif
+            | Format::Stix
+            | Format::Dfxml
+            | Format::Bodyfile
+            | Format::Hashdeep
+            | Format::Metrics => {
                 anyhow::bail!("differences are written as CSV or JSONL only")
             }
         }

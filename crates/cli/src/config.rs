@@ -96,10 +96,18 @@ fn read(path: &Path) -> anyhow::Result<Option<(String, bool)>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e).with_context(|| format!("read {}", path.display())),
     };
-    let private = file.metadata()?.mode() & 0o077 == 0;
+    let mode = file.metadata()?.mode();
+    let private = mode & 0o077 == 0 || (mode & 0o007 == 0 && is_given_by_systemd(path));
     let mut text = String::new();
     file.read_to_string(&mut text).with_context(|| format!("read {}", path.display()))?;
     Ok(Some((text, private)))
+}
+
+/// Whether a file is one of the credentials that systemd hands to a service, which nobody else can reach. For a service
+/// with a user of its own it lets that user in by an access list, which shows in the bits of the group.
+fn is_given_by_systemd(path: &Path) -> bool {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    directory.is_some_and(|directory| directory.is_absolute() && path.parent() == Some(&directory))
 }
 
 fn refuse_shared(path: &Path, private: bool) -> anyhow::Result<()> {

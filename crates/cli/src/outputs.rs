@@ -9,6 +9,7 @@ use crate::settings::{Outputs, Target};
 use anyhow::{Context, bail};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -82,6 +83,12 @@ impl Open {
             Place::Straight(path, _) => vec![path.clone()],
             Place::Beside { target, file } => vec![target.clone(), file.path().to_owned()],
         }
+    }
+
+    /// What it is called, without directory and ending.
+    pub(crate) fn name(&self) -> Vec<u8> {
+        let path = self.paths().into_iter().next().unwrap_or_default();
+        path.file_stem().map(|stem| stem.as_bytes().to_vec()).unwrap_or_default()
     }
 
     /// Lets `write` fill it, and puts it in place.

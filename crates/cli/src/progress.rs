@@ -1,7 +1,7 @@
 //! Progress on a terminal: two lines, redrawn ten times a second from the pipeline's gauges. Nothing is drawn
 //! where nobody looks.
 
-use crate::shell::{Terminal, day_and_time};
+use crate::shell::{Terminal, day_and_time, say};
 use hashsweep_model::Verdict;
 use hashsweep_pipeline::{Gauges, Waiting};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Ten times a second looks alive and costs nothing.
 const REDRAW: Duration = Duration::from_millis(100);
 
+/// Between two lines where nothing is drawn. A log is read next morning; a line a minute shows where time went.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
 /// The two lines. Dropping it wipes them off the screen.
 pub(crate) struct Progress {
     drawn: MultiProgress,
@@ -20,6 +23,8 @@ pub(crate) struct Progress {
     gauges: Arc<Gauges>,
     /// Whether rows of a list are read rather than files.
     lists: bool,
+    /// Whether a line is said now and then where nothing is drawn.
+    beats: bool,
 }
 
 impl Progress {
@@ -35,49 +40,71 @@ impl Progress {
         let asking = drawn.add(ProgressBar::no_length());
         reading.set_style(style("{spinner} {elapsed:>4} {wide_msg}"));
         asking.set_style(style("  asked {bar:20} {human_pos}/{human_len} {wide_msg}"));
-        Progress { drawn, reading, asking, gauges, lists }
+        Progress { drawn, reading, asking, gauges, lists, beats: terminal.beats() }
     }
 
     /// Redraws until it is dropped.
     #[expect(clippy::disallowed_methods, reason = "a display waits for the next frame, not for the service")]
     pub(crate) async fn run(&self) {
-        if self.drawn.is_hidden() {
-            return std::future::pending().await;
+        if !self.drawn.is_hidden() {
+            loop {
+                self.draw();
+                tokio::time::sleep(REDRAW).await;
+            }
         }
-        loop {
-            self.draw();
-            tokio::time::sleep(REDRAW).await;
+        if self.beats {
+            loop {
+                tokio::time::sleep(HEARTBEAT).await;
+                say(self.beat());
+            }
         }
+        std::future::pending::<()>().await;
+    }
+
+    /// `still at work: 4:00, 12,345 files hashed, 4.20 GB, asked 1,200 of 5,000, 3 malicious`
+    fn beat(&self) -> String {
+        let elapsed = self.reading.elapsed();
+        let seconds = elapsed.as_secs_f64().max(0.001);
+        let answered = self.gauges.answered.load(Relaxed) + self.gauges.failed.load(Relaxed);
+        let all = answered + self.gauges.queued.load(Relaxed);
+        let mut words = vec![
+            format!("still at work: {}", clock(elapsed.as_secs())),
+            self.reading_words(seconds),
+            format!("asked {} of {}", thousands(answered), thousands(all)),
+        ];
+        words.extend(self.asking_words(answered, seconds).split(" · ").map(str::to_owned));
+        words.retain(|word| !word.is_empty());
+        words.join(", ")
     }
 
     fn draw(&self) {
-        let source = &self.gauges.source;
         let seconds = self.reading.elapsed().as_secs_f64().max(0.001);
-        if self.gauges.intake_finished.load(Relaxed) {
-            self.reading.set_message(format!("{} rows read", thousands(source.rows.load(Relaxed))));
-        } else if self.lists {
-            let rows = source.rows.load(Relaxed);
-            self.reading.set_message(format!(
-                "{} rows read, {}/s",
-                thousands(rows),
-                per_second(rows, seconds)
-            ));
-        } else {
-            let (files, bytes) = (source.files_hashed.load(Relaxed), source.bytes_hashed.load(Relaxed));
-            #[expect(clippy::cast_precision_loss, reason = "a figure of three digits")]
-            let (gigabytes, rate) = (bytes as f64 / 1e9, bytes as f64 / 1e9 / seconds);
-            self.reading.set_message(format!(
-                "{} files hashed, {gigabytes:.2} GB, {}/s, {rate:.2} GB/s",
-                thousands(files),
-                per_second(files, seconds),
-            ));
-        }
+        self.reading.set_message(self.reading_words(seconds));
         self.reading.tick();
         let answered = self.gauges.answered.load(Relaxed) + self.gauges.failed.load(Relaxed);
         self.asking.set_length(answered + self.gauges.queued.load(Relaxed));
         self.asking.set_position(answered);
         self.asking.set_message(self.asking_words(answered, seconds));
         self.asking.tick();
+    }
+
+    fn reading_words(&self, seconds: f64) -> String {
+        let source = &self.gauges.source;
+        let rows = source.rows.load(Relaxed);
+        if self.gauges.intake_finished.load(Relaxed) {
+            return format!("{} rows read", thousands(rows));
+        }
+        if self.lists {
+            return format!("{} rows read, {}/s", thousands(rows), per_second(rows, seconds));
+        }
+        let (files, bytes) = (source.files_hashed.load(Relaxed), source.bytes_hashed.load(Relaxed));
+        #[expect(clippy::cast_precision_loss, reason = "a figure of three digits")]
+        let (gigabytes, rate) = (bytes as f64 / 1e9, bytes as f64 / 1e9 / seconds);
+        format!(
+            "{} files hashed, {gigabytes:.2} GB, {}/s, {rate:.2} GB/s",
+            thousands(files),
+            per_second(files, seconds)
+        )
     }
 
     fn asking_words(&self, answered: u64, seconds: f64) -> String {

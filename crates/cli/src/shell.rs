@@ -38,6 +38,11 @@ impl Terminal {
         }
     }
 
+    /// Whether a line now and then takes the place of progress.
+    pub(crate) fn beats(&self) -> bool {
+        !self.talk.quiet && self.talk.progress != When::Never
+    }
+
     /// Columns of stdout, if it is a terminal.
     pub(crate) fn width(&self) -> Option<usize> {
         if !self.stdout {

@@ -17,26 +17,19 @@ use crate::budget::Budget;
 use crate::fault::{Fault, damaged};
 use crate::found::{FileSystem, Found};
 use crate::item::{Item, Kind, Stream, Summary};
+use crate::names::Names;
 use crate::reader::{ImageReader, read_vec};
 use inode::{Inode, Mode};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use superblock::Superblock;
-
-/// Paths of one file: more hard links than ext4 permits (65,000) are damage.
-const MOST_NAMES: usize = 65_000;
-/// Deeper directories are given under `/$Orphans`, so that a path stays short.
-const MOST_DEPTH: usize = 1024;
 
 /// An ext2, ext3 or ext4 volume.
 pub struct Ext {
     image: Arc<dyn ImageReader>,
     sb: Superblock,
 }
-
-/// Names by inode: the directory's inode and the name in it.
-type Names = HashMap<u32, Vec<(u32, Box<[u8]>)>>;
 
 impl Ext {
     /// Whether the volume says that it is one.
@@ -112,7 +105,7 @@ impl Ext {
         budget: &mut Budget,
         found: &mut Found<'_>,
     ) -> Names {
-        let mut names = Names::new();
+        let mut names = Names::below(superblock::ROOT.into());
         let mut unallocated = Vec::new();
         for number in dirs {
             if found.stopped {
@@ -126,11 +119,7 @@ impl Ext {
                         if !allocated.contains_key(&inode) {
                             unallocated.push((*number, name.clone()));
                         }
-                        let known = names.entry(inode).or_default();
-                        if known.len() < MOST_NAMES {
-                            known.push((*number, name));
-                        } else {
-                            let limit = Fault::Limit { what: "names of one inode", limit: MOST_NAMES as u64 };
+                        if let Err(limit) = names.add(inode.into(), (*number).into(), name) {
                             found.problem(format!("/$Inode/{inode}").into_bytes(), limit);
                         }
                     }
@@ -145,7 +134,7 @@ impl Ext {
             }
         }
         for (dir, name) in unallocated {
-            let path = path_of(dir, Some(&name), &names);
+            let path = names.path_of(dir.into(), Some(&name));
             found.problem(path, damaged("a name of an inode that is not in use", 0));
         }
         names
@@ -153,7 +142,7 @@ impl Ext {
 
     /// Gives the one inode to the sink.
     fn give(&self, number: u32, names: &Names, budget: &mut Budget, found: &mut Found<'_>) {
-        let paths = || paths_of(number, names);
+        let paths = || names.paths_of(number.into());
         let inode = match Inode::read(self, number) {
             Ok(inode) => inode,
             // The reserved ones may hold anything.
@@ -190,36 +179,4 @@ impl Ext {
             }
         }
     }
-}
-
-fn paths_of(number: u32, names: &Names) -> Vec<Vec<u8>> {
-    let Some(known) = names.get(&number) else {
-        return vec![format!("/$Orphans/{number}").into_bytes()];
-    };
-    known.iter().map(|(dir, name)| path_of(*dir, Some(name), names)).collect()
-}
-
-/// The path of a directory, and of a name in it. What the root does not reach begins with `/$Orphans`.
-fn path_of(mut dir: u32, name: Option<&[u8]>, names: &Names) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = name.into_iter().collect();
-    let mut seen = HashSet::new();
-    let orphan = loop {
-        if dir == superblock::ROOT {
-            break None;
-        }
-        let parent = names.get(&dir).and_then(|known| known.first());
-        match parent {
-            Some((parent, name)) if seen.insert(dir) && parts.len() < MOST_DEPTH => {
-                parts.push(name);
-                dir = *parent;
-            }
-            _ => break Some(format!("/$Orphans/{dir}")),
-        }
-    };
-    let mut path = orphan.unwrap_or_default().into_bytes();
-    for part in parts.iter().rev() {
-        path.push(b'/');
-        path.extend_from_slice(part);
-    }
-    path
 }

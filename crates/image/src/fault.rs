@@ -1,4 +1,4 @@
-//! Why bytes of an image could not be had, and the careful reading of little-endian fields.
+//! Why bytes of an image could not be had, and the careful reading of fields.
 
 use std::io;
 
@@ -65,6 +65,18 @@ pub(crate) fn le32(bytes: &[u8], at: usize) -> Result<u32, Fault> {
 
 pub(crate) fn le64(bytes: &[u8], at: usize) -> Result<u64, Fault> {
     field(bytes, at).map(u64::from_le_bytes)
+}
+
+pub(crate) fn be16(bytes: &[u8], at: usize) -> Result<u16, Fault> {
+    field(bytes, at).map(u16::from_be_bytes)
+}
+
+pub(crate) fn be32(bytes: &[u8], at: usize) -> Result<u32, Fault> {
+    field(bytes, at).map(u32::from_be_bytes)
+}
+
+pub(crate) fn be64(bytes: &[u8], at: usize) -> Result<u64, Fault> {
+    field(bytes, at).map(u64::from_be_bytes)
 }
 
 pub(crate) fn times(a: u64, b: u64, what: &'static str) -> Result<u64, Fault> {

@@ -152,11 +152,6 @@ impl Content {
         self.extents.iter().find_map(place).unwrap_or(0)
     }
 
-    /// Passes over bytes without reading them.
-    pub fn skip(&mut self, n_bytes: u64) {
-        self.at = self.at.saturating_add(n_bytes).min(self.size);
-    }
-
     /// Reads on; nothing read means the end.
     pub fn read(&mut self, buf: &mut [u8]) -> Result<usize, Fault> {
         let left = self.left();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  file(s) ─► container ─► disk ─► volumes ─► signature ─► file system ─► Stream | Other | Problem
-//!             (raw, EWF)          (MBR, GPT)               (ext, FAT, exFAT)     and a Summary
+//!             (raw, EWF, QCOW2 …) (MBR, GPT)               (ext, FAT, exFAT)     and a Summary
 //! ```
 //!
 //! [`walk()`] goes that whole way. Nothing is passed over: a container, a volume or a file that is not read is an
@@ -15,6 +15,7 @@ mod budget;
 mod cache;
 mod clusters;
 mod container;
+mod crc32c;
 mod ewf;
 mod exfat;
 mod ext;
@@ -22,14 +23,23 @@ mod fat;
 mod fault;
 mod found;
 mod item;
+mod joined;
+mod mapped;
+mod names;
 mod ntfs;
 mod pieces;
+mod qcow2;
 mod reader;
 mod segments;
 mod signature;
 mod utf16;
+mod vdi;
+mod vhd;
+mod vhdx;
+mod vmdk;
 mod volumes;
 mod walk;
+mod xfs;
 
 pub use container::{Container, open, seems_an_image};
 pub use ewf::{Ewf, Stored};
@@ -43,3 +53,4 @@ pub use reader::{ImageReader, Place, Window, read_exact_at};
 pub use signature::{Kind as Signature, of as signature_of};
 pub use volumes::{Table, Volume, volumes};
 pub use walk::{Sink, Sum, Walked, walk};
+pub use xfs::Xfs;

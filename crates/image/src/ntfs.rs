@@ -24,13 +24,17 @@ use file::File;
 pub(crate) use lznt1::decode as unpack_lznt1;
 use mft::Mft;
 use names::{Names, ROOT, utf8};
-use record::{BITMAP, DATA};
+use record::{BITMAP, DATA, INDEX_ROOT};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// The records of the file system's own files; the root among them is a directory like any other.
-const OWN: u64 = 16;
+const OWN: u64 = 12;
+/// Up to here nothing has been, so far.
+const RESERVED: u64 = 16;
+/// The record of `$Extend`, the directory of more files of the file system's own.
+const EXTEND: u64 = 11;
 /// Numbers that are kept free for the table's own continuation.
 const KEPT: u64 = 24;
 /// Bytes of holes that a volume's files may have together before the rest is reported: zeros cost time to hash.
@@ -58,6 +62,7 @@ struct Walk<'w, 's> {
     /// Work that the volume's size permits: a hostile one gives the same clusters again and again.
     content: u64,
     holes: u64,
+    metadata: u64,
 }
 
 impl Ntfs {
@@ -82,6 +87,7 @@ impl FileSystem for Ntfs {
             names: Names::default(),
             content: n_bytes.saturating_mul(2),
             holes: MOST_HOLES,
+            metadata: n_bytes.saturating_mul(2),
         };
         if n_bytes > self.0.image.size() {
             walk.found.problem(b"/".to_vec(), Fault::PastEnd { offset: self.0.image.size() });
@@ -122,11 +128,11 @@ impl Walk<'_, '_> {
                         None => {
                             used.insert(number, Used::File { is_directory: record.is_directory });
                             names.know(record.me);
-                            names.add(number, &record, &mut lost);
+                            names.add(record.me, &record, &mut lost);
                         }
                         Some(base) => {
                             used.insert(number, Used::Continuation);
-                            names.add(base.number, &record, &mut lost);
+                            names.add(base, &record, &mut lost);
                         }
                     }
                 }
@@ -157,7 +163,13 @@ impl Walk<'_, '_> {
             if self.found.stopped {
                 return;
             }
-            let listed = self.file(number).and_then(|file| index::listed(self.mft, &file));
+            let listed = self.file(number).and_then(|file| {
+                let n_bytes = file.streams.iter().map(|stream| stream.size).fold(0, u64::saturating_add);
+                let left = self.metadata.checked_sub(n_bytes);
+                self.metadata =
+                    left.ok_or_else(|| damaged("more metadata than the volume has room for", number))?;
+                index::listed(self.mft, &file)
+            });
             let path = |names: &Names| names.paths(number).swap_remove(0);
             match listed {
                 Ok(listed) => {
@@ -212,39 +224,72 @@ impl Walk<'_, '_> {
     fn give(&mut self, file: File) {
         let number = file.me.number;
         let paths = self.names.paths(number);
+        let first = paths[0].clone();
         let is_own = number < OWN && number != ROOT;
+        let is_index = file.streams.iter().any(|stream| stream.kind == INDEX_ROOT);
         let tag = file.reparse_tag(self.mft);
-        let mut faults = file.faults.into_iter();
-        let fault = faults.next();
+        let mut faults = file.faults;
         let mut main = None;
         for stream in file.streams.into_iter().filter(|stream| stream.kind == DATA) {
-            if stream.name.is_empty() {
-                main = Some(stream);
-            } else if !(stream.name.starts_with(b"$\0") && is_below_own(&paths, is_own)) {
-                self.alternate(number, &paths, stream);
+            if !stream.name.is_empty() {
+                if !self.is_own_stream(number, &stream.name) {
+                    self.alternate(number, &paths, stream);
+                }
+            } else if main.replace(stream).is_some() {
+                faults.push(damaged("a file with several contents", number));
             }
         }
-        let first = paths[0].clone();
+        let mut faults = faults.into_iter();
         if is_own {
             self.found.summary.internal += 1;
-        } else if let Some(fault) = fault {
+        } else if let Some(fault) = faults.next() {
             self.found.lose(paths, fault);
         } else {
-            match (Stands::of(tag), file.is_directory, main) {
-                (Ok(Stands::Entry(Kind::Link)), true, _) => self.found.other(paths, Kind::Link),
-                (_, true, _) => self.found.summary.directories += 1,
-                (Ok(Stands::Entry(kind)), false, _) => self.found.other(paths, kind),
-                (Err(fault), false, _) => self.found.lose(paths, fault),
-                (Ok(stands), false, Some(stream)) => self.content(number, paths, stream, stands),
-                // Indexes of the file system's own, in `$Extend`.
-                (Ok(_), false, None) if is_below_own(&paths, false) => self.found.summary.internal += 1,
-                (Ok(_), false, None) => {
+            let is_reserved = number < RESERVED && number != ROOT;
+            match (Stands::of(tag), main) {
+                (Ok(Stands::Entry(kind)), main) if !file.is_directory || kind == Kind::Link => {
+                    self.hidden(number, &paths, main);
+                    self.found.other(paths, kind);
+                }
+                (_, main) if file.is_directory => {
+                    self.hidden(number, &paths, main);
+                    self.found.summary.directories += 1;
+                }
+                (Err(fault), _) => self.found.lose(paths, fault),
+                (Ok(_), None) if is_index => self.found.summary.internal += 1,
+                (Ok(_), main) if is_reserved && main.as_ref().is_none_or(|main| main.size == 0) => {
+                    self.found.summary.internal += 1;
+                }
+                (Ok(stands), Some(main)) => self.content(number, paths, main, stands),
+                (Ok(_), None) => {
                     self.found.stream(Stream { node: number, paths, size: 0, extents: Vec::new() });
                 }
             }
         }
         for fault in faults {
             self.found.problem(first.clone(), fault);
+        }
+    }
+
+    /// The content of something that should have none, as an alternate stream without a name.
+    fn hidden(&mut self, number: u64, paths: &[Vec<u8>], main: Option<file::Stream>) {
+        if let Some(main) = main.filter(|main| main.size > 0) {
+            self.alternate(number, paths, main);
+        }
+    }
+
+    /// Whether it is one of the streams that NTFS itself keeps in its own files.
+    fn is_own_stream(&self, number: u64, name: &[u8]) -> bool {
+        let name = utf8(name);
+        match number {
+            8 => name == b"$Bad",
+            9 => name == b"$SDS",
+            10 => name == b"$Info",
+            // The journal of changes, the log of transactions, and what was repaired.
+            _ => {
+                [&b"$J"[..], b"$Max", b"$T", b"$Config", b"$Corrupt", b"$Verify"].contains(&&name[..])
+                    && self.names.is_below(number, EXTEND)
+            }
         }
     }
 
@@ -279,11 +324,6 @@ impl Walk<'_, '_> {
         self.holes = holes.ok_or(Fault::Limit { what: "bytes of holes in one volume", limit: MOST_HOLES })?;
         Ok((size, extents))
     }
-}
-
-/// Whether it is the file system's own, or lies below `$Extend`, where the rest of its own is.
-fn is_below_own(paths: &[Vec<u8>], is_own: bool) -> bool {
-    is_own || paths.iter().all(|path| path.starts_with(b"/$Extend/"))
 }
 
 /// Bytes that are not holes.

@@ -15,6 +15,8 @@ pub enum Kind {
     Fat,
     /// exFAT.
     ExFat,
+    /// XFS.
+    Xfs,
     /// Swap space, which has no files.
     Swap,
     /// Known by this name, and not read.
@@ -25,6 +27,7 @@ pub enum Kind {
 
 const EXFAT: &str = "exFAT";
 const NTFS: &str = "NTFS";
+const XFS: &str = "XFS";
 
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
 const KNOWN: [(usize, &[u8], &str); 23] = [
@@ -41,7 +44,7 @@ const KNOWN: [(usize, &[u8], &str); 23] = [
     (3, b"NTFS    ", NTFS),
     (3, b"EXFAT   ", EXFAT),
     (3, b"ReFS", "ReFS"),
-    (0, b"XFSB", "XFS"),
+    (0, b"XFSB", XFS),
     (0x1_0040, b"_BHRfS_M", "Btrfs"),
     (0x1_0034, b"ReIsEr", "ReiserFS"),
     (1024, b"H+\x00\x04", "HFS+"),
@@ -71,6 +74,7 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
     }
     match named {
         Some(Kind::Named(NTFS)) => return Some(Kind::Ntfs),
+        Some(Kind::Named(XFS)) => return Some(Kind::Xfs),
         Some(Kind::Named(EXFAT)) => return Some(Kind::ExFat),
         // Its boot sector has no signature of its own, so what has one comes before it.
         None if Fat::is_at(volume) => return Some(Kind::Fat),

@@ -8,7 +8,7 @@ use crate::signature::{self, Kind};
 const MOST: u32 = 4096;
 
 /// Kinds of volume whose first sector a table would overwrite.
-const OF_SECTOR_0: [&str; 6] = ["BitLocker", "LUKS", "NTFS", "ReFS", "XFS", "APFS"];
+const OF_SECTOR_0: [&str; 5] = ["BitLocker", "LUKS", "NTFS", "ReFS", "APFS"];
 
 /// Where a volume is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Table {
         let found = signature::of(disk);
         // A volume's boot sector carries the signature of an MBR too.
         let is_of_sector_0 = match found {
-            Some(Kind::Fat | Kind::ExFat | Kind::Ntfs) => true,
+            Some(Kind::Fat | Kind::ExFat | Kind::Ntfs | Kind::Xfs) => true,
             Some(Kind::Named(name)) => OF_SECTOR_0.contains(&name),
             Some(Kind::Ext | Kind::Swap | Kind::Unknown) | None => false,
         };

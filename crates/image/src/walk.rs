@@ -11,6 +11,7 @@ use crate::ntfs::Ntfs;
 use crate::reader::{ImageReader, Window};
 use crate::signature::{self, Kind};
 use crate::volumes::{Volume, volumes};
+use crate::xfs::Xfs;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -54,7 +55,8 @@ pub fn walk(container: &Container, sink: &mut Sink<'_>) -> Walked {
     let mut walked = Walked::default();
     let disk = &container.disk;
     let table = volumes(&**disk);
-    walked.notices = table.notices;
+    walked.notices.clone_from(&container.notices);
+    walked.notices.extend(table.notices);
     let unread = container
         .unread
         .iter()
@@ -124,6 +126,7 @@ fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Opened, Fault>
         (Some(Kind::Ntfs), _) => files(Box::new(Ntfs::open(Arc::clone(window))?)),
         (Some(Kind::Fat), _) => files(Box::new(Fat::open(Arc::clone(window))?)),
         (Some(Kind::ExFat), _) => files(Box::new(ExFat::open(Arc::clone(window))?)),
+        (Some(Kind::Xfs), _) => files(Box::new(Xfs::open(Arc::clone(window))?)),
         (Some(Kind::Swap), _) => Ok(Opened::Nothing("swap")),
         (Some(Kind::Named(name)), _) => Err(Fault::Unsupported(format!("a volume of the kind {name}"))),
         (Some(Kind::Unknown) | None, Some(purpose)) => Ok(Opened::Nothing(purpose)),

@@ -105,6 +105,25 @@ fn below_a_directory_that_cannot_be_read_nothing_is_gone_or_forgotten() {
 }
 
 #[test]
+fn so_many_rows_that_two_threads_read_them_all_stand() {
+    let mut world = World::new();
+    let mut files: Vec<Sighting> = (0..12_000).map(|n| file(&format!("r/{n:05}"), n)).collect();
+    assert_eq!(world.night(&files).len(), 12_000);
+    world.begin_night();
+    let standing = world.case.standing(world.sweep).unwrap();
+    for n in 0..12_000 {
+        let path = format!("r/{n:05}");
+        assert!(standing.still_holds(0, path.as_bytes(), &trace(n)), "{path}");
+        assert!(!standing.still_holds(0, path.as_bytes(), &trace(n + 1)), "{path}");
+    }
+    files.remove(11_000);
+    files.remove(1_000);
+    let paths = world.walk_on(&files, true);
+    assert_eq!(paths.len(), 11_998);
+    assert!(!paths.iter().any(|path| path == "r/01000" || path == "r/11000"));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_for_a_night_is_known_in_the_next() {
     let mut world = World::new();
     let a = file("r/a", 1);

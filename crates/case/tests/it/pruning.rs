@@ -204,7 +204,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_pruned_the_rest_says_what_it_said(steps in prop::collection::vec(step(), 1..20), bad in 0u32..6) {

@@ -26,6 +26,10 @@ pub(crate) enum CaseAction {
     Export(CaseExport),
     /// Bring the sweeps, the answers and the ledger of other cases into one
     Merge(CaseMerge),
+    /// Write the digests that the case owes answers for, to be asked where there is a network
+    ExportPending(CasePending),
+    /// Bring in the answers of the case that asked for this one, and settle what they are about
+    ImportAnswers(CaseAnswers),
 }
 
 /// Which case, and how to tell about it.
@@ -89,4 +93,25 @@ pub(crate) struct CaseMerge {
     /// Write one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CasePending {
+    #[command(flatten)]
+    pub(crate) look: CaseLook,
+    /// Which sweep; all that were made here unless given
+    #[arg(long, value_name = "N")]
+    pub(crate) sweep: Option<i64>,
+    /// Where to; nothing is replaced [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CaseAnswers {
+    #[command(flatten)]
+    pub(crate) look: CaseLook,
+    /// The case with the answers; it is only read
+    #[arg(value_name = "CASE")]
+    pub(crate) from: PathBuf,
 }

@@ -46,6 +46,7 @@ pub(crate) fn run(diff: Diff, terminal: &Terminal) -> anyhow::Result<Exit> {
         output: diff.output,
         format: diff.format.map(Into::into),
         emit: None,
+        metrics: None,
         no_clobber: diff.no_clobber,
     };
     let outputs = Outputs::resolve(&typed, terminal.stdout, Vec::new())?;

@@ -6,7 +6,10 @@ use crate::settings::SIMULATOR;
 use anyhow::Context;
 use hashsweep_case::{Case, Only, Sweep};
 use hashsweep_model::{Outcome, Tally};
-use hashsweep_report::{Labels, Overview, Page, Progress, Record, Run, Seal, Ticket, What, write_evidence};
+use hashsweep_report::{
+    Circumstances, Labels, Overview, Page, Progress, Record, Run, Seal, Ticket, What, write_evidence,
+    write_metrics,
+};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
@@ -40,6 +43,21 @@ pub(crate) fn manifest(
     Ok(write_evidence(&mut out, &record, &tally, settings, labels, seal)?)
 }
 
+/// Figures for Prometheus.
+pub(crate) fn metrics(
+    case: &Case,
+    sweep: &Sweep,
+    tally: &Tally,
+    mut circumstances: Circumstances,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    circumstances.last_success = case.last_success()?;
+    if circumstances.exit_code.is_none() {
+        circumstances.exit_code = case.last_exit(sweep.id)?;
+    }
+    Ok(write_metrics(out, &record(case, sweep, tally)?, tally, &circumstances)?)
+}
+
 /// The summary for a ticket.
 pub(crate) fn ticket(case: &Case, sweep: &Sweep, mut out: &mut dyn Write) -> anyhow::Result<()> {
     let tally = case.tally(sweep.id)?;
@@ -52,7 +70,7 @@ pub(crate) fn ticket(case: &Case, sweep: &Sweep, mut out: &mut dyn Write) -> any
     Ok(ticket.write(&mut out, &record, &tally)?)
 }
 
-fn record(case: &Case, sweep: &Sweep, tally: &Tally) -> anyhow::Result<Record> {
+pub(crate) fn record(case: &Case, sweep: &Sweep, tally: &Tally) -> anyhow::Result<Record> {
     let mut progress = Progress::default();
     case.requests_of(sweep.id, |request| {
         progress.add(request.settled_at, request.n_answered, request.quota);

@@ -1,17 +1,18 @@
 //! `hashsweep report`: any format again, without a request.
 
 use super::baseline::Baseline;
+use super::metrics::write_metrics;
 use super::sweep::{path_bytes, resume_command};
 use super::written::{self, Troubles};
 use crate::args::{Emit, Format, Report};
 use crate::exit::Exit;
-use crate::outputs;
+use crate::outputs::{self, Open};
 use crate::settings::{Ending, Outputs, SIMULATOR, Target, case_path};
 use crate::shell::Terminal;
 use crate::stored::Stored;
 use anyhow::bail;
 use hashsweep_case::{Case, SweepId};
-use hashsweep_report::{Figures, Labels, Summary, What};
+use hashsweep_report::{Circumstances, Figures, Labels, Summary, What};
 use std::io::Write;
 
 pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
@@ -38,6 +39,7 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
         return Ok(ending);
     }
     let outputs = Outputs::resolve(&report.output, terminal.stdout, Vec::new())?;
+    let outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
     let Report { examiner, evidence_id, note, .. } = report;
     let labels = Labels { examiner, evidence_id, note };
     let is_manifest = |target: &Target| target.format() == Format::Manifest;
@@ -47,7 +49,11 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
         );
     }
     let mut troubles = Troubles::default();
-    for output in outputs::open(&outputs, &Case::files_of(case.path()))? {
+    let open = outputs::open(&outputs, &Case::files_of(case.path()))?;
+    let (metrics, open): (Vec<Open>, Vec<Open>) =
+        open.into_iter().partition(|open| open.format == Format::Metrics);
+    troubles.note(write_metrics(metrics, &case, sweep.id, &tally, &Circumstances::default()));
+    for output in open {
         let emit = outputs.emit.or(stored.emit).unwrap_or(Emit::All);
         troubles.note(output.fill(|format, out| {
             written::plain(&case, &sweep, (emit, baseline.as_ref()), &labels, format, out)

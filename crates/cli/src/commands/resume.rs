@@ -56,7 +56,8 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
-    let mut outputs = Outputs::resolve(&resume.output, terminal.stdout, stored.targets())?;
+    let outputs = Outputs::resolve(&resume.output, terminal.stdout, stored.targets())?;
+    let mut outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
     outputs.emit = outputs.emit.or(stored.emit);
     Baseline::check(&case, stored.baseline, outputs.emit)?;
     let open = outputs::open(&outputs, &in_use(&desk, &sweep))?;

@@ -2,8 +2,10 @@
 
 use super::baseline::Baseline;
 use super::desk::Desk;
+use super::metrics::{Budget, write_metrics};
 use super::plan::Plan;
 use super::written;
+use crate::args::Format;
 use crate::exit::Exit;
 use crate::outputs::Open;
 use crate::progress::Progress;
@@ -11,9 +13,9 @@ use crate::settings::{Ending, Outputs, SIMULATOR, Sending, Service};
 use crate::shell::{Terminal, day_and_time, json_line, lines_safe, maker, say, steady_now, stop_on_signals};
 use anyhow::{Context, bail};
 use hashsweep_case::{Account, Case, CaseError, RunId, SweepId};
-use hashsweep_model::Stamp;
+use hashsweep_model::{Stamp, Verdict};
 use hashsweep_pipeline::{Clock, Ended, Gauges, Halt, HaltKind, Intake, Order, now, sweep};
-use hashsweep_report::{Figures, Speed, Summary, What};
+use hashsweep_report::{Circumstances, Figures, Speed, Summary, What};
 use hashsweep_sim::{Simulator, Verdicts, World};
 use hashsweep_spectra::{Client, Endpoint, Settings};
 use std::io::Write;
@@ -21,6 +23,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +50,9 @@ impl Ready {
             return self.plan(terminal);
         }
         let Ready { case, desk: _desk, sweep, intake, sending, outputs, open, ending, distrust } = self;
+        let (metrics, open): (Vec<Open>, Vec<Open>) =
+            open.into_iter().partition(|open| open.format == Format::Metrics);
+        let budget = Budget::of(&sending);
         let what = if matches!(intake, Intake::Lists(_)) { What::Rows } else { What::Files };
         let simulated = case.service()?.as_deref() == Some(SIMULATOR);
         let gauges = Arc::new(Gauges::default());
@@ -78,6 +84,8 @@ impl Ready {
 
         if let Some(halt) = halt.as_ref().filter(|halt| !halt.after_an_answer && halt.kind.is_fatal()) {
             close(&mut case, run, now(), Some(Exit::CouldNotRun))?;
+            let tally = case.tally(sweep)?;
+            write_metrics(metrics, &case, sweep, &tally, &Circumstances::default())?;
             bail!("{}\n  what was read is kept; to go on: {}", words_of(halt), resume_command(&case, sweep)?);
         }
         // Its reports tell when it ended, now and whenever they are written again.
@@ -87,8 +95,10 @@ impl Ready {
         let path = case.path().to_owned();
         let counting = std::thread::spawn(move || Case::open_to_read(&path)?.tally(sweep));
         let baseline = Baseline::of(&case, &case.sweep(Some(sweep))?, outputs.emit)?;
-        let written =
+        let reporting = steady_now();
+        let mut written =
             written::write_all(&case, sweep, &outputs, open, terminal, simulated, baseline.as_ref());
+        let reporting = reporting.elapsed();
         let tally = counting.join().expect("counting does not panic")?;
         let exit = Baseline::exit(baseline.as_ref(), &tally, &ending);
         close(&mut case, run, ended_at, Some(exit))?;
@@ -101,19 +111,25 @@ impl Ready {
         } else if out_of_time && !tally.is_complete() {
             say("stopped asking: it is the time that --stop-at names");
         }
-        if !terminal.talk.quiet {
-            let speed = Speed {
-                n_read: match what {
-                    What::Files => gauges.source.files_hashed.load(Relaxed),
-                    What::Rows => gauges.source.rows.load(Relaxed),
-                },
-                n_unchanged: gauges.source.files_unchanged.load(Relaxed),
-                bytes_read: gauges.source.bytes_hashed.load(Relaxed),
-                reading,
-                n_asked: gauges.answered.load(Relaxed) + gauges.failed.load(Relaxed),
-                asking,
-                elapsed,
+        let speed = speed_of(what, &gauges, [reading, asking, elapsed]);
+        if !metrics.is_empty() {
+            let circumstances = Circumstances {
+                exit_code: Some(exit.code()),
+                speed: Some(speed),
+                reporting: Some(reporting),
+                account: budget.of_account(ended_at)?,
+                budget_left: budget.left(&case, run)?,
+                ..Circumstances::default()
             };
+            written = written.and(write_metrics(metrics, &case, sweep, &tally, &circumstances));
+        }
+        // A quiet night is one with nothing to say.
+        let has_something_to_say = exit != Exit::Clean || tally.contradictions > 0;
+        if !terminal.talk.quiet || has_something_to_say {
+            let n_findings = tally.rows_with(Verdict::Malicious) + tally.rows_with(Verdict::Suspicious);
+            if terminal.talk.quiet && n_findings > 0 {
+                written = written.and(written::findings_for_people(&case, sweep, simulated));
+            }
             remarks.extend(images_among(&gauges.source));
             remarks.extend(baseline.map(|since| since.words(outputs.emit)));
             let figures = Figures {
@@ -183,6 +199,22 @@ pub(crate) fn open_to_work(path: &Path) -> Result<Case, CaseError> {
     Ok(case)
 }
 
+/// What a run did. It took so long to read, to ask, and in all.
+fn speed_of(what: What, gauges: &Gauges, [reading, asking, elapsed]: [Duration; 3]) -> Speed {
+    Speed {
+        n_read: match what {
+            What::Files => gauges.source.files_hashed.load(Relaxed),
+            What::Rows => gauges.source.rows.load(Relaxed),
+        },
+        n_unchanged: gauges.source.files_unchanged.load(Relaxed),
+        bytes_read: gauges.source.bytes_hashed.load(Relaxed),
+        reading,
+        n_asked: gauges.answered.load(Relaxed) + gauges.failed.load(Relaxed),
+        asking,
+        elapsed,
+    }
+}
+
 fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")
 }
@@ -242,16 +274,17 @@ fn words_of(halt: &Halt) -> String {
 /// What to type to finish a sweep.
 pub(crate) fn resume_command(case: &Case, sweep: SweepId) -> anyhow::Result<String> {
     let is_latest = case.sweep(None)?.id == sweep;
-    Ok(if is_latest { resume_latest(case) } else { resume_exactly(case, sweep) })
+    let command = resume(case.path());
+    Ok(if is_latest { command } else { format!("{command} --sweep {}", sweep.0) })
 }
 
-/// The same whatever sweeps follow, for what is kept.
+/// The same whatever sweeps follow and wherever the case lies, for what is kept and passed on.
 pub(crate) fn resume_exactly(case: &Case, sweep: SweepId) -> String {
-    format!("{} --sweep {}", resume_latest(case), sweep.0)
+    format!("{} --sweep {}", resume(Path::new(case.path().file_name().unwrap_or_default())), sweep.0)
 }
 
-fn resume_latest(case: &Case) -> String {
-    let path = case.path().display().to_string();
+fn resume(case: &Path) -> String {
+    let path = case.display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
     let path = if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) };
     format!("hashsweep resume --case {path}")

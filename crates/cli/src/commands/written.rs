@@ -1,7 +1,7 @@
 //! From a case to the files and the table that a sweep leaves behind.
 
 use super::baseline::Baseline;
-use super::documents;
+use super::{documents, forensic};
 use crate::args::{Emit, Format};
 use crate::outputs::Open;
 use crate::settings::Outputs;
@@ -109,6 +109,12 @@ pub(crate) fn plain(
         Format::Html => documents::page(case, sweep, out)?,
         Format::Manifest => documents::manifest(case, sweep, labels, out)?,
         Format::Markdown => documents::ticket(case, sweep, out)?,
+        Format::Sarif => forensic::sarif(case, sweep, out)?,
+        Format::Stix => forensic::stix(case, sweep, out)?,
+        Format::Dfxml => forensic::dfxml(case, sweep, only, out)?,
+        Format::Bodyfile => forensic::bodyfile(case, sweep, only, out)?,
+        Format::Hashdeep => forensic::hashdeep(case, sweep, only, out)?,
+        Format::Metrics => unreachable!("figures are written apart, under the names of their files"),
     }
     Ok(())
 }
@@ -117,7 +123,15 @@ pub(crate) fn plain(
 fn is_of_rows(format: Format) -> bool {
     match format {
         Format::Csv | Format::Jsonl => true,
-        Format::Html | Format::Manifest | Format::Markdown => false,
+        Format::Html
+        | Format::Manifest
+        | Format::Markdown
+        | Format::Sarif
+        | Format::Stix
+        | Format::Dfxml
+        | Format::Bodyfile
+        | Format::Hashdeep
+        | Format::Metrics => false,
     }
 }
 
@@ -151,6 +165,26 @@ pub(crate) fn table(
     let mut out = BufWriter::new(std::io::stdout().lock());
     findings.write(&mut out)?;
     out.flush()?;
+    Ok(())
+}
+
+/// The worst findings on stderr, where a mail from cron has them above the summary.
+pub(crate) fn findings_for_people(case: &Case, sweep: SweepId, simulated: bool) -> anyhow::Result<()> {
+    let sweep = case.sweep(Some(sweep))?;
+    let layout = Layout {
+        width: None,
+        colour: false,
+        max_rows: Some(MAX_TABLE_ROWS),
+        emit: hashsweep_report::Emit::Findings,
+        simulated,
+    };
+    let mut findings = Findings::new(layout, names(&sweep));
+    case.rows(sweep.id, Only::Findings, Order::Arrival, |row| {
+        findings.add(&row);
+        Ok::<_, CaseError>(())
+    })?;
+    // If stderr is closed there is nobody left to tell; the exit code still says it.
+    let _ = findings.write(&mut std::io::stderr().lock());
     Ok(())
 }
 
@@ -219,7 +253,15 @@ fn enriched(
             join.finish()?;
             report.finish()?;
         }
-        Format::Html | Format::Manifest | Format::Markdown => {
+        Format::Html
+        | Format::Manifest
+        | Format::Markdown
+        | Format::Sarif
+        | Format::Stix
+        | Format::Dfxml
+        | Format::Bodyfile
+        | Format::Hashdeep
+        | Format::Metrics => {
             unreachable!("it was asked whether this is of rows")
         }
     }

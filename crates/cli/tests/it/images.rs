@@ -184,7 +184,7 @@ fn what_cannot_be_opened_is_said_and_never_a_clean_sweep() {
     lab.run(["image", "noise", "--sim", "--path-map", "p1"]).exits(2).says("--path-map");
     let run = lab.run(["image", "disk.qcow2", "noise", "--sim", "--fail-on", "never"]).exits(3);
     let rows = rows(&run.stdout);
-    assert_eq!(rows["disk.qcow2:/"]["reason"], "not supported: a container of the kind QCOW");
+    assert_eq!(rows["disk.qcow2:/"]["reason"], "not supported: QCOW of version 0");
     assert_eq!(rows["noise:/p0/"]["reason"], "not supported: a volume of no known kind");
 }
 

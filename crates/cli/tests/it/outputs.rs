@@ -206,3 +206,80 @@ fn a_manifest_seals_the_rows_and_is_the_same_twice() {
     lab.run(rows).exits(2).says("none is written");
     lab.run(["report", "--case", "c.db", "-o", "rows.json"]).exits(2).says("names no format");
 }
+
+#[test]
+fn a_list_is_refused_in_forms_of_files_before_anything_is_read() {
+    let lab = Lab::new();
+    lab.write("iocs.txt", "da39a3ee5e6b4b0d3255bfef95601890afd80709\n");
+    for name in ["x.dfxml", "x.bodyfile", "x.hashdeep"] {
+        lab.run(["list", "iocs.txt", "--sim", "-o", name]).exits(2).says("a list has no files to write as");
+    }
+    lab.run(["list", "iocs.txt", "--sim", "--fail-on", "never", "-o", "x.sarif", "-o", "x.stix"]).exits(0);
+    lab.run(["report", "--sim", "-o", "x.dfxml"]).exits(2).says("a list has no files to write as dfxml");
+}
+
+#[test]
+fn figures_for_prometheus_tell_of_the_last_run_and_of_the_last_that_went_well() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    lab.run(["scan", "tree", "--sim", "--fail-on", "never", "-o", "a.csv", "--metrics", "n.prom"]).exits(0);
+    let figure = |name: &str| {
+        let text = std::fs::read_to_string(lab.path("n.prom")).unwrap();
+        let start = format!("hashsweep_{name} ");
+        text.lines().find_map(|line| line.strip_prefix(&start)?.parse::<f64>().ok())
+    };
+    assert_eq!(figure("rows{name=\"n\",outcome=\"answered\"}"), Some(1.0));
+    assert_eq!(figure("exit_code{name=\"n\"}"), Some(0.0));
+    assert!(figure("run_seconds{name=\"n\",stage=\"reading\"}").is_some());
+    let success = figure("last_success_timestamp_seconds{name=\"n\"}").unwrap();
+    assert_eq!(figure("end_timestamp_seconds{name=\"n\"}"), Some(success));
+
+    lab.write("tree/b", "b");
+    lab.run(["scan", "tree", "--sim", "--max-quota", "0", "-o", "a.csv", "--metrics", "n.prom"]).exits(3);
+    assert_eq!(figure("rows{name=\"n\",outcome=\"deferred\"}"), Some(1.0));
+    assert_eq!((figure("exit_code{name=\"n\"}"), figure("complete{name=\"n\"}")), (Some(3.0), Some(0.0)));
+    assert_eq!(figure("budget_left{name=\"n\"}"), Some(0.0));
+    assert_eq!(figure("last_success_timestamp_seconds{name=\"n\"}"), Some(success));
+    // They do not take the report's place.
+    let piped = lab.run(["scan", "tree", "--sim", "--fail-on", "never", "--metrics", "n.prom"]).exits(0);
+    assert_eq!(rows(&piped.stdout).len(), 2);
+    // A resume writes them where the sweep did, and a report says what the case knows.
+    lab.run(["report", "--sim", "--metrics", "again.prom", "-o", "b.csv"]).exits(0);
+    let again = std::fs::read_to_string(lab.path("again.prom")).unwrap();
+    assert!(again.contains("hashsweep_exit_code{name=\"again\"} 0\n") && !again.contains("run_seconds"));
+}
+
+#[test]
+fn a_quiet_night_is_silent_unless_there_is_something_to_say() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    let quiet = ["scan", "tree", "--sim", "-q", "-o", "a.csv"];
+    let silent = lab.run(quiet.into_iter().chain(["--fail-on", "never"])).exits(0);
+    assert!(silent.stdout.is_empty() && silent.stderr.is_empty(), "{}", silent.stderr);
+    lab.write("tree/b", "b");
+    let deferred = lab.run(quiet.into_iter().chain(["--max-quota", "0"])).exits(3);
+    assert!(deferred.stdout.is_empty());
+    deferred.says("INCOMPLETE: 1 deferred").says("next: hashsweep resume");
+    let demo = fixtures().join("demo");
+    let scan = ["scan".as_ref(), demo.as_os_str()].into_iter();
+    let found = lab.run(scan.chain(["--sim", "-q", "-o", "a.csv"].map(AsRef::as_ref))).exits(1);
+    assert!(found.stdout.is_empty());
+    found.says("MALICIOUS").says("svch0st.dll").says("COMPLETE");
+}
+
+#[test]
+fn a_case_that_is_moved_still_gives_the_same_reports_of_what_is_unfinished() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    let scan = ["scan", "tree", "--sim", "--offline", "--case", "no.db"];
+    lab.run(scan.into_iter().chain(["-o", "a.html", "-o", "a.md", "-o", "a.sarif"])).exits(3);
+    std::fs::create_dir(lab.path("elsewhere")).unwrap();
+    std::fs::rename(lab.path("no.db"), lab.path("elsewhere/no.db")).unwrap();
+    lab.run(["report", "--case", "elsewhere/no.db", "-o", "b.html", "-o", "b.md", "-o", "b.sarif"]).exits(3);
+    for ending in ["html", "md", "sarif"] {
+        let read = |name: &str| std::fs::read(lab.path(format!("{name}.{ending}"))).unwrap();
+        assert!(read("a") == read("b"), "{ending}");
+    }
+    let ticket = std::fs::read_to_string(lab.path("b.md")).unwrap();
+    assert!(ticket.contains("next: hashsweep resume --case no.db --sweep 1\n"), "{ticket}");
+}

@@ -1,9 +1,9 @@
 //! The entries of a directory. The blocks of its index look like unused entries, so it is read like a plain list.
 
 use super::inode::Inode;
-use super::superblock::crc32c;
 use super::{Ext, map};
 use crate::budget::Budget;
+use crate::crc32c::update as crc32c;
 use crate::fault::{Fault, damaged, le16, le32, size};
 use crate::item::Content;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! One inode.
 
 use super::Ext;
-use super::superblock::crc32c;
+use crate::crc32c::update as crc32c;
 use crate::fault::{Fault, damaged, le16, le32, size};
 use crate::reader::read_vec;
 

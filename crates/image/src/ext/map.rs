@@ -2,8 +2,8 @@
 
 use super::Ext;
 use super::inode::Inode;
-use super::superblock::crc32c;
 use crate::budget::Budget;
+use crate::crc32c::update as crc32c;
 use crate::fault::{Fault, damaged, le16, le32, size};
 use crate::item::{Data, Extent};
 use crate::reader::read_vec;

@@ -1,5 +1,6 @@
 //! The superblock, the group descriptors and the inode bitmaps.
 
+use crate::crc32c::update as crc32c;
 use crate::fault::{Fault, damaged, le16, le32, plus, size, times};
 use crate::reader::{ImageReader, read_vec};
 
@@ -222,24 +223,4 @@ fn has_superblock(group: u64, ro_compat: u32) -> bool {
         n == 1
     };
     ro_compat & 1 == 0 || group <= 1 || power_of(3) || power_of(5) || power_of(7)
-}
-
-/// CRC-32C without the last inversion, as ext4 keeps it.
-pub(crate) fn crc32c(seed: u32, bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 256] = {
-        let mut table = [0; 256];
-        let mut n = 0_u32;
-        while n < 256 {
-            let mut crc = n;
-            let mut bit = 0;
-            while bit < 8 {
-                crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
-                bit += 1;
-            }
-            table[n as usize] = crc;
-            n += 1;
-        }
-        table
-    };
-    bytes.iter().fold(seed, |crc, b| TABLE[((crc ^ u32::from(*b)) & 0xff) as usize] ^ crc >> 8)
 }

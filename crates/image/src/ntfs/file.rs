@@ -12,8 +12,10 @@ use crate::item::{Content, Data, Extent};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-/// NTFS permits 256 KiB.
-const LONGEST_LIST: u64 = 1 << 20;
+/// NTFS permits no more.
+const LONGEST_LIST: u64 = 256 << 10;
+/// Bytes of one index or bitmap, which are in memory at once: a directory of several million files.
+const LARGEST_METADATA: u64 = 512 << 20;
 /// Bytes that are compressed together; Windows takes 64 KiB at most.
 const LARGEST_UNIT: u64 = 1 << 20;
 
@@ -81,7 +83,11 @@ impl File {
                                     faults.push(damaged("a list of attributes within another", other.number));
                                 }
                             }
-                            Err(fault) => faults.push(fault),
+                            Err(fault) => {
+                                // One such list may name the same wrong record ten thousand times.
+                                faults.push(fault);
+                                break;
+                            }
                         }
                     }
                 }
@@ -253,6 +259,9 @@ impl Stream {
         };
         if self.size > mft.image.size() {
             return Err(damaged("metadata larger than its volume", self.size));
+        }
+        if self.size > LARGEST_METADATA {
+            return Err(Fault::Limit { what: "bytes of one index or bitmap", limit: LARGEST_METADATA });
         }
         let mut bytes = vec![0; size(self.size)?];
         let mut content = Content::new(Arc::clone(&mft.image), self.size, extents);

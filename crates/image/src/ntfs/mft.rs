@@ -4,8 +4,8 @@ use super::boot::Boot;
 use super::file::{File, Stream};
 use super::record::{DATA, Record, Ref};
 use crate::fault::{Fault, damaged, plus, size, times};
-use crate::item::{Content, Data, Extent};
-use crate::reader::ImageReader;
+use crate::item::{Data, Extent};
+use crate::reader::{ImageReader, read_exact_at};
 use std::sync::Arc;
 
 /// Bytes of records that are read at once when all are.
@@ -37,44 +37,52 @@ impl Mft {
         // Continuations of the first record lie within what the parts before them describe.
         let mut mft = Mft { image, boot, extents: Vec::new(), n_records: 0, mended };
         let known = Stream::first_part(&record, &mft.boot)?;
-        mft.take(known);
+        mft.take(known)?;
         let file = File::read(&mft, &record);
         if let Some(fault) = file.faults.into_iter().next() {
             return Err(fault);
         }
         let table = file.streams.into_iter().find(|stream| stream.kind == DATA && stream.name.is_empty());
         let table = table.ok_or_else(|| damaged("a master file table without content", 0))?;
-        mft.take((table.size, table.extents?));
+        mft.take((table.size, table.extents?))?;
         Ok(mft)
     }
 
-    fn take(&mut self, (size, extents): (u64, Vec<Extent>)) {
+    /// A table is never sparse, so one that is larger than its volume is none.
+    fn take(&mut self, (size, extents): (u64, Vec<Extent>)) -> Result<(), Fault> {
+        if size > self.boot.n_clusters * self.boot.cluster {
+            return Err(damaged("a master file table larger than its volume", size));
+        }
         self.n_records = size / self.boot.record;
         self.extents = extents;
-    }
-
-    /// Where a record lies, in bytes from the beginning of the volume.
-    fn place(&self, number: u64) -> Result<u64, Fault> {
-        let beyond = || damaged("a record behind the end of the master file table", number);
-        if number >= self.n_records {
-            return Err(beyond());
-        }
-        let at = times(number, self.boot.record, "a record beyond all sizes")?;
-        let nth =
-            self.extents.partition_point(|extent| extent.logical <= at).checked_sub(1).ok_or_else(beyond)?;
-        let extent = &self.extents[nth];
-        match extent.data {
-            Data::Disk(start) if at - extent.logical + self.boot.record <= extent.len => {
-                plus(start, at - extent.logical, "a record beyond all sizes")
-            }
-            _ => Err(beyond()),
-        }
+        Ok(())
     }
 
     /// The record with this number, or nothing if it is not in use.
     pub(super) fn record(&self, number: u64) -> Result<Option<Record>, Fault> {
-        let at = self.place(number)?;
-        Record::parse(crate::reader::read_vec(&*self.image, at, size(self.boot.record)?)?, number, at)
+        if number >= self.n_records {
+            return Err(damaged("a record behind the end of the master file table", number));
+        }
+        let at = times(number, self.boot.record, "a record beyond all sizes")?;
+        let mut bytes = vec![0; size(self.boot.record)?];
+        self.read(at, &mut bytes)?;
+        Record::parse(bytes, number, at)
+    }
+
+    /// Reads from the table. A record may lie in two pieces where clusters are smaller than records.
+    fn read(&self, mut at: u64, mut buf: &mut [u8]) -> Result<(), Fault> {
+        while !buf.is_empty() {
+            let beyond = || damaged("a part of the master file table that is nowhere", at);
+            let nth = self.extents.partition_point(|extent| extent.logical <= at).checked_sub(1);
+            let extent = &self.extents[nth.ok_or_else(beyond)?];
+            let skip = at - extent.logical;
+            let (Data::Disk(start), true) = (&extent.data, skip < extent.len) else { return Err(beyond()) };
+            let n = size(extent.len - skip)?.min(buf.len());
+            read_exact_at(&*self.image, plus(*start, skip, "a record beyond all sizes")?, &mut buf[..n])?;
+            at += n as u64;
+            buf = &mut buf[n..];
+        }
+        Ok(())
     }
 
     /// A record that another refers to.
@@ -91,43 +99,23 @@ impl Mft {
         mut each: impl FnMut(u64, Result<Option<Record>, Fault>) -> bool,
     ) -> Result<(), Fault> {
         let record = self.boot.record;
+        let at_once = (AT_ONCE / record).max(1);
+        let mut block = vec![0; size(at_once * record)?];
         let mut number = 0;
-        let mut content =
-            Content::new(Arc::clone(&self.image), self.n_records * record, self.extents.clone());
-        let mut block = vec![0; size(AT_ONCE.max(record))?];
         while number < self.n_records {
-            let n = (self.n_records - number).min(AT_ONCE.max(record) / record);
+            let n = (self.n_records - number).min(at_once);
             let block = &mut block[..size(n * record)?];
-            if fill(&mut content, block).is_err() {
-                // One by one, so that what cannot be read costs no more than itself.
-                for nth in number..number + n {
-                    if !each(nth, self.record(nth)) {
-                        return Ok(());
-                    }
-                }
-                let rest = (number + n) * record;
-                content =
-                    Content::new(Arc::clone(&self.image), self.n_records * record, self.extents.clone());
-                content.skip(rest);
-            } else {
-                for (nth, bytes) in (number..).zip(block.chunks_exact(size(record)?)) {
-                    if !each(nth, Record::parse(bytes.to_vec(), nth, nth * record)) {
-                        return Ok(());
-                    }
+            // What cannot be read at once is read one by one, so that it costs no more than itself.
+            let whole = self.read(number * record, block).is_ok();
+            for (nth, bytes) in (number..).zip(block.chunks_exact(size(record)?)) {
+                let parsed =
+                    if whole { Record::parse(bytes.to_vec(), nth, nth * record) } else { self.record(nth) };
+                if !each(nth, parsed) {
+                    return Ok(());
                 }
             }
             number += n;
         }
         Ok(())
     }
-}
-
-fn fill(content: &mut Content, mut block: &mut [u8]) -> Result<(), Fault> {
-    while !block.is_empty() {
-        match content.read(block)? {
-            0 => return Err(damaged("the master file table ends early", 0)),
-            n => block = &mut block[n..],
-        }
-    }
-    Ok(())
 }

@@ -16,6 +16,9 @@ const DOS: u8 = 2;
 struct Name {
     parent: Ref,
     name: Box<[u8]>,
+    is_short: bool,
+    /// Which file it is of, among those that have had the number.
+    sequence: u16,
 }
 
 /// What is known of files by the number of their base records.
@@ -35,23 +38,18 @@ impl Names {
     }
 
     /// Adds the names that a record, the file's first or another, has for the file. Faults are names lost.
-    pub(super) fn add(&mut self, file: u64, record: &Record, lost: &mut dyn FnMut(Fault)) {
-        let mut short = None;
+    pub(super) fn add(&mut self, file: Ref, record: &Record, lost: &mut dyn FnMut(Fault)) {
         for attribute in record.attributes() {
             let found = attribute.and_then(|attribute| match (attribute.kind, &attribute.body) {
-                (FILE_NAME, Body::Resident(bytes)) => read(bytes).map(Some),
-                (FILE_NAME, Body::Runs { .. }) => Err(damaged("a name outside its record", file)),
+                (FILE_NAME, Body::Resident(bytes)) => read(bytes, file.sequence).map(Some),
+                (FILE_NAME, Body::Runs { .. }) => Err(damaged("a name outside its record", file.number)),
                 _ => Ok(None),
             });
             match found {
-                Ok(Some((name, DOS))) => short = Some(name),
-                Ok(Some((name, _))) => self.push(file, name, lost),
+                Ok(Some(name)) => self.push(file.number, name, lost),
                 Ok(None) => {}
                 Err(fault) => lost(fault),
             }
-        }
-        if let Some(name) = short.filter(|_| !self.names.contains_key(&file)) {
-            self.push(file, name, lost);
         }
     }
 
@@ -64,13 +62,38 @@ impl Names {
         }
     }
 
+    /// The names of a file: the short ones only where there is no other.
+    fn of(&self, file: u64) -> impl Iterator<Item = &Name> {
+        let known = self.names.get(&file).map_or(&[][..], Vec::as_slice);
+        let sequence = self.sequences.get(&file).copied();
+        let own = move |name: &&Name| Some(name.sequence) == sequence;
+        let has_long = known.iter().filter(own).any(|name| !name.is_short);
+        known.iter().filter(own).filter(move |name| !(has_long && name.is_short))
+    }
+
     /// All paths of a file, at least one.
     pub(super) fn paths(&self, file: u64) -> Vec<Vec<u8>> {
-        match self.names.get(&file) {
-            Some(known) => known.iter().map(|name| self.path(name)).collect(),
-            None if file == ROOT => vec![b"/".to_vec()],
-            None => vec![orphan(file)],
+        let paths: Vec<_> = self.of(file).map(|name| self.path(name)).collect();
+        match file {
+            ROOT => vec![b"/".to_vec()],
+            _ if paths.is_empty() => vec![orphan(file)],
+            _ => paths,
         }
+    }
+
+    /// Whether the file has a name and lies below this directory.
+    pub(super) fn is_below(&self, file: u64, directory: u64) -> bool {
+        let mut above = file;
+        for _ in 0..MOST_DEPTH {
+            match self.of(above).next() {
+                Some(name) if name.parent.number == directory => return true,
+                Some(name) if name.parent.number != ROOT && self.is(name.parent) => {
+                    above = name.parent.number
+                }
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// One path; what the root does not reach begins with `/$Orphans`.
@@ -82,7 +105,7 @@ impl Names {
             if above.number == ROOT {
                 break Vec::new();
             }
-            let parent = self.names.get(&above.number).and_then(|known| known.first());
+            let parent = self.of(above.number).next();
             match parent {
                 Some(parent) if self.is(above) && seen.insert(above.number) && parts.len() < MOST_DEPTH => {
                     parts.push(&parent.name);
@@ -103,16 +126,16 @@ fn orphan(number: u64) -> Vec<u8> {
     format!("/$Orphans/{number}").into_bytes()
 }
 
-fn read(bytes: &[u8]) -> Result<(Name, u8), Fault> {
+fn read(bytes: &[u8], sequence: u16) -> Result<Name, Fault> {
     let short = || damaged("a name that ends early", 0);
     let n = usize::from(*bytes.get(64).ok_or_else(short)?);
-    let namespace = *bytes.get(65).ok_or_else(short)?;
+    let is_short = *bytes.get(65).ok_or_else(short)? == DOS;
     let units = bytes.get(66..66 + 2 * n).ok_or_else(short)?;
     let name = utf8(units);
     if name.is_empty() || name.iter().any(|byte| matches!(byte, 0 | b'/')) {
         return Err(damaged("a name that no file can have", 0));
     }
-    Ok((Name { parent: Ref::read(bytes, 0)?, name: name.into() }, namespace))
+    Ok(Name { parent: Ref::read(bytes, 0)?, name: name.into(), is_short, sequence })
 }
 
 /// UTF-16 as UTF-8, halves of pairs as three bytes (WTF-8).
@@ -153,6 +176,8 @@ mod tests {
         let name = |parent, sequence, name: &str| Name {
             parent: Ref { number: parent, sequence },
             name: name.as_bytes().into(),
+            is_short: false,
+            sequence: 1,
         };
         let mut names = Names::default();
         for number in [ROOT, 30, 31, 32, 33] {

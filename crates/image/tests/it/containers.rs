@@ -3,7 +3,7 @@ use hashsweep_image::{Ewf, Fault, ImageReader, Raw, open};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn bytes_of(disk: &dyn ImageReader) -> Result<Vec<u8>, Fault> {
+pub(crate) fn bytes_of(disk: &dyn ImageReader) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
     let mut block = vec![0; 50_000];
     loop {
@@ -127,27 +127,20 @@ fn a_directory_or_a_pipe_is_no_image() {
 #[test]
 fn containers_that_are_not_read_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
-    let raw = dir.path().join("disk.raw");
-    fs::write(&raw, vec![0; 1 << 20]).unwrap();
-    let forms = [
-        ("qcow2", "QCOW", ""),
-        ("vmdk", "VMDK", ""),
-        ("vmdk", "VMDK", "subformat=monolithicFlat"),
-        ("vpc", "VHD", ""),
-        ("vpc", "VHD", "subformat=fixed"),
-        ("vhdx", "VHDX", ""),
-        ("vdi", "VDI", ""),
+    let path = dir.path().join("image");
+    let forms: [(&[u8], &str); 8] = [
+        (b"EVF2\x0d\x0a\x81\x00", "Ex01"),
+        (b"LVF\x09\x0d\x0a\xff\x00", "L01"),
+        (b"LEF2\x0d\x0a\x81\x00", "Lx01"),
+        (b"COWD", "VMDK of ESX (COWD)"),
+        (b"\xbe\xba\xfe\xca\x00\x00\x00\x00", "VMDK of ESX (SE sparse)"),
+        (b"AFF10\x0d\x0a\x00", "AFF"),
+        (b"ADIF", "AD1"),
+        (b"ADSEGMENTEDFILE\x00", "AD1"),
     ];
-    for (form, name, option) in forms {
-        let path = dir.path().join("converted");
-        let (from, to) = (raw.to_str().unwrap(), path.to_str().unwrap());
-        let options: &[&str] = if option.is_empty() { &[] } else { &["-o", option] };
-        run("qemu-img", &[&["convert", "-O", form], options, &[from, to]].concat());
+    for (magic, name) in forms {
+        fs::write(&path, [magic, &[0; 4096]].concat()).unwrap();
         let refused = open(&path).err().map(|fault| fault.to_string());
-        assert_eq!(
-            refused,
-            Some(format!("not supported: a container of the kind {name}")),
-            "{form} {option}"
-        );
+        assert_eq!(refused, Some(format!("not supported: a container of the kind {name}")));
     }
 }

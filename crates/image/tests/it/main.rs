@@ -8,5 +8,7 @@ mod ext;
 mod fat;
 mod hostile;
 mod made;
+mod maps;
 mod ntfs;
 mod tables;
+mod xfs;

@@ -1,5 +1,6 @@
 //! `hashsweep case`: a look at the case itself, and what can be done to it as a file.
 
+mod airgap;
 mod copying;
 mod info;
 mod merge;
@@ -24,6 +25,8 @@ pub(crate) fn run(tools: CaseTools) -> anyhow::Result<Exit> {
         CaseAction::Vacuum(look) => copying::vacuum(&look),
         CaseAction::Export(args) => copying::export(&args),
         CaseAction::Merge(args) => merge::run(&args),
+        CaseAction::ExportPending(args) => airgap::export(&args),
+        CaseAction::ImportAnswers(args) => airgap::import(&args),
     }
 }
 
@@ -34,6 +37,8 @@ pub(crate) fn path_of(action: &CaseAction) -> anyhow::Result<PathBuf> {
         CaseAction::Verify(look) | CaseAction::Vacuum(look) => look,
         CaseAction::Prune(prune) => &prune.look,
         CaseAction::Export(export) => &export.look,
+        CaseAction::ExportPending(pending) => &pending.look,
+        CaseAction::ImportAnswers(answers) => &answers.look,
         CaseAction::Merge(merge) => return crate::settings::absolute(&merge.target),
     };
     case_path(&look.case, look.sim)
