@@ -145,8 +145,12 @@ pub(crate) struct ImageReading {
     pub(crate) jobs: Option<NonZeroUsize>,
 }
 
+/// What a scan takes from earlier ones.
 #[derive(Debug, Args)]
 pub(crate) struct Rehashing {
+    /// Say of every row what has happened to it since this sweep of the case: the exit code, and a last column `change`
+    #[arg(long, value_name = "SWEEP")]
+    pub(crate) baseline: Option<i64>,
     /// Read every file, also those that are unchanged since the last scan of the same paths
     #[arg(long)]
     pub(crate) rehash: bool,
@@ -299,6 +303,9 @@ pub(crate) struct Diff {
     /// What makes the exit code 1: something new with this verdict or a worse one, or any difference
     #[arg(long, value_name = "WHAT", default_value = "suspicious", help_heading = "Exit code")]
     pub(crate) fail_on: FailOnDifference,
+    /// Compare as far as the sweeps came, and do not exit with 3 for what could not be told
+    #[arg(long, help_heading = "Exit code")]
+    pub(crate) incomplete_ok: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -527,8 +534,8 @@ pub(crate) struct Output {
     /// Write this format whatever the ending says
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
-    /// Which rows to write [default: all to a file or a pipe, findings to a terminal]; html, markdown, sarif and stix
-    /// hold findings only, a manifest counts all
+    /// Which rows to write; new is what has changed since --baseline [default: all to a file or a pipe, findings to a
+    /// terminal]; html, markdown, sarif and stix hold findings only, a manifest counts all
     #[arg(long, value_name = "ROWS")]
     pub(crate) emit: Option<Emit>,
     /// Refuse to replace an output that is there
@@ -627,6 +634,7 @@ pub(crate) enum Emit {
     All,
     Findings,
     Unknown,
+    New,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]

@@ -28,6 +28,9 @@ pub(crate) struct Stored {
     pub(crate) distrust: Option<NonZeroU64>,
     #[serde(default)]
     pub(crate) images: Option<Images>,
+    /// The sweep that it is held against.
+    #[serde(default)]
+    pub(crate) baseline: Option<i64>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -102,12 +105,18 @@ impl Stored {
             ending: ending.clone(),
             distrust: None,
             images: None,
+            baseline: None,
         }
     }
 
     /// The same, of a scan that reads one file in so many although nothing tells of a change.
     pub(crate) fn distrusting(self, distrust: Option<NonZeroU64>) -> Stored {
         Stored { distrust, ..self }
+    }
+
+    /// The same, of a scan that is held against an earlier sweep.
+    pub(crate) fn since(self, baseline: Option<i64>) -> Stored {
+        Stored { baseline, ..self }
     }
 
     /// The same, of a sweep of disk images.

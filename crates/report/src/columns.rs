@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// What identifies the content. `hashsweep hash` writes these alone.
 pub(crate) const CONTENT: [&str; 5] = ["path", "size", "md5", "sha1", "sha256"];
 
+/// What has happened to a row since an earlier sweep; the last column, where one was given to hold against.
+pub(crate) const CHANGE: &str = "change";
+
 /// What became of it. An enriched list gets these alone.
 pub(crate) const JUDGED: [&str; 12] = [
     "verdict",

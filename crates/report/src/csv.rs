@@ -7,7 +7,7 @@
 //! A row reaches the writer in one piece, so a failed write never leaves half a row of ours behind a whole one.
 //! Hand in a buffered writer.
 
-use crate::columns::{CONTENT, Cell, JUDGED, ListNames, content, judged, when};
+use crate::columns::{CHANGE, CONTENT, Cell, JUDGED, ListNames, content, judged, when};
 use crate::list::{ListHeader, our_names, shape};
 use crate::safe;
 use hashsweep_model::{Digests, Row};
@@ -28,13 +28,29 @@ impl<W: Write> CsvReport<W> {
         Ok(CsvReport { out, names, line: Vec::new() })
     }
 
+    /// The same with a last column `change`, for [`marked_row`](CsvReport::marked_row).
+    pub fn marked(mut out: W, names: ListNames) -> io::Result<CsvReport<W>> {
+        let header: Vec<&str> = CONTENT.into_iter().chain(JUDGED).chain([CHANGE]).collect();
+        writeln!(out, "{}", header.join(","))?;
+        Ok(CsvReport { out, names, line: Vec::new() })
+    }
+
     /// Writes one row.
     pub fn row(&mut self, row: &Row) -> io::Result<()> {
+        self.put(row, &[])
+    }
+
+    /// Writes one row with what has happened to it.
+    pub fn marked_row(&mut self, row: &Row, change: &'static str) -> io::Result<()> {
+        self.put(row, &[Cell::Word(change)])
+    }
+
+    fn put(&mut self, row: &Row, more: &[Cell<'_>]) -> io::Result<()> {
         self.line.clear();
         push_content(&mut self.line, &self.names.path(row), row.size, &row.digests);
-        for cell in judged(row) {
+        for cell in judged(row).iter().chain(more) {
             self.line.push(b',');
-            push_cell(&mut self.line, b',', cell);
+            push_cell(&mut self.line, b',', *cell);
         }
         self.line.push(b'\n');
         self.out.write_all(&self.line)

@@ -5,7 +5,7 @@
 //! has no exact string; it is written as [`safe::text`] spells it, with the bytes percent-encoded beside it.
 //! Nothing here knows which rows are wanted, or where the text goes. Hand in a buffered writer.
 
-use crate::columns::{CONTENT, Cell, JUDGED, ListNames, content, judged, when};
+use crate::columns::{CHANGE, CONTENT, Cell, JUDGED, ListNames, content, judged, when};
 use crate::list::{ListHeader, our_names};
 use crate::safe;
 use hashsweep_model::{Digests, Row};
@@ -33,8 +33,20 @@ impl<W: Write> JsonlReport<W> {
 
     /// Writes one row.
     pub fn row(&mut self, row: &Row) -> io::Result<()> {
+        self.put(row, Cell::Absent)
+    }
+
+    /// Writes one row with what has happened to it, as the last member `change`.
+    pub fn marked_row(&mut self, row: &Row, change: &'static str) -> io::Result<()> {
+        self.put(row, Cell::Word(change))
+    }
+
+    fn put(&mut self, row: &Row, change: Cell<'_>) -> io::Result<()> {
         self.line.clear();
-        push_object(&mut self.line, |object| object.row(&self.names, row))?;
+        push_object(&mut self.line, |object| {
+            object.row(&self.names, row)?;
+            object.cells([CHANGE], [change])
+        })?;
         self.out.write_all(&self.line)
     }
 

@@ -29,13 +29,14 @@ const DOOR: usize = 4;
 
 pub(crate) fn run(diff: Diff, terminal: &Terminal) -> anyhow::Result<Exit> {
     let case = Case::open_to_read(&case_path(&diff.case, diff.sim)?)?;
-    let pair = Pair::choose(&case, diff.old.zip(diff.new), terminal)?;
+    let pair = Pair::choose(&case, diff.old.zip(diff.new), diff.incomplete_ok, terminal)?;
     let simulated = case.service()?.as_deref() == Some(SIMULATOR);
     let (old, new) = (compared(&pair.old), compared(&pair.new));
     let ended = |mut counts: Counts, write: &dyn Fn(&DifferenceSummary<'_>) -> io::Result<()>| {
         counts.simulated |= simulated;
         let summary = DifferenceSummary { counts: &counts, old: &old, new: &new };
-        write(&summary).map(|()| Exit::of_differences(&counts, summary.is_whole(), diff.fail_on))
+        write(&summary)
+            .map(|()| Exit::of_differences(&counts, diff.incomplete_ok || summary.is_whole(), diff.fail_on))
     };
     if diff.json {
         let counts = pair.compare(case.path(), |_| Ok(()))?;
@@ -97,18 +98,27 @@ fn flushed(write: impl FnOnce(&mut BufWriter<io::StdoutLock<'_>>) -> io::Result<
 }
 
 /// The two sweeps, with what their settings say of one another.
-struct Pair {
+pub(super) struct Pair {
     old: Sweep,
     new: Sweep,
     left_out: [LeftOut; 2],
 }
 
 impl Pair {
-    fn choose(case: &Case, numbers: Option<(i64, i64)>, terminal: &Terminal) -> anyhow::Result<Pair> {
+    fn choose(
+        case: &Case,
+        numbers: Option<(i64, i64)>,
+        unfinished_ok: bool,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Pair> {
         let (old, new) = match numbers {
             Some((old, new)) => (case.sweep(Some(SweepId(old)))?, case.sweep(Some(SweepId(new)))?),
-            None => last_two(case, terminal)?,
+            None => last_two(case, unfinished_ok, terminal)?,
         };
+        Pair::of(old, new)
+    }
+
+    pub(super) fn of(old: Sweep, new: Sweep) -> anyhow::Result<Pair> {
         let of_list = |sweep: &Sweep| sweep.command == "list";
         match (of_list(&old), of_list(&new)) {
             (true, true) if lists(&old).is_none() || lists(&old) != lists(&new) => bail!(
@@ -136,7 +146,7 @@ impl Pair {
     }
 
     /// Reads both sweeps, each on a thread of its own, and merges them here.
-    fn compare(
+    pub(super) fn compare(
         &self,
         case: &Path,
         each: impl FnMut(&Difference) -> anyhow::Result<()>,
@@ -167,31 +177,44 @@ impl Pair {
     }
 }
 
-/// The latest sweep, and the one before it over the same roots. One that did not reach its end is passed over if
-/// there is one that did: against half a sweep nothing could be said to be new.
-fn last_two(case: &Case, terminal: &Terminal) -> anyhow::Result<(Sweep, Sweep)> {
-    let new = case.sweep(None)?;
-    let mut unfinished = Vec::new();
-    for id in case.sweep_ids()?.into_iter().rev().filter(|id| *id < new.id) {
-        let old = case.sweep(Some(id))?;
-        if !same_roots(&old, &new) {
+/// The latest sweep, and the one before it over the same roots. What did not reach its end is passed over: against
+/// half a sweep nothing could be said to be new, and in half a sweep nothing to be gone. Where half a sweep is good
+/// enough, the latest is taken as it is, and an unfinished one before it if there is no other.
+fn last_two(case: &Case, unfinished_ok: bool, terminal: &Terminal) -> anyhow::Result<(Sweep, Sweep)> {
+    let latest = case.sweep(None)?;
+    let (mut new, mut unfinished, mut passed_over) = (None, None, Vec::new());
+    for id in case.sweep_ids()?.into_iter().rev() {
+        let sweep = case.sweep(Some(id))?;
+        if id.0 > latest.id.0 || !same_roots(&sweep, &latest) {
             continue;
         }
-        if old.intake_finished {
-            if !unfinished.is_empty() && !terminal.talk.quiet {
-                let numbers: Vec<String> =
-                    unfinished.iter().map(|old: &Sweep| old.id.0.to_string()).collect();
-                say(format!("passed over sweep {}, which did not reach its end", numbers.join(", ")));
+        let is_usable = sweep.intake_finished || unfinished_ok && new.is_none();
+        match (is_usable, new.take()) {
+            (true, None) => new = Some(sweep),
+            (true, Some(new)) => {
+                if !passed_over.is_empty() && !terminal.talk.quiet {
+                    let numbers = passed_over.join(", ");
+                    say(format!("passed over sweep {numbers}, which did not reach its end"));
+                }
+                return Ok((sweep, new));
             }
-            return Ok((old, new));
+            (false, found) => {
+                new = found;
+                passed_over.push(id.0.to_string());
+                unfinished.get_or_insert(sweep);
+            }
         }
-        unfinished.push(old);
     }
-    match unfinished.into_iter().next() {
-        Some(old) => Ok((old, new)),
-        None => bail!(
+    match (new, unfinished) {
+        (Some(new), Some(old)) if unfinished_ok => Ok((old, new)),
+        (_, Some(unfinished)) => bail!(
+            "there are no two sweeps over the roots of sweep {} that reached their ends\n  hint: 'hashsweep resume --sweep {}' finishes one; --incomplete-ok compares as far as they came",
+            latest.id.0,
+            unfinished.id.0
+        ),
+        (_, None) => bail!(
             "sweep {} is the only one over its roots, so there is nothing to hold it against\n  hint: 'hashsweep diff OLD NEW' compares any two sweeps of the case",
-            new.id.0
+            latest.id.0
         ),
     }
 }

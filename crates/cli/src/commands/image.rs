@@ -1,5 +1,6 @@
 //! `hashsweep image`: the files inside disk images.
 
+use super::baseline::needs_none;
 use super::desk::Desk;
 use super::sweep::Ready;
 use crate::args::Image;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 pub(crate) fn run(image: Image, terminal: &Terminal) -> anyhow::Result<Exit> {
     let outputs = Outputs::resolve(&image.output, terminal.stdout, Vec::new())?;
+    needs_none(outputs.emit)?;
     let ending = Ending::resolve(&image.ending, None);
     let sending = Sending::resolve(&image.sending, &StoredSending::default())?;
     sending.speech.can_ask(image.hashing.hash.first())?;

@@ -1,5 +1,6 @@
 //! `hashsweep list`: rows of hash lists.
 
+use super::baseline::needs_none;
 use super::desk::Desk;
 use super::spool::{drop_spools, is_read_once, is_stdin, spool};
 use super::sweep::Ready;
@@ -18,6 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 
 pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     let outputs = Outputs::resolve(&list.output, terminal.stdout, Vec::new())?.of_list()?;
+    needs_none(outputs.emit)?;
     let ending = Ending::resolve(&list.ending, None);
     let sending = Sending::resolve(&list.sending, &StoredSending::default())?;
     let path = case_path(&list.case, list.sending.sim)?;

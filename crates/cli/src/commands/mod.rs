@@ -1,5 +1,6 @@
 //! One file a command. Each turns its arguments into settings and hands them to a room that does the work.
 
+mod baseline;
 mod case;
 mod desk;
 mod details;

@@ -1,5 +1,6 @@
 //! `hashsweep report`: any format again, without a request.
 
+use super::baseline::Baseline;
 use super::metrics::write_metrics;
 use super::sweep::{path_bytes, resume_command};
 use super::written::{self, Troubles};
@@ -21,6 +22,8 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
     let ending = Ending::resolve(&report.ending, Some(&stored.ending));
     let simulated = case.service()?.as_deref() == Some(SIMULATOR);
     let tally = case.tally(sweep.id)?;
+    let baseline = Baseline::of(&case, &sweep, report.output.emit.or(stored.emit))?;
+    let ending = Baseline::exit(baseline.as_ref(), &tally, &ending);
     let figures = Figures {
         what: if sweep.command == "list" { What::Rows } else { What::Files },
         remarks: Vec::new(),
@@ -33,7 +36,7 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
     let summary = Summary::new(&tally, &figures);
     if report.json {
         writeln!(std::io::stdout(), "{}", summary.json())?;
-        return Ok(Exit::of(&tally, &ending));
+        return Ok(ending);
     }
     let outputs = Outputs::resolve(&report.output, terminal.stdout, Vec::new())?;
     let outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
@@ -54,17 +57,19 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
         let emit = outputs.emit.or(stored.emit).unwrap_or(Emit::All);
         let output = output.in_partition(|| written::partition(&case, &sweep));
         troubles.note(output.and_then(|output| {
-            output.fill(|format, out| written::plain(&case, &sweep, emit, &labels, format, out))
+            output.fill(|format, out| {
+                written::plain(&case, &sweep, (emit, baseline.as_ref()), &labels, format, out)
+            })
         }));
     }
     if outputs.table && !terminal.talk.quiet {
         let emit = outputs.emit.unwrap_or(Emit::Findings);
-        troubles.note(written::table(&case, &sweep, emit, terminal, simulated));
+        troubles.note(written::table(&case, &sweep, (emit, baseline.as_ref()), terminal, simulated));
     }
     if !terminal.talk.quiet {
         // If stderr is closed there is nobody left to tell; the exit code still says it.
         let _ = summary.write(&mut std::io::stderr().lock(), terminal.stderr && terminal.colour);
     }
     troubles.first()?;
-    Ok(Exit::of(&tally, &ending))
+    Ok(ending)
 }

@@ -1,5 +1,6 @@
 //! `hashsweep resume`: what a sweep still owes.
 
+use super::baseline::Baseline;
 use super::desk::Desk;
 use super::sweep::Ready;
 use super::{image, list, scan, written};
@@ -48,7 +49,8 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
         if !resume.output.output.is_empty() {
             write_again(&resume, &case, &sweep, &stored, &desk, terminal)?;
         }
-        return Ok(Exit::of(&tally, &ending));
+        let baseline = Baseline::of(&case, &sweep, resume.output.emit)?;
+        return Ok(Baseline::exit(baseline.as_ref(), &tally, &ending));
     }
     let sending = Sending::resolve(&resume.sending, &stored.sending)?;
     if let Some(service) = &sending.identity {
@@ -57,6 +59,7 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     let outputs = Outputs::resolve(&resume.output, terminal.stdout, stored.targets())?;
     let mut outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
     outputs.emit = outputs.emit.or(stored.emit);
+    Baseline::check(&case, stored.baseline, outputs.emit)?;
     let open = outputs::open(&outputs, &in_use(&desk, &sweep))?;
     let kinds = || stored.kinds.parse().context("read the sweep's hash functions");
     let intake = match (sweep.intake_finished, &stored.walking, &stored.images) {
@@ -84,5 +87,6 @@ fn write_again(
     outputs.emit = outputs.emit.or(stored.emit);
     let open = outputs::open(&outputs, &in_use(desk, sweep))?;
     let simulated = case.service()?.as_deref() == Some(SIMULATOR);
-    written::write_all(case, sweep.id, &outputs, open, terminal, simulated)
+    let baseline = Baseline::of(case, sweep, outputs.emit)?;
+    written::write_all(case, sweep.id, &outputs, open, terminal, simulated, baseline.as_ref())
 }

@@ -1,5 +1,6 @@
 //! `hashsweep scan`: files below roots.
 
+use super::baseline::Baseline;
 use super::desk::Desk;
 use super::sweep::Ready;
 use crate::args::{Rehashing, Scan};
@@ -40,6 +41,7 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
+    Baseline::check(&case, scan.rehashing.baseline, outputs.emit)?;
     let stored = Stored::new(
         scan.hashing.hash.to_string(),
         Some(filters.clone()),
@@ -48,7 +50,8 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
         &outputs,
         &ending,
     )
-    .distrusting(distrust(&scan.rehashing));
+    .distrusting(distrust(&scan.rehashing))
+    .since(scan.rehashing.baseline);
     let new = NewSweep { command: "scan".to_owned(), settings: stored.json(), roots: new_roots };
     let sweep = case.group(|group| {
         let sweep = group.begin_sweep(&new, started)?;

@@ -1,5 +1,6 @@
 //! What scan, list and resume have in common: a run with its progress, its outputs and its last words.
 
+use super::baseline::Baseline;
 use super::desk::Desk;
 use super::metrics::{Budget, write_metrics};
 use super::plan::Plan;
@@ -93,11 +94,13 @@ impl Ready {
         // Both read the whole sweep, each on a connection of its own.
         let path = case.path().to_owned();
         let counting = std::thread::spawn(move || Case::open_to_read(&path)?.tally(sweep));
+        let baseline = Baseline::of(&case, &case.sweep(Some(sweep))?, outputs.emit)?;
         let reporting = steady_now();
-        let mut written = written::write_all(&case, sweep, &outputs, open, terminal, simulated);
+        let mut written =
+            written::write_all(&case, sweep, &outputs, open, terminal, simulated, baseline.as_ref());
         let reporting = reporting.elapsed();
         let tally = counting.join().expect("counting does not panic")?;
-        let exit = Exit::of(&tally, &ending);
+        let exit = Baseline::exit(baseline.as_ref(), &tally, &ending);
         close(&mut case, run, ended_at, Some(exit))?;
         // Another process at this sweep reads its list again to write what it was told to.
         if tally.is_complete() && written.is_ok() && !case.is_at_work_elsewhere(sweep)? {
@@ -128,6 +131,7 @@ impl Ready {
                 written = written.and(written::findings_for_people(&case, sweep, simulated));
             }
             remarks.extend(images_among(&gauges.source));
+            remarks.extend(baseline.map(|since| since.words(outputs.emit)));
             let figures = Figures {
                 what,
                 remarks,

@@ -1,5 +1,6 @@
 //! From a case to the files and the table that a sweep leaves behind.
 
+use super::baseline::Baseline;
 use super::{documents, forensic};
 use crate::args::{Emit, Format};
 use crate::outputs::Open;
@@ -29,6 +30,7 @@ pub(crate) fn write_all(
     open: Vec<Open>,
     terminal: &Terminal,
     simulated: bool,
+    baseline: Option<&Baseline>,
 ) -> anyhow::Result<()> {
     let sweep = case.sweep(Some(sweep))?;
     let emit = outputs.emit.unwrap_or(Emit::All);
@@ -38,7 +40,7 @@ pub(crate) fn write_all(
             output.fill(|format, out| {
                 match sweep.command.as_str() {
                     "list" if is_of_rows(format) => enriched(case, &sweep, emit, format, out),
-                    _ => plain(case, &sweep, emit, &Labels::default(), format, out),
+                    _ => plain(case, &sweep, (emit, baseline), &Labels::default(), format, out),
                 }?;
                 crash::point(Moment::Reporting);
                 Ok(())
@@ -46,7 +48,8 @@ pub(crate) fn write_all(
         }));
     }
     if outputs.table && !terminal.talk.quiet {
-        troubles.note(table(case, &sweep, outputs.emit.unwrap_or(Emit::Findings), terminal, simulated));
+        let emit = outputs.emit.unwrap_or(Emit::Findings);
+        troubles.note(table(case, &sweep, (emit, baseline), terminal, simulated));
     }
     troubles.first()
 }
@@ -82,21 +85,36 @@ impl Troubles {
 pub(crate) fn plain(
     case: &Case,
     sweep: &Sweep,
-    emit: Emit,
+    (emit, baseline): (Emit, Option<&Baseline>),
     labels: &Labels,
     format: Format,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let (only, order) = (only(emit), order(sweep));
+    let rows =
+        |each: &mut dyn FnMut(&Row) -> anyhow::Result<()>| case.rows(sweep.id, only, order, |row| each(&row));
     match format {
         Format::Csv => {
-            let mut report = CsvReport::new(out, names(sweep))?;
-            case.rows(sweep.id, only, order, |row| Ok::<_, anyhow::Error>(report.row(&row)?))?;
+            let mut report = match baseline {
+                Some(_) => CsvReport::marked(out, names(sweep))?,
+                None => CsvReport::new(out, names(sweep))?,
+            };
+            match baseline {
+                Some(since) => {
+                    since.mark(emit, rows, |row, change| Ok(report.marked_row(row, change)?))?;
+                }
+                None => rows(&mut |row| Ok(report.row(row)?))?,
+            }
             report.finish()?;
         }
         Format::Jsonl => {
             let mut report = JsonlReport::new(out, names(sweep));
-            case.rows(sweep.id, only, order, |row| Ok::<_, anyhow::Error>(report.row(&row)?))?;
+            match baseline {
+                Some(since) => {
+                    since.mark(emit, rows, |row, change| Ok(report.marked_row(row, change)?))?;
+                }
+                None => rows(&mut |row| Ok(report.row(row)?))?,
+            }
             report.finish()?;
         }
         Format::Html => documents::page(case, sweep, out)?,
@@ -135,7 +153,7 @@ fn is_of_rows(format: Format) -> bool {
 pub(crate) fn table(
     case: &Case,
     sweep: &Sweep,
-    emit: Emit,
+    (emit, baseline): (Emit, Option<&Baseline>),
     terminal: &Terminal,
     simulated: bool,
 ) -> anyhow::Result<()> {
@@ -147,10 +165,17 @@ pub(crate) fn table(
         simulated,
     };
     let mut findings = Findings::new(layout, names(sweep));
-    case.rows(sweep.id, only(emit), Order::Arrival, |row| {
-        findings.add(&row);
-        Ok::<_, CaseError>(())
-    })?;
+    let rows = |each: &mut dyn FnMut(&Row) -> Result<(), CaseError>| {
+        case.rows(sweep.id, only(emit), Order::Arrival, |row| each(&row))
+    };
+    let mut add = |row: &Row| {
+        findings.add(row);
+        Ok(())
+    };
+    match baseline.filter(|_| emit == Emit::New) {
+        Some(since) => since.mark(emit, rows, |row, _| add(row))?,
+        None => rows(&mut add)?,
+    }
     let mut out = BufWriter::new(std::io::stdout().lock());
     findings.write(&mut out)?;
     out.flush()?;
@@ -386,7 +411,7 @@ pub(crate) fn names(sweep: &Sweep) -> ListNames {
 
 fn only(emit: Emit) -> Only {
     match emit {
-        Emit::All => Only::All,
+        Emit::All | Emit::New => Only::All,
         Emit::Findings => Only::Findings,
         Emit::Unknown => Only::Unknown,
     }
@@ -394,7 +419,8 @@ fn only(emit: Emit) -> Only {
 
 fn wanted(emit: Emit) -> hashsweep_report::Emit {
     match emit {
-        Emit::All => hashsweep_report::Emit::All,
+        // What is not new does not come that far.
+        Emit::All | Emit::New => hashsweep_report::Emit::All,
         Emit::Findings => hashsweep_report::Emit::Findings,
         Emit::Unknown => hashsweep_report::Emit::Unknown,
     }

@@ -213,7 +213,11 @@ fn against_half_a_sweep_nothing_is_gone() {
         case.group(|group| group.begin_sweep(&new, Stamp(1_795_359_845_999))).unwrap();
     };
     begin_only(&lab);
-    let run = diff(&lab, &[]).exits(3).says("the new sweep did not reach its end");
+    diff(&lab, &[]).exits(2).says("no two sweeps over the roots of sweep 2").says("--incomplete-ok");
+    let run = diff(&lab, &["1", "2"]).exits(3).says("the new sweep did not reach its end");
+    assert_eq!(told(&run.stdout), ["unseen tree/a", "unseen tree/b"]);
+    // As far as it came, and said, but no longer an exit code of its own.
+    let run = diff(&lab, &["--incomplete-ok"]).exits(0).says("the new sweep did not reach its end");
     assert_eq!(told(&run.stdout), ["unseen tree/a", "unseen tree/b"]);
     // The next night passes it over, for there is a whole sweep before it.
     fs::remove_file(lab.path("tree/b")).unwrap();
@@ -281,4 +285,66 @@ fn an_output_of_the_comparison_is_never_the_case() {
     diff(&lab, &["-o", "o.csv", "--no-clobber"]).exits(2).says("--no-clobber");
     lab.run(["diff", "--case", "nowhere.db"]).exits(2).says("there is no case");
     assert!(!lab.path("nowhere.db").exists());
+}
+
+#[test]
+fn a_scan_against_a_baseline_marks_every_row_and_exits_by_what_is_new() {
+    let lab = Lab::new();
+    let demo = fixtures().join("demo");
+    let copy = |name: &str, to: &str| lab.write(format!("tree/{to}"), fs::read(demo.join(name)).unwrap());
+    let bad = "Users/ana/Downloads/invoice_2026-03.pdf.exe";
+    for name in ["old bad", "gone", "moved"] {
+        lab.write(format!("tree/{name}"), format!("content of {name}"));
+    }
+    copy(bad, "old bad");
+    copy("usr/share/doc/readme.txt", "old");
+    lab.write("tree/changed", "before");
+    let scan = |more: &[&str]| {
+        lab.run(
+            ["scan", "tree", "--sim", "--case", "c.db", "-o", "o.csv", "-o", "o.jsonl"].iter().chain(more),
+        )
+    };
+    scan(&["--baseline", "1"]).exits(2).says("no sweep 1");
+    scan(&["--emit", "new"]).exits(2).says("--baseline names none");
+    scan(&[]).exits(1);
+    // What is known to be bad is not new.
+    let changes = || -> Vec<(String, String)> {
+        let mut reader = csv::Reader::from_reader(fs::File::open(lab.path("o.csv")).unwrap());
+        assert_eq!(reader.headers().unwrap().iter().next_back(), Some("change"));
+        let told = |row: csv::StringRecord| (row[0].to_owned(), row[row.len() - 1].to_owned());
+        let rows: Vec<_> = reader.records().map(|row| told(row.unwrap())).collect();
+        let jsonl = fs::read_to_string(lab.path("o.jsonl")).unwrap();
+        let objects = jsonl.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let same = |row: serde_json::Value| {
+            (row["path"].as_str().unwrap().to_owned(), row["change"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(objects.map(same).collect::<Vec<_>>(), rows);
+        rows
+    };
+    scan(&["--baseline", "1"]).exits(0).says("since sweep 1: nothing has changed");
+    assert!(changes().iter().all(|(_, change)| change == "known"));
+    // Something is gone, something moved, and nothing of it is bad.
+    fs::remove_file(lab.path("tree/gone")).unwrap();
+    fs::rename(lab.path("tree/moved"), lab.path("tree/there")).unwrap();
+    lab.write("tree/changed", "after");
+    scan(&["--baseline", "1"]).exits(0);
+    let told = |path: &str, change: &str| (format!("tree/{path}"), change.to_owned());
+    let expected = [
+        told("changed", "changed"),
+        told("old", "known"),
+        told("old bad", "known"),
+        told("there", "moved"),
+        told("gone", "gone"),
+    ];
+    assert_eq!(changes(), expected);
+    // Something bad is new, and the rest is hidden, and counted.
+    copy(bad, "new bad");
+    let run = scan(&["--baseline", "1", "--emit", "new"]).exits(1);
+    run.says("since sweep 1: 1 new, 1 changed, 1 moved, 1 gone; rows not shown by --emit new: 2");
+    assert_eq!(changes(), [told("changed", "changed"), told("new bad", "new"), told("there", "moved")]);
+    let whole = fs::read(lab.path("o.csv")).unwrap();
+    let again = lab.run(["report", "--case", "c.db", "--format", "csv"]).exits(1);
+    assert_eq!(again.stdout, whole);
+    let totals = lab.totals(&lab.path("c.db"));
+    assert_eq!(number(&totals["rows"]), 5);
 }
