@@ -13,8 +13,12 @@
 
 use crate::calendar::{day_number, day_of, first_moment, month_of};
 use crate::codes::{column, count};
-use crate::open::{Schema, beside, io, open_database, private_directory, private_file};
+use crate::open::{
+    LOOK, Schema, beside, io, only_to_read, open_database, private_directory, private_file, refuse_foreign,
+    version,
+};
 use crate::session::Session;
+use crate::verify::Costs;
 use crate::{CaseError, ledger};
 use hashsweep_model::{Quota, Stamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -102,6 +106,28 @@ impl Account {
         let mut account = Account { connection, path: Some(path.to_owned()), session: Some(session) };
         account.bury_the_dead()?;
         Ok(account)
+    }
+
+    /// Opens an account's file to look at it, beside whoever asks.
+    pub fn open_to_read(path: &Path) -> Result<Account, CaseError> {
+        refuse_foreign(path, &SCHEMA)?;
+        let connection = Connection::open_with_flags(only_to_read(path), LOOK)?;
+        connection.busy_timeout(PATIENCE)?;
+        match version(&connection, path, &SCHEMA)? {
+            Some(_) => Ok(Account { connection, path: Some(path.to_owned()), session: None }),
+            None => Err(CaseError::NotACase(path.to_owned())),
+        }
+    }
+
+    /// What every product has cost at most, by day. What is held counts on the day it was held.
+    pub(crate) fn by_day(&self) -> Result<Costs, CaseError> {
+        let mut days = self.connection.prepare(
+            "SELECT product, day, sum(n) FROM (
+                 SELECT product, day, charged_max + in_doubt AS n FROM spent
+                 UNION ALL SELECT product, at / 86400000, n_hashes FROM held) GROUP BY 1, 2",
+        )?;
+        let days = days.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), count(row.get(2)?))))?;
+        Ok(days.collect::<Result<_, _>>()?)
     }
 
     /// An account that ends with the process: that of a simulator of its own.

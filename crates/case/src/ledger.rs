@@ -15,6 +15,8 @@ pub enum Scope {
     Sweep(SweepId),
     /// Those of the latest run that was made here.
     LastRun,
+    /// Those of other cases whose sweeps were brought here.
+    Brought,
     /// Those reserved at or after `from` and before `to`.
     Between {
         /// Included.
@@ -120,6 +122,7 @@ impl Case {
                 0,
             ),
             Scope::LastRun => ("run = (SELECT max(id) FROM run WHERE origin IS NULL) AND ?1 = ?2", 0, 0),
+            Scope::Brought => ("run IN (SELECT id FROM run WHERE origin IS NOT NULL) AND ?1 = ?2", 0, 0),
             Scope::Between { from, to } => ("reserved_at >= ?1 AND reserved_at < ?2", from.0, to.0),
         };
         Ok(self.connection.query_row(&format!("{SUM}{which}"), params![a, b], |row| {

@@ -16,16 +16,21 @@
 //! ```
 
 mod account;
+mod airgap;
 mod bridge;
 mod calendar;
 mod carrying;
 mod codes;
+mod copying;
 mod group;
+mod info;
 mod joining;
 mod ledger;
+mod merge;
 mod migration;
 mod open;
 mod others;
+mod prune;
 mod queue;
 mod results;
 mod runs;
@@ -38,12 +43,17 @@ mod verify;
 mod waiting;
 
 pub use account::{Account, Books, Bounds, HoldId, Period, Slots};
+pub use airgap::CaughtUp;
 pub use calendar::{day_of, month_of};
 pub use carrying::{Carried, Walked};
+pub use copying::Size;
 pub use group::{AttemptId, Fate, Freshness, Group};
+pub use info::{Answers, Brief, Info};
 pub use ledger::{RunCost, Scope};
+pub use merge::Merged;
 pub use open::{Case, CaseError};
 pub use others::Beside;
+pub use prune::{Dropped, Owing, Retention};
 pub use queue::{Backlog, Claim, Claimed, Planned, Taken};
 pub use results::{Only, Order};
 pub use runs::{Request, Run};

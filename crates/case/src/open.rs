@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A case: "hswp" in SQLite's header.
-const CASE: Schema = Schema {
+pub(crate) const CASE: Schema = Schema {
     application_id: 0x6873_7770,
     version: 3,
     sql: concat!(include_str!("schema.sql"), include_str!("derived.sql")),
@@ -41,8 +41,11 @@ pub(crate) struct Schema {
 /// Brings a database from one version to the next.
 pub(crate) type Migration = fn(&Connection) -> Result<(), CaseError>;
 
-/// A connection is used by one thread at a time; Rust sees to that, so SQLite need not lock.
-const OPEN: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+/// A connection is used by one thread at a time; Rust sees to that, so SQLite need not lock. Names are URIs, so that
+/// another case can be attached that is only to be read.
+const OPEN: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE
+    .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    .union(OpenFlags::SQLITE_OPEN_URI);
 
 /// How long one waits for another at the same case. Most transactions take milliseconds, letting 400,000 digests join
 /// a second; putting ten million back into the queue on a slow disk may take a minute. Who holds the case for longer
@@ -179,6 +182,33 @@ pub enum CaseError {
         "the disk that holds the case is full, or a quota on it is used up; what was confirmed before is safe in it\n  hint: make room, then 'hashsweep resume'"
     )]
     DiskFull,
+    /// Another process is at work where nobody may be.
+    #[error("another process is at work at {0}\n  hint: do it again when that one has ended")]
+    InUse(PathBuf),
+    /// Two copies of one case, each with something that the other has not.
+    #[error(
+        "{0} and the case to merge it into are copies of one case, and each has gone on by itself: their rows cannot be told apart\n  hint: merge both into a case of their own only as far as one is ahead of the other, or read them side by side"
+    )]
+    Diverged(PathBuf),
+    /// A copy is not to replace anything.
+    #[error("{0} is there already, and nothing is replaced\n  hint: name another file")]
+    Taken(PathBuf),
+    /// Merged into itself.
+    #[error("{0} is the case to merge into")]
+    IsTarget(PathBuf),
+    /// Too little room for a copy.
+    #[error(
+        "{} has {} MB free, and {} MB are needed\n  hint: make room, or name another directory",
+        directory.display(), available / 1_000_000, needed.div_ceil(1_000_000)
+    )]
+    NoRoom {
+        /// Where.
+        directory: PathBuf,
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        available: u64,
+    },
     /// The database said no.
     #[error("the case cannot be written or read: {0}")]
     Database(rusqlite::Error),
@@ -197,6 +227,11 @@ impl CaseError {
             | CaseError::NoSuchSweep(_)
             | CaseError::Pruned { .. }
             | CaseError::NoSweep
+            | CaseError::NoRoom { .. }
+            | CaseError::InUse(_)
+            | CaseError::Diverged(_)
+            | CaseError::IsTarget(_)
+            | CaseError::Taken(_)
             | CaseError::LogOnReadOnly(_)
             | CaseError::LogWithoutCase(_)
             | CaseError::Io { .. } => false,
@@ -277,7 +312,7 @@ impl Case {
 
     fn reading_beside(path: &Path) -> Result<Case, CaseError> {
         // Read-write, because a reader of a WAL database may have to recover it; nothing here writes.
-        let connection = Connection::open_with_flags(path, OPEN).or_else(|_| {
+        let connection = Connection::open_with_flags(uri(path, "mode=rw"), OPEN).or_else(|_| {
             Connection::open_with_flags(
                 path,
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -314,6 +349,11 @@ impl Case {
     /// The session of this process. Absent where it only reads.
     pub(crate) fn session(&self) -> Option<&Session> {
         self.writer.as_ref().map(|writer| &writer.session)
+    }
+
+    /// Where those who write stand. Absent for a reader.
+    pub(crate) fn line(&self) -> Option<&Line> {
+        self.writer.as_ref().map(|writer| &writer.line)
     }
 
     /// Where it is.
@@ -412,7 +452,7 @@ pub(crate) fn open_database(
         }
         drop(private_file(path).map_err(io(path))?);
     }
-    let mut connection = Connection::open_with_flags(path, OPEN)?;
+    let mut connection = Connection::open_with_flags(uri(path, "mode=rw"), OPEN)?;
     connection.busy_timeout(patience)?;
     // Before anything is changed; setting the journal mode writes, and so may closing what turns out to be damaged.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -441,7 +481,11 @@ pub(crate) fn open_database(
 
 /// The schema of a database that is ours, or `None` for one with nothing in it yet. Somebody else's is refused here
 /// once more, because what its log holds does not show in the file's header.
-fn version(connection: &Connection, path: &Path, schema: &Schema) -> Result<Option<i64>, CaseError> {
+pub(crate) fn version(
+    connection: &Connection,
+    path: &Path,
+    schema: &Schema,
+) -> Result<Option<i64>, CaseError> {
     let Schema { application_id, version: known, .. } = *schema;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let n_objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -457,7 +501,7 @@ fn version(connection: &Connection, path: &Path, schema: &Schema) -> Result<Opti
 
 /// A file that is there, not empty, and not an SQLite database with our mark must not be touched: not even by
 /// opening it to write, which could roll back a journal beside it.
-fn refuse_foreign(path: &Path, schema: &Schema) -> Result<(), CaseError> {
+pub(crate) fn refuse_foreign(path: &Path, schema: &Schema) -> Result<(), CaseError> {
     let not_a_case = || CaseError::NotACase(path.to_owned());
     match path.metadata() {
         // Opening a FIFO would wait for its other end.
@@ -490,7 +534,7 @@ fn refuse_foreign(path: &Path, schema: &Schema) -> Result<(), CaseError> {
     }
 }
 
-fn has_log(path: &Path) -> bool {
+pub(crate) fn has_log(path: &Path) -> bool {
     beside(path, "-wal").metadata().is_ok_and(|log| log.len() > 0)
 }
 
@@ -504,11 +548,20 @@ fn has_mark(path: &Path, schema: &Schema) -> Result<bool, CaseError> {
 }
 
 /// To look at a file's header without a lock, a log or a journal, and without the last close of it.
-const LOOK: OpenFlags =
+pub(crate) const LOOK: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_URI).union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// A database as the bytes of its file are, in SQLite's words.
-fn as_it_lies(path: &Path) -> String {
+pub(crate) fn as_it_lies(path: &Path) -> String {
+    uri(path, "immutable=1")
+}
+
+/// A database to be read beside whoever writes it, in SQLite's words.
+pub(crate) fn only_to_read(path: &Path) -> String {
+    uri(path, "mode=ro")
+}
+
+fn uri(path: &Path, how: &str) -> String {
     use std::fmt::Write;
     let mut uri = "file://".to_owned();
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -519,7 +572,7 @@ fn as_it_lies(path: &Path) -> String {
             let _ = write!(uri, "%{byte:02X}");
         }
     }
-    uri + "?immutable=1"
+    uri + "?" + how
 }
 
 /// Whether it was a write that the system refused.
@@ -529,7 +582,7 @@ fn is_write(error: &rusqlite::Error) -> bool {
 }
 
 /// Whether SQLite could not have what it needs beside a database.
-fn is_no_permission(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_no_permission(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
@@ -545,6 +598,11 @@ fn refuse_network(path: &Path, directory: &Path) -> Result<(), CaseError> {
 
 pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// One that was not there before.
+pub(crate) fn private_file_anew(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -14,6 +14,7 @@ use crate::{Case, CaseError, SweepId};
 use hashsweep_model::{Class, Digest, HashKind, Stamp};
 use rusqlite::params;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// Why a digest is left that another process has claimed.
 pub(crate) const IN_OTHER_HANDS: &str = "in the hands of another process";
@@ -164,6 +165,16 @@ impl Group<'_> {
             self.transaction.execute("UPDATE run SET session = NULL WHERE session = ?1", [&session.name])?;
         }
         self.return_claims()
+    }
+
+    /// Whether another process is at work on any sweep.
+    pub(crate) fn has_others_at_work(&self) -> bool {
+        !self.others.at_work.is_empty()
+    }
+
+    /// The file that this is about.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.session.map(|session| session.database.clone()).unwrap_or_default()
     }
 
     /// Whether another process is at work on this sweep too.

@@ -3,7 +3,7 @@
 use crate::codes::{count, digests, outcome};
 use crate::joining::COUNTED;
 use crate::{Case, CaseError, SweepId};
-use hashsweep_model::{Answer, Place, Row, Settled, Stamp, Verdict};
+use hashsweep_model::{Answer, Dates, Place, Row, Settled, Stamp, Verdict};
 
 /// In which order rows are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ const COLUMNS: &str = "SELECT s.root, s.path, s.line, s.size, s.md5, s.sha1, s.s
         ELSE coalesce(w.reason, a.reason)
     END,
     a.digest, a.verdict, a.reason, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,
-    a.first_seen, a.last_seen, a.answered_at, a.source
+    a.first_seen, a.last_seen, a.answered_at, a.source, s.inode, s.modified_ns, s.changed_ns, s.born_ns
     FROM sweep JOIN offer s
     LEFT JOIN want w ON s.kind IS NOT NULL AND w.sweep = ?1 AND w.kind = s.kind AND w.digest = s.digest
     LEFT JOIN answer a ON a.id = CASE WHEN w.state IS NOT NULL OR NOT s.carried THEN w.answer ELSE s.counted END
@@ -152,6 +152,13 @@ fn row_of(row: &rusqlite::Row<'_>) -> Result<Row, CaseError> {
         place,
         size: row.get::<_, Option<i64>>(3)?.map(count),
         digests: digests([blob(4)?, blob(5)?, blob(6)?])?,
+        dates: Dates {
+            // The column holds its bits: a number above 2^63 is negative there.
+            inode: row.get::<_, Option<i64>>(21)?.map(i64::cast_unsigned),
+            modified_ns: row.get(22)?,
+            changed_ns: row.get(23)?,
+            born_ns: row.get(24)?,
+        },
         outcome: outcome(&outcome_word)?,
         reason: row.get(8)?,
         answer,

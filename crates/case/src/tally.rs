@@ -23,12 +23,17 @@ const AT_ONCE: usize = 8_000_000;
 impl Case {
     /// Counts a sweep.
     pub fn tally(&self, sweep: SweepId) -> Result<Tally, CaseError> {
-        self.tally_with(sweep, AT_ONCE)
-    }
-
-    fn tally_with(&self, sweep: SweepId, at_once: usize) -> Result<Tally, CaseError> {
         // One snapshot for all the counts: beside a writer they would contradict one another.
         let _snapshot = self.connection.unchecked_transaction()?;
+        self.count(sweep)
+    }
+
+    /// The same, within a snapshot that is open already.
+    pub(crate) fn count(&self, sweep: SweepId) -> Result<Tally, CaseError> {
+        self.count_with(sweep, AT_ONCE)
+    }
+
+    fn count_with(&self, sweep: SweepId, at_once: usize) -> Result<Tally, CaseError> {
         let stored = self.sweep(Some(sweep))?;
         let mut tally = Tally {
             intake_finished: stored.intake_finished,
@@ -401,7 +406,7 @@ mod tests {
             let whole = case.tally(sweep).unwrap();
             prop_assert_eq!(whole.check(), Ok(()));
             prop_assert_eq!((whole.rows, whole.distinct), (rows.len() as u64, n_distinct));
-            prop_assert_eq!(case.tally_with(sweep, at_once).unwrap(), whole);
+            prop_assert_eq!(case.count_with(sweep, at_once).unwrap(), whole);
         }
     }
 }

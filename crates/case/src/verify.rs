@@ -3,9 +3,11 @@
 //! Every rule is a question whose answer is what breaks it. It costs a few readings of the whole case in key order,
 //! and changes nothing.
 
+use crate::calendar::{date, first_moment};
 use crate::codes::count;
-use crate::{Case, CaseError};
+use crate::{Account, Case, CaseError};
 use rusqlite::Connection;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What came of holding a case against one of its rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub struct Check {
 }
 
 /// The digest that a row asks about.
-const ASKED: &str = "CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END";
+pub(crate) const ASKED: &str = "CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END";
 
 /// Digests on their way, each in a row of its own.
 const ON_THE_WAY: &str = "WITH RECURSIVE packed AS MATERIALIZED (
@@ -35,11 +37,29 @@ const ON_THE_WAY: &str = "WITH RECURSIVE packed AS MATERIALIZED (
     ) ";
 
 /// Rules about single tables and references, with what breaks each. The first column says what and where.
-const RULES: [(&str, &str); 10] = [
+const RULES: [(&str, &str); 11] = [
     (
         "every row of a sweep has one of its roots and a place",
         "SELECT 'sweep ' || sweep || ' row ' || seq FROM sighting WHERE (path IS NULL) = (line IS NULL)
              OR NOT EXISTS (SELECT 1 FROM root WHERE root.sweep = sighting.sweep AND root.n = sighting.root)",
+    ),
+    (
+        "a place stands once in a scan",
+        // Two rows of one place, the earlier of which still stood when the later came, both show in some sweep.
+        "WITH placed AS (
+             SELECT sighting.sweep, seq, series, until,
+                 lag(sighting.sweep) OVER place AS before,
+                 max(coalesce(until, 9223372036854775807)) OVER (place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+                     AS stood
+             FROM sighting JOIN sweep ON sweep.id = sighting.sweep
+             WHERE path IS NOT NULL AND command = 'scan'
+             WINDOW place AS (PARTITION BY coalesce(series, -sweep.id), root, path ORDER BY sighting.sweep, seq)
+         )
+         SELECT 'sweep ' || sweep || ' row ' || seq FROM placed
+         WHERE before = sweep OR stood >= sweep AND EXISTS (
+             SELECT 1 FROM sweep AS later
+             WHERE later.series = placed.series AND later.intake_finished_at IS NOT NULL AND later.pruned_at IS NULL
+                 AND later.id >= placed.sweep AND later.id <= stood AND later.id <= coalesce(until, later.id))",
     ),
     (
         "every row has either a digest to ask about or an outcome",
@@ -137,16 +157,68 @@ impl Case {
             let breaking = breaking.replace("{ON_THE_WAY}", ON_THE_WAY).replace("{ASKED}", ASKED);
             checks.push(check(rule, found(&snapshot, &breaking)));
         }
-        drop(snapshot);
         checks.push(check("the books of every sweep balance", self.imbalances()));
+        drop(snapshot);
         Ok(checks)
+    }
+
+    /// Whether the accounts of a user's machine hold at least what was asked from this case on it: they are written
+    /// first. None of them reaches further back than its first day. Looks at the case before it looks at them, so that
+    /// it may be done beside a run.
+    pub fn verify_against(&self, accounts: &[Account], host: Option<&str>) -> Check {
+        check("the accounts hold at least what this case has asked", self.uncovered(accounts, host))
+    }
+
+    fn uncovered(&self, accounts: &[Account], host: Option<&str>) -> Result<Found, CaseError> {
+        let ours = self.asked_here(host)?;
+        let mut theirs = Costs::new();
+        for account in accounts {
+            for (key, n) in account.by_day()? {
+                *theirs.entry(key).or_default() += n;
+            }
+        }
+        let mut found = Found::default();
+        let Some(first) = theirs.keys().map(|(_, day)| *day).min() else { return Ok(found) };
+        // What was asked on the first day may have been asked before the account was begun.
+        let is_older = ours.keys().any(|(_, day)| *day < first);
+        let first = first + i64::from(is_older);
+        let products: BTreeSet<String> = ours.keys().map(|(product, _)| product.clone()).collect();
+        for product in products {
+            let sum = |costs: &Costs, day: i64| -> u64 {
+                costs.range((product.clone(), first)..=(product.clone(), day)).map(|(_, n)| n).sum()
+            };
+            // Added up from the first day, because an account may count a request in the day before.
+            let days = ours.range((product.clone(), first)..).take_while(|((of, _), _)| *of == product);
+            let short = days.map(|((_, day), _)| *day).find(|day| sum(&theirs, *day) < sum(&ours, *day));
+            if let Some(day) = short {
+                found.add(format!(
+                    "{product} until {}: {} in the case, {} in the accounts",
+                    date(first_moment(day)),
+                    sum(&ours, day),
+                    sum(&theirs, day)
+                ));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What was asked on this machine, by product and day.
+    fn asked_here(&self, host: Option<&str>) -> Result<Costs, CaseError> {
+        let mut costs = self.connection.prepare(
+            "SELECT product, reserved_at / 86400000,
+                 sum(charged_max + CASE WHEN settled_at IS NULL AND sent_at IS NOT NULL THEN n_hashes ELSE in_doubt END)
+             FROM attempt JOIN run ON run.id = attempt.run
+             WHERE origin IS NULL AND (host IS NULL OR host IS ?1) GROUP BY 1, 2",
+        )?;
+        let costs = costs.query_map([host], |row| Ok(((row.get(0)?, row.get(1)?), count(row.get(2)?))))?;
+        Ok(costs.collect::<Result<_, _>>()?)
     }
 
     /// Sweeps whose rows are not all accounted for, or that the view `result` shows otherwise than the tables do.
     fn imbalances(&self) -> Result<Found, CaseError> {
         let mut found = Found::default();
         for sweep in self.sweep_ids()? {
-            let tally = self.tally(sweep)?;
+            let tally = self.count(sweep)?;
             if let Err(imbalance) = tally.check() {
                 found.add(format!("sweep {}: {}", sweep.0, imbalance.0));
                 continue;
@@ -166,6 +238,9 @@ impl Case {
         Ok(found)
     }
 }
+
+/// Hashes of quota, at most, by product and day since 1970-01-01.
+pub(crate) type Costs = BTreeMap<(String, i64), u64>;
 
 /// What breaks a rule.
 #[derive(Default)]

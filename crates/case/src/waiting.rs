@@ -220,7 +220,7 @@ fn block_of(kind: HashKind, row: &Row<'_>) -> Result<Block, CaseError> {
     })
 }
 
-fn claim_of(row: &Row<'_>) -> Result<(SweepId, Vec<(Rank, Digest)>), CaseError> {
+pub(crate) fn claim_of(row: &Row<'_>) -> Result<(SweepId, Vec<(Rank, Digest)>), CaseError> {
     let digests = unpacked(kind(row.get(1)?)?, row.get_ref(2)?.as_blob().unwrap_or_default())?;
     let ranks = row.get_ref(3)?.as_blob().unwrap_or_default();
     if ranks.len() != digests.len() {

@@ -1,8 +1,12 @@
 //! What can be typed. Nothing here looks at the system; `settings` turns it into what is meant.
 
+mod case;
 mod sim;
 mod values;
 
+pub(crate) use case::{
+    CaseAction, CaseAnswers, CaseExport, CaseInfo, CaseLook, CaseMerge, CasePending, CasePrune, CaseTools,
+};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hashsweep_model::{HashKind, Kinds};
 use hashsweep_pipeline::Rate;
@@ -66,7 +70,7 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Show what asking has cost
     Quota(Quota),
-    /// Look at the case itself
+    /// Look at the case itself, make it smaller, copy it, unite it with others
     Case(CaseTools),
     /// Fetch the whole reports of what was found (TCA-0104; each costs quota of its own)
     Details(Box<Details>),
@@ -186,7 +190,7 @@ pub(crate) struct ListReading {
     /// The first line of a table is a row
     #[arg(long)]
     pub(crate) no_header: bool,
-    /// The form of the lists: text, csv, hashdeep, coreutils, bodyfile, dfxml, json, jsonl, extract
+    /// The form of the lists: text, csv, hashdeep, coreutils, bodyfile, dfxml, json, jsonl, extract, parquet, sqlite
     #[arg(long, value_name = "FORM")]
     pub(crate) input_format: Option<InputFormat>,
     /// The member of each JSON value that holds the hash, as a JSON pointer
@@ -334,31 +338,6 @@ pub(crate) struct Quota {
     /// A TOML file with username and password, readable by you alone
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
-pub(crate) struct CaseTools {
-    #[command(subcommand)]
-    pub(crate) action: CaseAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CaseAction {
-    /// Hold the case against its own rules: nothing lost, nothing twice, the ledger covers the answers
-    Verify(CaseVerify),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CaseVerify {
-    #[command(flatten)]
-    pub(crate) case: CaseChoice,
-    /// The case of the built-in simulator, unless --case names one
-    #[arg(long)]
-    pub(crate) sim: bool,
-    /// Write one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Which case.
@@ -545,7 +524,8 @@ pub(crate) struct Output {
     /// Write this format whatever the ending says
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
-    /// Which rows to write [default: all to a file or a pipe, findings to a terminal]
+    /// Which rows to write [default: all to a file or a pipe, findings to a terminal]; html, markdown, sarif and stix
+    /// hold findings only, a manifest counts all
     #[arg(long, value_name = "ROWS")]
     pub(crate) emit: Option<Emit>,
     /// Refuse to replace an output that is there
@@ -561,6 +541,27 @@ pub(crate) enum Format {
     Html,
     Manifest,
     Markdown,
+    Sarif,
+    Stix,
+    Dfxml,
+    Bodyfile,
+    Hashdeep,
+}
+
+impl Format {
+    /// Whether it tells of files, so that a list cannot be written in it.
+    pub(crate) fn is_of_files(self) -> bool {
+        match self {
+            Format::Dfxml | Format::Bodyfile | Format::Hashdeep => true,
+            Format::Csv
+            | Format::Jsonl
+            | Format::Html
+            | Format::Manifest
+            | Format::Markdown
+            | Format::Sarif
+            | Format::Stix => false,
+        }
+    }
 }
 
 /// How differences are written.
@@ -586,7 +587,14 @@ impl TryFrom<Format> for DifferenceFormat {
         match format {
             Format::Csv => Ok(DifferenceFormat::Csv),
             Format::Jsonl => Ok(DifferenceFormat::Jsonl),
-            Format::Html | Format::Manifest | Format::Markdown => {
+            Format::Html
+            | Format::Manifest
+            | Format::Markdown
+            | Format::Sarif
+            | Format::Stix
+            | Format::Dfxml
+            | Format::Bodyfile
+            | Format::Hashdeep => {
                 anyhow::bail!("differences are written as CSV or JSONL only")
             }
         }

@@ -368,9 +368,27 @@ fn account_path(settings: &Settings) -> anyhow::Result<Option<PathBuf>> {
     let kinds = Kinds::new([HashKind::Sha1]).expect("one kind is enough");
     let (_, digests) = hashsweep_source::digests_of(format!("{host}\0{user}").as_bytes(), &kinds)?;
     let id: String = digests.iter().map(|digest| digest.to_string()).collect();
-    let host: String =
-        host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
-    Ok(Some(directory.join("accounts").join(format!("{host}-{}.db", &id[..12]))))
+    Ok(Some(directory.join("accounts").join(format!("{}-{}.db", file_safe(&host), &id[..12]))))
+}
+
+/// The accounts of this user at a service, whoever the service knew us as.
+pub(crate) fn accounts_at(service: &str) -> Vec<PathBuf> {
+    let Some(directory) = home("XDG_STATE_HOME", ".local/state") else { return Vec::new() };
+    let Ok(entries) = directory.join("accounts").read_dir() else { return Vec::new() };
+    let begins = format!("{}-", file_safe(service));
+    let is_account = |path: &PathBuf| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let id = name.strip_prefix(&begins).and_then(|rest| rest.strip_suffix(".db"));
+        id.is_some_and(|id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    let mut accounts: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_account).collect();
+    accounts.sort();
+    accounts
+}
+
+/// A host's name as part of a file's.
+fn file_safe(host: &str) -> String {
+    host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect()
 }
 
 /// The next moment at which the clock on the wall shows this.

@@ -1,7 +1,8 @@
 //! What a walk of a file system gives: streams of content, other entries, problems, and the sum of them.
 
-use crate::fault::{Fault, damaged, plus};
-use crate::reader::{ImageReader, read_exact_at};
+use crate::fault::{Fault, damaged, plus, size};
+use crate::ntfs::unpack_lznt1;
+use crate::reader::{ImageReader, read_exact_at, read_vec};
 use std::io;
 use std::sync::Arc;
 
@@ -25,13 +26,15 @@ pub enum Data {
     Zero,
     /// Within the metadata.
     Inline(Box<[u8]>),
+    /// Compressed by NTFS: position on the volume and length of each piece. Decoded at once, and at most a mebibyte.
+    Lznt1(Box<[(u64, u64)]>),
 }
 
 impl Data {
     /// Whether reading it reads the volume.
     pub(crate) fn is_on_disk(&self) -> bool {
         match self {
-            Data::Disk(_) => true,
+            Data::Disk(_) | Data::Lznt1(_) => true,
             Data::Zero | Data::Inline(_) => false,
         }
     }
@@ -124,12 +127,14 @@ pub struct Content {
     extents: Vec<Extent>,
     at: u64,
     next: usize,
+    /// The compressed extent that was decoded last, by its number.
+    decoded: (usize, Vec<u8>),
 }
 
 impl Content {
     /// `image` is the volume that gave the stream of `size` bytes and these extents.
     pub fn new(image: Arc<dyn ImageReader>, size: u64, extents: Vec<Extent>) -> Content {
-        Content { image, size, extents, at: 0, next: 0 }
+        Content { image, size, extents, at: 0, next: 0, decoded: (usize::MAX, Vec::new()) }
     }
 
     /// Bytes that are still to come.
@@ -141,9 +146,15 @@ impl Content {
     pub fn first_place(&self) -> u64 {
         let place = |extent: &Extent| match &extent.data {
             Data::Disk(at) => Some(*at),
+            Data::Lznt1(pieces) => pieces.first().map(|(at, _)| *at),
             Data::Zero | Data::Inline(_) => None,
         };
         self.extents.iter().find_map(place).unwrap_or(0)
+    }
+
+    /// Passes over bytes without reading them.
+    pub fn skip(&mut self, n_bytes: u64) {
+        self.at = self.at.saturating_add(n_bytes).min(self.size);
     }
 
     /// Reads on; nothing read means the end.
@@ -172,6 +183,13 @@ impl Content {
                             there.ok_or_else(|| damaged("inline data ends early", self.at))?,
                         );
                     }
+                    Data::Lznt1(pieces) => {
+                        if self.decoded.0 != self.next {
+                            self.decoded = (self.next, decode(&*self.image, pieces, extent.len)?);
+                        }
+                        let skip = size(skip)?;
+                        buf[..n].copy_from_slice(&self.decoded.1[skip..skip + n]);
+                    }
                 }
             }
             Some(extent) => {
@@ -183,6 +201,14 @@ impl Content {
         self.at += n as u64;
         Ok(n)
     }
+}
+
+fn decode(image: &dyn ImageReader, pieces: &[(u64, u64)], len: u64) -> Result<Vec<u8>, Fault> {
+    let mut packed = Vec::new();
+    for (at, len) in pieces {
+        packed.extend(read_vec(image, *at, size(*len)?)?);
+    }
+    unpack_lznt1(&packed, size(len)?)
 }
 
 impl io::Read for Content {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  file(s) ─► container ─► disk ─► volumes ─► signature ─► file system ─► Stream | Other | Problem
-//!             (raw, EWF)          (MBR, GPT)               (ext2/3/4)            and a Summary
+//!             (raw, EWF)          (MBR, GPT)               (ext, FAT, exFAT)     and a Summary
 //! ```
 //!
 //! [`walk()`] goes that whole way. Nothing is passed over: a container, a volume or a file that is not read is an
@@ -13,16 +13,21 @@
 
 mod budget;
 mod cache;
+mod clusters;
 mod container;
 mod ewf;
+mod exfat;
 mod ext;
+mod fat;
 mod fault;
 mod found;
 mod item;
+mod ntfs;
 mod pieces;
 mod reader;
 mod segments;
 mod signature;
+mod utf16;
 mod volumes;
 mod walk;
 
@@ -32,6 +37,7 @@ pub use ext::Ext;
 pub use fault::Fault;
 pub use found::FileSystem;
 pub use item::{Content, Data, Extent, Item, Kind, Stream, Summary};
+pub use ntfs::Ntfs;
 pub use pieces::Raw;
 pub use reader::{ImageReader, Place, Window, read_exact_at};
 pub use signature::{Kind as Signature, of as signature_of};

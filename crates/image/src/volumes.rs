@@ -8,7 +8,7 @@ use crate::signature::{self, Kind};
 const MOST: u32 = 4096;
 
 /// Kinds of volume whose first sector a table would overwrite.
-const OF_SECTOR_0: [&str; 8] = ["BitLocker", "LUKS", "NTFS", "exFAT", "ReFS", "FAT", "XFS", "APFS"];
+const OF_SECTOR_0: [&str; 6] = ["BitLocker", "LUKS", "NTFS", "ReFS", "XFS", "APFS"];
 
 /// Where a volume is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub struct Volume {
     /// What the table says that it is for, if that is something which has no files by its nature.
     pub purpose: Option<&'static str>,
 }
+
+/// A partition that is excused by its type is smaller: Windows makes 16 or 128 MiB of them.
+const MOST_EXCUSED: u64 = 256 << 20;
 
 /// Types of GPT partitions that hold no file system: a boot loader, or nothing at all. As they lie on the disk.
 const PURPOSES: [([u8; 16], &str); 3] = [
@@ -66,8 +69,17 @@ impl Table {
         let whole = Volume { name: "p0".into(), start: 0, len: disk.size(), purpose: None };
         let found = signature::of(disk);
         // A volume's boot sector carries the signature of an MBR too.
-        if matches!(found, Some(Kind::Named(name)) if OF_SECTOR_0.contains(&name)) {
+        let is_of_sector_0 = match found {
+            Some(Kind::Fat | Kind::ExFat | Kind::Ntfs) => true,
+            Some(Kind::Named(name)) => OF_SECTOR_0.contains(&name),
+            Some(Kind::Ext | Kind::Swap | Kind::Unknown) | None => false,
+        };
+        if is_of_sector_0 {
             self.volumes.push(whole);
+            if read_vec(disk, 0, 512).is_ok_and(|sector| holds_a_table(&sector, disk.size() / 512)) {
+                let both = "a partition table in the first sector of a volume; the volume was read";
+                self.problems.push(Fault::Unsupported(both.into()));
+            }
             return Ok(());
         }
         let mbr = match read_vec(disk, 0, 512) {
@@ -79,20 +91,47 @@ impl Table {
             Some([0x55, 0xaa]) => mbr[446..510].chunks_exact(16).map(|entry| entry[4]).collect(),
             _ => Vec::new(),
         };
-        let is_gpt = types.contains(&0xee) || has_gpt(disk);
-        let is_table = is_gpt || types.iter().any(|kind| *kind != 0);
-        // Making a volume of the whole disk clears its first sector, and making a table clears nothing else.
-        if is_table && matches!(found, Some(Kind::Ext | Kind::Swap | Kind::Named(_))) {
-            self.notices
-                .push("a volume of the whole disk is older than the partition table; the table was read");
+        // As systems decide: where the MBR has partitions and does not point to a GPT, there is none.
+        let has_mbr = types.iter().any(|kind| !matches!(kind, 0 | 0xee));
+        let is_gpt = types.contains(&0xee) || !has_mbr && has_gpt(disk);
+        // Which of the two is in use nobody can say: making a table leaves a volume of the whole disk where it was,
+        // and many volumes have room for a table in their first sector.
+        if (is_gpt || has_mbr) && matches!(found, Some(Kind::Ext | Kind::Swap | Kind::Named(_))) {
+            let both = "a volume of the whole disk beside the partition table; the table was read";
+            self.problems.push(Fault::Unsupported(both.into()));
         }
         if is_gpt {
-            self.gpt(disk)
-        } else if is_table {
-            self.mbr(disk, &mbr)
+            self.gpt(disk)?;
+        } else if has_mbr {
+            self.mbr(disk, &mbr)?;
         } else {
             self.volumes.push(whole);
-            Ok(())
+            return Ok(());
+        }
+        self.other_table(disk, &mbr, is_gpt, has_mbr);
+        Ok(())
+    }
+
+    /// Volumes that only the table names that does not count.
+    fn other_table(&mut self, disk: &dyn ImageReader, mbr: &[u8], is_gpt: bool, has_mbr: bool) {
+        let mut other = Table::default();
+        // What cannot be read of a table that does not count is no loss.
+        let read = match (is_gpt, has_mbr) {
+            (true, true) => other.mbr(disk, mbr),
+            (false, _) if has_gpt(disk) => other.gpt(disk),
+            _ => Ok(()),
+        };
+        if read.is_err() && other.volumes.is_empty() {
+            return;
+        }
+        for volume in other.volumes {
+            if !self.volumes.iter().any(|known| known.start == volume.start) {
+                self.problems.push(Fault::Unsupported(format!(
+                    "a partition at byte {} that only {} names, which is not the table in use",
+                    volume.start,
+                    if is_gpt { "the MBR" } else { "a GPT" }
+                )));
+            }
         }
     }
 
@@ -101,7 +140,8 @@ impl Table {
         for (nth, entry) in mbr[446..510].chunks_exact(16).enumerate() {
             let (first, len) = sectors(entry)?;
             match entry[4] {
-                0 => {}
+                // The latter stands for a GPT.
+                0 | 0xee => {}
                 0x05 | 0x0f | 0x85 => chains.push(first),
                 _ if len == 0 => {
                     self.problems.push(damaged("a partition without length", 446 + nth as u64 * 16));
@@ -177,6 +217,19 @@ impl Table {
     }
 }
 
+/// Whether the sector's end is a partition table that a system would take for one.
+fn holds_a_table(sector: &[u8], n_sectors: u64) -> bool {
+    let mut entries = sector[446..510].chunks_exact(16);
+    let is_sane = |entry: &[u8]| {
+        let is_free = entry[4] == 0 && entry.iter().all(|byte| *byte == 0);
+        let lies_within = sectors(entry)
+            .is_ok_and(|(first, len)| first > 0 && len > 0 && first.saturating_add(len) <= n_sectors);
+        matches!(entry[0], 0 | 0x80) && (is_free || entry[4] != 0 && lies_within)
+    };
+    let is_some = entries.clone().any(|entry| entry[4] != 0);
+    sector[510..] == [0x55, 0xaa] && is_some && entries.all(is_sane)
+}
+
 fn has_gpt(disk: &dyn ImageReader) -> bool {
     [512, 4096].iter().any(|at| read_vec(disk, *at, 8).is_ok_and(|magic| magic == b"EFI PART"))
 }
@@ -217,7 +270,10 @@ fn gpt_at(disk: &dyn ImageReader, at: u64, sector: u64) -> Result<Vec<Volume>, F
             .ok_or_else(|| damaged("a partition that ends before it begins", entries_at))?;
         let start = times(first, sector, "a partition beyond all sizes")?;
         let len = times(plus(n, 1, "a partition beyond all sizes")?, sector, "a partition beyond all sizes")?;
-        let purpose = PURPOSES.iter().find(|(kind, _)| entry[..16] == *kind).map(|(_, words)| *words);
+        let purpose = PURPOSES
+            .iter()
+            .find(|(kind, _)| entry[..16] == *kind && len <= MOST_EXCUSED)
+            .map(|(_, words)| *words);
         volumes.push(Volume { name: format!("p{}", nth + 1), start, len, purpose });
     }
     Ok(volumes)

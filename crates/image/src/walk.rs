@@ -1,10 +1,13 @@
 //! One disk from its table to the last file of its last volume.
 
 use crate::container::Container;
+use crate::exfat::ExFat;
 use crate::ext::Ext;
+use crate::fat::Fat;
 use crate::fault::{Fault, damaged};
 use crate::found::FileSystem;
 use crate::item::{Item, Kind as Entry, Summary};
+use crate::ntfs::Ntfs;
 use crate::reader::{ImageReader, Window};
 use crate::signature::{self, Kind};
 use crate::volumes::{Volume, volumes};
@@ -118,6 +121,9 @@ fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Opened, Fault>
     let files = |system: Box<dyn FileSystem>| Ok(Opened::Files(system));
     match (signature::of(&**window), volume.purpose) {
         (Some(Kind::Ext), _) => files(Box::new(Ext::open(Arc::clone(window))?)),
+        (Some(Kind::Ntfs), _) => files(Box::new(Ntfs::open(Arc::clone(window))?)),
+        (Some(Kind::Fat), _) => files(Box::new(Fat::open(Arc::clone(window))?)),
+        (Some(Kind::ExFat), _) => files(Box::new(ExFat::open(Arc::clone(window))?)),
         (Some(Kind::Swap), _) => Ok(Opened::Nothing("swap")),
         (Some(Kind::Named(name)), _) => Err(Fault::Unsupported(format!("a volume of the kind {name}"))),
         (Some(Kind::Unknown) | None, Some(purpose)) => Ok(Opened::Nothing(purpose)),

@@ -93,12 +93,28 @@ pub struct Row {
     pub size: Option<u64>,
     /// Those that were computed or given.
     pub digests: Digests,
+    /// What its file system said of it, where something was read.
+    pub dates: Dates,
     /// Exactly one.
     pub outcome: Outcome,
     /// Why this outcome or verdict, where there is something to say.
     pub reason: Option<String>,
     /// What is known, for the outcomes `answered` and `cached`.
     pub answer: Option<Settled>,
+}
+
+/// When a file was written, changed and made, by its file system's account, and its number there. Nanoseconds since
+/// 1970-01-01 UTC; absent where nobody knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dates {
+    /// The file's number on its file system.
+    pub inode: Option<u64>,
+    /// When its content was last changed: anybody may set it.
+    pub modified_ns: Option<i64>,
+    /// When it was last changed in any way, where that clock can be trusted.
+    pub changed_ns: Option<i64>,
+    /// When it was made.
+    pub born_ns: Option<i64>,
 }
 
 /// An answer with its circumstances.

@@ -4,7 +4,7 @@
 //! `cargo run -p hashsweep-report --example page -- 100000 >page.html`
 
 use hashsweep_model::{
-    Answer, Digest, Digests, Outcome, Place, Quota, Row, Settled, Source, Stamp, Tally, Verdict,
+    Answer, Dates, Digest, Digests, Outcome, Place, Quota, Row, Settled, Source, Stamp, Tally, Verdict,
 };
 use hashsweep_report::{ListNames, Overview, Page, Progress, Record, Run, What};
 use std::io::{self, BufWriter};
@@ -110,6 +110,7 @@ fn named(path: Vec<u8>, i: u32) -> Row {
         place: Place::Path(path),
         size: Some(u64::from(i) * 37),
         digests: Digests::default().with(digest),
+        dates: Dates::default(),
         outcome: Outcome::Answered,
         reason: None,
         answer: Some(Settled { answer, answered_at: Stamp(1_795_359_900_000), source: Source::Simulator }),

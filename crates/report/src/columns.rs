@@ -108,13 +108,17 @@ impl ListNames {
         ListNames(names.into())
     }
 
+    /// The list that a row stands in.
+    pub(crate) fn list(&self, row: &Row) -> &[u8] {
+        usize::try_from(row.root).ok().and_then(|root| self.0.get(root)).map_or(&[], Vec::as_slice)
+    }
+
     /// The bytes of the `path` column.
     pub(crate) fn path<'a>(&self, row: &'a Row) -> Cow<'a, [u8]> {
         match &row.place {
             Place::Path(path) => Cow::Borrowed(path),
             Place::Line(line) => {
-                let name = usize::try_from(row.root).ok().and_then(|root| self.0.get(root));
-                let mut path = name.cloned().unwrap_or_default();
+                let mut path = self.list(row).to_vec();
                 path.extend_from_slice(format!(":{line}").as_bytes());
                 Cow::Owned(path)
             }

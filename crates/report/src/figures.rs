@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 /// `1,234,567`
-pub(crate) fn thousands(n: u64) -> String {
+pub fn thousands(n: u64) -> String {
     group(&n.to_string())
 }
 
 /// `4.2 GB`: decimal units, as disks are sold and links are rated.
-pub(crate) fn bytes(n: u64) -> String {
+pub fn bytes(n: u64) -> String {
     scaled(real(n))
 }
 

@@ -34,10 +34,7 @@ impl<W: Write> JsonlReport<W> {
     /// Writes one row.
     pub fn row(&mut self, row: &Row) -> io::Result<()> {
         self.line.clear();
-        push_object(&mut self.line, |object| {
-            object.content(&self.names.path(row), row.size, &row.digests)?;
-            object.cells(JUDGED, judged(row))
-        })?;
+        push_object(&mut self.line, |object| object.row(&self.names, row))?;
         self.out.write_all(&self.line)
     }
 
@@ -264,6 +261,12 @@ pub(crate) fn push_object(
 }
 
 impl Object<'_> {
+    /// All columns of a row.
+    pub(crate) fn row(&mut self, names: &ListNames, row: &Row) -> serde_json::Result<()> {
+        self.content(&names.path(row), row.size, &row.digests)?;
+        self.cells(JUDGED, judged(row))
+    }
+
     fn content(&mut self, path: &[u8], size: Option<u64>, digests: &Digests) -> serde_json::Result<()> {
         self.bytes(CONTENT[0], "path_raw", path)?;
         self.cells(CONTENT[1..].iter().copied(), content(size, digests))
@@ -297,7 +300,8 @@ impl Object<'_> {
 }
 
 /// All but the unreserved characters of RFC 3986 and the slash, which keeps a path readable.
-const RAW: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+pub(crate) const RAW: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// Compact JSON in which DEL and C1 are escapes as well: `jq -r` aside, they would reach a terminal raw.
 struct Careful;

@@ -9,6 +9,8 @@
 //!  Row ──────┼─► ListCsv, ListJsonl         the user's own list, with ours appended
 //!            ├─► Overview ─► Page           the HTML file that people look at
 //!            ├─► Ticket                     the summary and the worst findings as Markdown
+//!            ├─► Sarif, Stix                findings for pipelines and for threat intelligence
+//!            ├─► Bodyfile, Dfxml            files for forensic tools
 //!            ├─► Seal ─► write_evidence     the sweep's manifest, sealed with a digest over its rows
 //!            └─► Findings                   the table on a screen
 //!  digests ────► Manifest                   what `hashsweep hash` prints
@@ -19,8 +21,10 @@
 //! File names and the service's texts are hostile. Every one of them passes through [`safe`] on its way out;
 //! numbers and our own words do not need to. What is promised to readers of the output is docs/output.md.
 
+mod bodyfile;
 mod columns;
 mod csv;
+mod dfxml;
 mod difference;
 mod emit;
 mod evidence;
@@ -33,23 +37,30 @@ mod manifest;
 mod page;
 mod record;
 pub mod safe;
+mod sarif;
+mod stix;
 mod summary;
 mod ticket;
 
+pub use bodyfile::Bodyfile;
 pub use columns::ListNames;
 pub use csv::{CsvReport, ListCsv};
+pub use dfxml::Dfxml;
 pub use difference::{
     Change, Compared, Counts, Difference, DifferenceCsv, DifferenceJsonl, DifferenceSummary, Differences,
     LeftOut, Note, Side, TableLayout, Unseen, Which, compare,
 };
 pub use emit::Emit;
 pub use evidence::{Labels, Seal, write_evidence};
+pub use figures::{bytes, thousands};
 pub use findings::{Findings, Layout};
 pub use jsonl::{JsonlReport, ListJsonl};
 pub use list::ListHeader;
 pub use manifest::{Format, Manifest};
 pub use page::{Overview, Page};
 pub use record::{Progress, Record, Run};
+pub use sarif::Sarif;
+pub use stix::Stix;
 pub use summary::{Figures, Speed, Summary, What};
 pub use ticket::Ticket;
 

@@ -3,7 +3,7 @@
 //! Two grounds, one spelling. In a CSV cell the danger is a spreadsheet that runs the cell and a reader that chokes
 //! on control characters; on a terminal it is every sequence that moves the cursor or hides a name. Both write a
 //! dangerous byte as `\xHH`, and a backslash that would read as such an escape as `\x5C`. That makes [`decode`]
-//! exact for [`text`] and [`cell`]: replace every `\xHH` by its byte, and the original bytes are back. Ordinary
+//! exact for all of them but [`terminal`]: replace every `\xHH` by its byte, and the original bytes are back. Ordinary
 //! names, Windows paths among them, stay as they are.
 //!
 //! This module does not know what a column is, and it does not quote: quoting belongs to the format.
@@ -23,6 +23,18 @@ pub fn cell(bytes: &[u8]) -> Cow<'_, str> {
     })
 }
 
+/// As [`text`] for XML, which cannot hold U+FFFE and U+FFFF either. Its markup is not escaped here.
+pub fn xml(bytes: &[u8]) -> Cow<'_, str> {
+    escape(bytes, |_, c| {
+        if is_control(c) || matches!(c, '\u{FFFE}' | '\u{FFFF}') { Spelling::Bytes } else { Spelling::Plain }
+    })
+}
+
+/// As [`text`] for a row of cells that nothing quotes: one line, and no bar.
+pub fn unquoted(bytes: &[u8]) -> Cow<'_, str> {
+    escape(bytes, |_, c| if c.is_control() || c == '|' { Spelling::Bytes } else { Spelling::Plain })
+}
+
 /// As [`text`] for a screen: one line, no control character at all, and what is invisible or turns the writing
 /// direction is written `\u{202E}`.
 ///
@@ -40,7 +52,7 @@ pub fn terminal(bytes: &[u8]) -> String {
     .into_owned()
 }
 
-/// The bytes that [`text`] or [`cell`] wrote: every `\xHH` becomes its byte.
+/// The bytes that [`text`], [`cell`], [`xml`] or [`unquoted`] wrote: every `\xHH` becomes its byte.
 pub fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -156,7 +168,7 @@ mod tests {
             any::<char>().prop_map(|c| c.to_string().into_bytes()),
             prop::sample::select(vec![
                 "\\", "\\x", "x", "4", "f", "A", "=", "+", "-", "@", "\t", "\n", "\r", "\u{85}", "\u{7f}",
-                "\\x5C", "＝", "\u{202E}", "é",
+                "\\x5C", "|", "\u{FFFE}", "\u{FFFF}", "＝", "\u{202E}", "é",
             ])
             .prop_map(|text| text.as_bytes().to_vec()),
         ];
@@ -170,6 +182,8 @@ mod tests {
         fn decoding_gives_the_original_bytes_back(bytes in hostile()) {
             prop_assert_eq!(&decode(&cell(&bytes)), &bytes);
             prop_assert_eq!(&decode(&text(&bytes)), &bytes);
+            prop_assert_eq!(&decode(&xml(&bytes)), &bytes);
+            prop_assert_eq!(&decode(&unquoted(&bytes)), &bytes);
         }
 
         #[test]
@@ -177,6 +191,11 @@ mod tests {
             let cell = cell(&bytes);
             prop_assert!(!cell.starts_with(starts_formula));
             prop_assert!(!cell.contains(is_control));
+        }
+
+        #[test]
+        fn a_bar_or_a_line_end_never_breaks_a_row(bytes in hostile()) {
+            prop_assert!(!unquoted(&bytes).contains(|c: char| c.is_control() || c == '|'));
         }
 
         #[test]

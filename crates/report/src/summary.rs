@@ -153,6 +153,11 @@ impl<'a> Summary<'a> {
         jsonl::to_text(&object)
     }
 
+    /// `COMPLETE`, or what is missing.
+    pub(crate) fn completeness_line(&self) -> String {
+        self.completeness(&Paint(false))
+    }
+
     fn text(&self, paint: &Paint) -> String {
         let mut lines = vec![self.bottom_line(paint), self.completeness(paint)];
         if self.tally.contradictions > 0 {

@@ -74,6 +74,10 @@ impl PathMap {
         Ok(map)
     }
 
+    fn volumes(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(volume, _)| volume.as_str())
+    }
+
     fn name<'a>(&'a self, volume: &'a str) -> &'a str {
         self.0.iter().find(|(known, _)| known == volume).map_or(volume, |(_, name)| name)
     }

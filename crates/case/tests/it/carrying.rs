@@ -36,14 +36,14 @@ impl World {
         self.walk_on(seen, true)
     }
 
-    fn begin_night(&mut self) {
+    pub(crate) fn begin_night(&mut self) {
         self.next_sweep();
         let sweep = self.sweep;
         self.case.group(|group| group.join_series(sweep, "shape")).unwrap();
     }
 
     /// The rest of a sweep that has begun; the paths of its rows. If nobody is asked, every answer counts.
-    fn walk_on(&mut self, seen: &[Sighting], asks: bool) -> Vec<String> {
+    pub(crate) fn walk_on(&mut self, seen: &[Sighting], asks: bool) -> Vec<String> {
         let sweep = self.sweep;
         let standing = self.case.standing(sweep).unwrap();
         let new: Vec<Sighting> = seen.iter().filter(|row| is_new(&standing, row)).cloned().collect();

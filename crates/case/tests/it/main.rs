@@ -14,7 +14,9 @@ mod damage;
 mod joining;
 mod law;
 mod ledger;
+mod merging;
 mod opening;
+mod pruning;
 mod rows;
 mod verify;
 

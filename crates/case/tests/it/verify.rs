@@ -1,8 +1,8 @@
 //! Every rule of a case, broken by hand and found.
 
 use crate::{World, everything, files};
-use hashsweep_case::{Case, Check};
-use hashsweep_model::{Stamp, Verdict};
+use hashsweep_case::{Account, Case, Check};
+use hashsweep_model::{Quota, Stamp, Verdict};
 
 /// Two sweeps: one settled, one with cached digests, a batch in the air, and digests in the queue.
 fn world() -> World {
@@ -43,6 +43,11 @@ fn a_rule_that_is_broken_by_hand_is_named_with_the_place() {
     };
     check("DELETE FROM run WHERE id = 1", "finds it", "refers to a run");
     check("UPDATE sighting SET root = 7 WHERE sweep = 2 AND seq = 3", "one of its roots", "sweep 2 row 3");
+    check(
+        "UPDATE sighting SET path = x'2f782f3130' WHERE sweep = 2 AND seq = 3",
+        "stands once",
+        "sweep 2 row 3",
+    );
     check("UPDATE sighting SET path = NULL WHERE sweep = 2 AND seq = 3", "a place", "sweep 2 row 3");
     check("UPDATE sighting SET kind = NULL WHERE sweep = 1 AND seq = 4", "or an outcome", "sweep 1 row 4");
     check("UPDATE sighting SET sha1 = NULL WHERE sweep = 1 AND seq = 4", "or an outcome", "sweep 1 row 4");
@@ -109,4 +114,58 @@ fn an_index_that_lost_an_entry_is_found() {
         .unwrap();
     let broken = broken(&world);
     assert!(broken.iter().any(|check| check.rule.contains("pages and indexes")), "{broken:?}");
+}
+
+/// In one snapshot: rows, fates and the queue change at every moment, and always together.
+#[test]
+fn a_case_in_use_verifies_at_every_moment() {
+    let mut world = World::new();
+    let path = world.path.clone();
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let case = Case::open_to_read(&path).unwrap();
+            let mut n_looks = 0;
+            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                let broken: Vec<_> =
+                    case.verify().unwrap().into_iter().filter(|check| check.n_broken > 0).collect();
+                assert_eq!(broken, []);
+                n_looks += 1;
+            }
+            n_looks
+        });
+        for n in 0..60 {
+            world.record_fresh(&files(n * 20..n * 20 + 20), &everything());
+            world.answer_all(Verdict::Known, Stamp(100));
+            if n % 7 == 0 {
+                world.next_sweep();
+            }
+        }
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(looking.join().unwrap() > 3);
+    });
+}
+
+#[test]
+fn an_account_that_holds_less_than_a_case_is_found() {
+    let world = world();
+    let case = Case::open_to_read(&world.path).unwrap();
+    let check = |booked: u64, held: usize, expected: Option<&str>| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("account.db");
+        let mut account = Account::open(&path).unwrap();
+        let books = account.books().unwrap();
+        let hold = books.hold("TCA-0101", 20, Stamp(1)).unwrap();
+        books.settle(hold, Quota { charged_max: booked, ..Quota::default() }).unwrap();
+        if held > 0 {
+            books.hold("TCA-0101", held, Stamp(2)).unwrap();
+        }
+        books.commit().unwrap();
+        let looked = Account::open_to_read(&path).unwrap();
+        assert_eq!(case.verify_against(&[looked], None).example.as_deref(), expected);
+    };
+    check(20, 0, None);
+    check(19, 1, None);
+    check(19, 0, Some("TCA-0101 until 1970-01-01: 20 in the case, 19 in the accounts"));
+    assert_eq!(case.verify_against(&[], None).n_broken, 0);
 }

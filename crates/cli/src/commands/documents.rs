@@ -52,7 +52,7 @@ pub(crate) fn ticket(case: &Case, sweep: &Sweep, mut out: &mut dyn Write) -> any
     Ok(ticket.write(&mut out, &record, &tally)?)
 }
 
-fn record(case: &Case, sweep: &Sweep, tally: &Tally) -> anyhow::Result<Record> {
+pub(crate) fn record(case: &Case, sweep: &Sweep, tally: &Tally) -> anyhow::Result<Record> {
     let mut progress = Progress::default();
     case.requests_of(sweep.id, |request| {
         progress.add(request.settled_at, request.n_answered, request.quota);

@@ -16,7 +16,7 @@ use hashsweep_source::list;
 use std::os::unix::ffi::OsStrExt;
 
 pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let outputs = Outputs::resolve(&list.output, terminal.stdout, Vec::new())?;
+    let outputs = Outputs::resolve(&list.output, terminal.stdout, Vec::new())?.of_list()?;
     let ending = Ending::resolve(&list.ending, None);
     let sending = Sending::resolve(&list.sending, &StoredSending::default())?;
     let path = case_path(&list.case, list.sending.sim)?;

@@ -4,6 +4,7 @@ mod case;
 mod details;
 mod diff;
 mod documents;
+mod forensic;
 mod hash;
 mod image;
 mod list;
@@ -17,7 +18,7 @@ mod spool;
 mod sweep;
 mod written;
 
-use crate::args::{CaseAction, Cli, Command};
+use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::settings::case_path;
 use crate::shell::Terminal;
@@ -63,9 +64,7 @@ fn case_of(command: &Command) -> Option<PathBuf> {
         Command::Diff(diff) => (&diff.case, diff.sim),
         Command::Quota(quota) => (&quota.case, quota.sim),
         Command::Details(details) => (&details.case, details.sending.sim),
-        Command::Case(tools) => match &tools.action {
-            CaseAction::Verify(verify) => (&verify.case, verify.sim),
-        },
+        Command::Case(tools) => return case::path_of(&tools.action).ok(),
         Command::Hash(_) | Command::Sim(_) => return None,
     };
     case_path(choice, simulated).ok()

@@ -35,6 +35,7 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
         return Ok(Exit::of(&tally, &ending));
     }
     let outputs = Outputs::resolve(&report.output, terminal.stdout, Vec::new())?;
+    let outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
     let Report { examiner, evidence_id, note, .. } = report;
     let labels = Labels { examiner, evidence_id, note };
     let is_manifest = |target: &Target| target.format() == Format::Manifest;

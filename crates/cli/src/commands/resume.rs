@@ -49,7 +49,8 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
-    let mut outputs = Outputs::resolve(&resume.output, terminal.stdout, stored.targets())?;
+    let outputs = Outputs::resolve(&resume.output, terminal.stdout, stored.targets())?;
+    let mut outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
     outputs.emit = outputs.emit.or(stored.emit);
     let open = outputs::open(&outputs, &in_use(&path, &sweep))?;
     let kinds = || stored.kinds.parse().context("read the sweep's hash functions");

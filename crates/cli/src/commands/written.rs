@@ -1,6 +1,6 @@
 //! From a case to the files and the table that a sweep leaves behind.
 
-use super::documents;
+use super::{documents, forensic};
 use crate::args::{Emit, Format};
 use crate::outputs::Open;
 use crate::settings::Outputs;
@@ -91,6 +91,11 @@ pub(crate) fn plain(
         Format::Html => documents::page(case, sweep, out)?,
         Format::Manifest => documents::manifest(case, sweep, labels, out)?,
         Format::Markdown => documents::ticket(case, sweep, out)?,
+        Format::Sarif => forensic::sarif(case, sweep, out)?,
+        Format::Stix => forensic::stix(case, sweep, out)?,
+        Format::Dfxml => forensic::dfxml(case, sweep, only, out)?,
+        Format::Bodyfile => forensic::bodyfile(case, sweep, only, out)?,
+        Format::Hashdeep => forensic::hashdeep(case, sweep, only, out)?,
     }
     Ok(())
 }
@@ -99,7 +104,14 @@ pub(crate) fn plain(
 fn is_of_rows(format: Format) -> bool {
     match format {
         Format::Csv | Format::Jsonl => true,
-        Format::Html | Format::Manifest | Format::Markdown => false,
+        Format::Html
+        | Format::Manifest
+        | Format::Markdown
+        | Format::Sarif
+        | Format::Stix
+        | Format::Dfxml
+        | Format::Bodyfile
+        | Format::Hashdeep => false,
     }
 }
 
@@ -194,7 +206,14 @@ fn enriched(
             join.finish()?;
             report.finish()?;
         }
-        Format::Html | Format::Manifest | Format::Markdown => {
+        Format::Html
+        | Format::Manifest
+        | Format::Markdown
+        | Format::Sarif
+        | Format::Stix
+        | Format::Dfxml
+        | Format::Bodyfile
+        | Format::Hashdeep => {
             unreachable!("it was asked whether this is of rows")
         }
     }

@@ -65,6 +65,17 @@ impl Outputs {
         let table = stdout_is_terminal && !stdout && (typed.format.is_none() || given);
         Ok(Outputs { targets, emit: typed.emit, no_clobber: typed.no_clobber, table })
     }
+
+    /// Refuses formats that have no words for rows of lists.
+    pub(crate) fn of_list(self) -> anyhow::Result<Outputs> {
+        match self.targets.iter().map(Target::format).find(|format| format.is_of_files()) {
+            Some(format) => bail!(
+                "a list has no files to write as {}\n  hint: csv, jsonl, html, markdown, sarif, stix and manifest can tell of its rows",
+                format!("{format:?}").to_lowercase()
+            ),
+            None => Ok(self),
+        }
+    }
 }
 
 fn format_of(path: &Path) -> anyhow::Result<Format> {
@@ -74,9 +85,16 @@ fn format_of(path: &Path) -> anyhow::Result<Format> {
         Some("html" | "htm") => Ok(Format::Html),
         Some("md" | "markdown") => Ok(Format::Markdown),
         // Only these names: whoever writes `rows.json` expects rows, and those are JSONL.
+        Some("sarif") => Ok(Format::Sarif),
+        Some("stix") => Ok(Format::Stix),
+        Some("dfxml") => Ok(Format::Dfxml),
+        Some("bodyfile" | "body") => Ok(Format::Bodyfile),
+        Some("hashdeep") => Ok(Format::Hashdeep),
+        Some("json") if ends_with(path, ".sarif.json") => Ok(Format::Sarif),
+        Some("json") if ends_with(path, ".stix.json") => Ok(Format::Stix),
         Some("json") if is_manifest(path) => Ok(Format::Manifest),
         _ => bail!(
-            "the ending of {} names no format (known: .csv, .jsonl, .html, .md, .manifest.json)\n  hint: say it with --format",
+            "the ending of {} names no format (known: .csv, .jsonl, .html, .md, .manifest.json, .sarif, .stix, .dfxml, .bodyfile, .hashdeep)\n  hint: say it with --format",
             path.display()
         ),
     }
@@ -84,6 +102,10 @@ fn format_of(path: &Path) -> anyhow::Result<Format> {
 
 /// `report.json`, `evidence-7.manifest.json`
 fn is_manifest(path: &Path) -> bool {
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
-    name == "report.json" || name == "manifest.json" || name.ends_with(".manifest.json")
+    let is_called = |name| path.file_name().is_some_and(|given| given.eq_ignore_ascii_case(name));
+    is_called("report.json") || is_called("manifest.json") || ends_with(path, ".manifest.json")
+}
+
+fn ends_with(path: &Path, ending: &str) -> bool {
+    path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.to_ascii_lowercase().ends_with(ending))
 }

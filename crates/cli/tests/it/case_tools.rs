@@ -95,3 +95,130 @@ fn a_case_knows_what_was_typed_and_no_secret() {
         assert!(!holds(secret), "{secret}");
     }
 }
+
+fn json_of(run: crate::lab::Run) -> serde_json::Value {
+    serde_json::from_slice(&run.stdout).unwrap_or_else(|error| panic!("{error}: {}", run.stderr))
+}
+
+/// Three nights over the demonstration's files, of which one is gone in the second and one new in the third.
+fn three_nights(lab: &Lab) {
+    lab.write("tree/a", "a");
+    lab.write("tree/b", "b");
+    let scan =
+        || lab.run(["scan", "tree", "--sim", "--case", "c.db", "-q", "-o", "out.csv", "--fail-on", "never"]);
+    scan().exits(0);
+    std::fs::remove_file(lab.path("tree/b")).unwrap();
+    scan().exits(0);
+    lab.write("tree/c", "c");
+    scan().exits(0);
+}
+
+#[test]
+fn info_shows_what_is_in_a_case() {
+    let lab = Lab::new();
+    three_nights(&lab);
+    let info = json_of(lab.run(["case", "info", "--case", "c.db", "--json"]).exits(0));
+    let sweeps = info["sweeps"].as_array().unwrap();
+    let rows: Vec<u64> = sweeps.iter().map(|sweep| number(&sweep["rows"])).collect();
+    assert_eq!(rows, [2, 1, 2]);
+    assert_eq!(sweeps[0]["arguments"][0], "scan");
+    assert_eq!(sweeps[0]["outcomes"]["answered"], 2);
+    assert_eq!(sweeps[0]["roots"][0], "tree");
+    assert_eq!(sweeps[0]["tool"], concat!("hashsweep ", env!("CARGO_PKG_VERSION")));
+    assert!(sweeps[0]["host"].is_string() && sweeps[0]["origin"].is_null());
+    assert_eq!((number(&info["answers"]["digests"]), number(&info["ledger"]["charged_max"])), (3, 3));
+    assert_eq!((number(&info["owed"]), number(&info["sweeps_left_out"])), (0, 0));
+    let text = lab.run(["case", "info", "--case", "c.db"]).exits(0).stdout;
+    let text = String::from_utf8(text).unwrap();
+    for words in [
+        "service   the built-in simulator",
+        "sweeps    3, 0 of them pruned, on 1 known machine",
+        "2 rows; 2 answered",
+    ] {
+        assert!(text.contains(words), "no '{words}' in:\n{text}");
+    }
+    lab.run(["case", "info", "--case", "none.db"]).exits(2).says("there is no case at");
+}
+
+#[test]
+fn prune_drops_old_sweeps_and_names_those_that_still_owe() {
+    let lab = Lab::new();
+    three_nights(&lab);
+    let report =
+        |sweep: &str| lab.run(["report", "--case", "c.db", "--sweep", sweep, "-q", "--fail-on", "never"]);
+    let last = report("3").exits(0).stdout;
+    let prune = |more: &[&str]| {
+        let args = ["case", "prune", "--case", "c.db", "--json"];
+        lab.run(args.iter().chain(more).copied())
+    };
+    let planned = json_of(prune(&["--keep", "1", "--dry-run"]).exits(0));
+    report("1").exits(0);
+    let done = json_of(prune(&["--keep", "1"]).exits(0));
+    assert_eq!((&done["pruned"], &done["rows"]), (&serde_json::json!([1, 2]), &planned["rows"]));
+    assert!(number(&done["rows"]) >= 1);
+    report("1").exits(2).says("sweep 1 was pruned on");
+    assert_eq!(report("3").exits(0).stdout, last);
+    lab.run(["case", "verify", "--case", "c.db"]).exits(0);
+    lab.run(["case", "vacuum", "--case", "c.db"]).exits(0);
+    lab.run(["case", "verify", "--case", "c.db"]).exits(0);
+    assert_eq!(report("3").exits(0).stdout, last);
+
+    lab.write("tree/d", "d");
+    let scan = |more: &str| lab.run(["scan", "tree", "--sim", more, "--case", "c.db", "-q", "-o", "out.csv"]);
+    scan("--offline").exits(3);
+    scan("--no-clobber").exits(2);
+    std::fs::remove_file(lab.path("out.csv")).unwrap();
+    lab.write("tree/e", "e");
+    scan("--no-clobber");
+    let kept = json_of(prune(&["--keep", "1"]).exits(3).says("sweep 4 still owes 1 answers, and stays"));
+    assert_eq!((&kept["pruned"], &kept["owing"]), (&serde_json::json!([3]), &serde_json::json!([4])));
+    let dropped = json_of(prune(&["--keep", "1", "--abandon"]).exits(0));
+    assert_eq!(dropped["pruned"], serde_json::json!([4]));
+    assert_eq!(json_of(prune(&["--older-than", "90d"]).exits(0))["pruned"], serde_json::json!([]));
+    lab.run(["case", "verify", "--case", "c.db"]).exits(0);
+    prune(&[]).exits(2);
+}
+
+#[test]
+fn a_copy_is_a_case_of_its_own_and_replaces_nothing() {
+    let lab = Lab::new();
+    three_nights(&lab);
+    lab.run(["case", "export", "--case", "c.db", "copy.db"]).exits(0);
+    lab.run(["case", "verify", "--case", "copy.db"]).exits(0);
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&lab.path("copy.db").metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let report = |case: &str| lab.run(["report", "--case", case, "-q", "--fail-on", "never"]).exits(0).stdout;
+    assert_eq!(report("copy.db"), report("c.db"));
+    let before = std::fs::read(lab.path("copy.db")).unwrap();
+    lab.run(["case", "export", "--case", "c.db", "copy.db"])
+        .exits(2)
+        .says("is there already, and nothing is replaced");
+    assert_eq!(std::fs::read(lab.path("copy.db")).unwrap(), before);
+    lab.run(["case", "export", "--case", "c.db", "no/where.db"]).exits(2).says("no/where.db");
+}
+
+#[test]
+fn merged_cases_tell_what_they_told_and_the_own_scans_go_on() {
+    let lab = Lab::new();
+    three_nights(&lab);
+    lab.write("list.txt", format!("{:040x}\n", 7));
+    lab.run(["list", "list.txt", "--sim", "--case", "other.db", "-q", "-o", "out.csv", "--fail-on", "never"])
+        .exits(0);
+    let report = |case: &str, sweep: &str| {
+        lab.run(["report", "--case", case, "--sweep", sweep, "-q", "--fail-on", "never"]).exits(0).stdout
+    };
+    let merged = json_of(lab.run(["case", "merge", "other.db", "c.db", "--json"]).exits(0));
+    assert_eq!((number(&merged["sources"][0]["sweeps"]), number(&merged["sources"][0]["answers"])), (3, 3));
+    assert_eq!(report("other.db", "4"), report("c.db", "3"));
+    let again = lab.run(["case", "merge", "other.db", "c.db"]).exits(0);
+    assert!(String::from_utf8(again.stdout).unwrap().contains("nothing new"));
+    lab.run(["case", "verify", "--case", "other.db"]).exits(0);
+    // Everything is read, nothing is asked.
+    let scan = ["scan", "tree", "--sim", "--case", "other.db", "-o", "out.csv", "--fail-on", "never"];
+    lab.run(scan).exits(0).says("hashed 2 files").says("requests 0,");
+    lab.run(["report", "--case", "other.db", "--json"]).exits(0);
+    lab.run(["case", "merge", "new.db", "none.db"]).exits(2).says("there is no case at");
+    assert!(!lab.path("new.db").exists());
+    lab.run(["case", "merge", "c.db", "c.db"]).exits(2).says("is the case to merge into");
+}

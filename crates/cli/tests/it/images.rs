@@ -50,6 +50,7 @@ fn disk(lab: &Lab, name: &str, third: &[u8]) {
     disk[1 << 20..][..volume.len()].copy_from_slice(&volume);
     let swap = 30 << 20;
     disk[swap + 0xff6..][..10].copy_from_slice(b"SWAPSPACE2");
+    disk[swap + 1024..][..8].copy_from_slice(&[1, 0, 0, 0, 0xff, 3, 0, 0]);
     disk[34 << 20..][..third.len()].copy_from_slice(third);
     let path = lab.write(name, disk);
     let script = lab.write("script", "label: gpt\n2048,49152\n61440,8192\n69632,4096\n");
@@ -99,9 +100,24 @@ fn a_disk_of_which_all_is_read_is_complete_and_drive_letters_come_back() {
     volume(&lab);
     let (image, volume) = (lab.path("disk"), lab.path("volume"));
     tool("ewfacquire", &["-q", "-u", "-f", "encase6", "-c", "best", "-t", text(&image), text(&volume)]);
-    let args = ["image", "disk.E01", "--sim", "--path-map", "p0=C:", "--verify", "--fail-on", "never"];
-    let run =
-        lab.run(args).exits(0).says("COMPLETE").says("disk.E01: the disk's digests are those stored with it");
+    let args = [
+        "image",
+        "disk.E01",
+        "--sim",
+        "--path-map",
+        "p0=C:",
+        "--path-map",
+        "p7=X:",
+        "--verify",
+        "--fail-on",
+        "never",
+    ];
+    let run = lab
+        .run(args)
+        .exits(0)
+        .says("COMPLETE")
+        .says("disk.E01: the disk's digests are those stored with it")
+        .says("--path-map names p7, and no such volume was read");
     let swept = rows(&run.stdout);
     let dll = &swept["disk.E01:/C:/Windows/System32/x.dll"];
     assert_eq!(dll["size"], "300000");

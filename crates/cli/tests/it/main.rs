@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod airgap;
 mod asking;
 mod case_tools;
 mod demo;
@@ -16,6 +17,7 @@ mod manifests;
 mod money;
 mod outputs;
 mod processes;
+mod queries;
 mod stopping;
 mod trees;
 mod verdicts;

@@ -206,3 +206,14 @@ fn a_manifest_seals_the_rows_and_is_the_same_twice() {
     lab.run(rows).exits(2).says("none is written");
     lab.run(["report", "--case", "c.db", "-o", "rows.json"]).exits(2).says("names no format");
 }
+
+#[test]
+fn a_list_is_refused_in_forms_of_files_before_anything_is_read() {
+    let lab = Lab::new();
+    lab.write("iocs.txt", "da39a3ee5e6b4b0d3255bfef95601890afd80709\n");
+    for name in ["x.dfxml", "x.bodyfile", "x.hashdeep"] {
+        lab.run(["list", "iocs.txt", "--sim", "-o", name]).exits(2).says("a list has no files to write as");
+    }
+    lab.run(["list", "iocs.txt", "--sim", "--fail-on", "never", "-o", "x.sarif", "-o", "x.stix"]).exits(0);
+    lab.run(["report", "--sim", "-o", "x.dfxml"]).exits(2).says("a list has no files to write as dfxml");
+}

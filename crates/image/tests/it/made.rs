@@ -12,11 +12,16 @@ use std::process::Command;
 pub(crate) type Sums = BTreeMap<String, (u64, [u8; 20])>;
 
 pub(crate) fn run(program: &str, args: &[&str]) {
-    let done = Command::new(program).args(args).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    // mtools reads names as the locale says.
+    let done = Command::new(program)
+        .args(args)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap_or_else(|e| panic!("{program}: {e}"));
     assert!(done.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-fn noise(len: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut bytes = vec![0; len];
     dice.fill(&mut bytes);
@@ -171,4 +176,12 @@ pub(crate) fn has_unwritten(container: &Container, name: &[u8]) -> bool {
         ControlFlow::Continue(())
     });
     has
+}
+
+/// One of the committed NTFS volumes, unpacked to `image`.
+pub(crate) fn ntfs(form: &str, image: &Path) {
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/images");
+    let packed = fs::File::open(format!("{packed}/{form}.img.gz")).unwrap();
+    let mut plain = fs::File::create(image).unwrap();
+    std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();
 }

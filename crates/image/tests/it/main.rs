@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod containers;
+mod exfat;
 mod ext;
+mod fat;
 mod hostile;
 mod made;
+mod ntfs;
 mod tables;

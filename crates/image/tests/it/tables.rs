@@ -46,11 +46,11 @@ fn a_volume_that_is_not_known_makes_the_walk_incomplete() {
         .write(true)
         .open(&disk)
         .unwrap()
-        .write_all_at(b"\xeb\x52\x90NTFS    ", 10 << 20)
+        .write_all_at(b"\0\0\0ReFS\0\0\0\0", 10 << 20)
         .unwrap();
     let read = read(&disk);
     assert_eq!(names(&read), ["p1/at 1"]);
-    assert_eq!(read.problems, ["/: not supported: a volume of the kind NTFS"]);
+    assert_eq!(read.problems, ["/: not supported: a volume of the kind ReFS"]);
     assert!(!read.walked.is_complete());
 }
 
@@ -97,4 +97,68 @@ fn a_chain_that_is_a_circle_ends() {
     fs::write(&path, bytes).unwrap();
     let table = volumes(&Raw::open(&path).unwrap());
     assert_eq!(table.problems.len(), 1, "{table:?}");
+}
+
+#[test]
+fn what_only_another_table_or_volume_knows_is_a_problem() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |script: &str, change: &dyn Fn(&fs::File), expected: &str| {
+        let disk = disk(dir.path(), script, &[1, 10]);
+        assert!(read(&disk).walked.is_complete(), "{expected}: before");
+        change(&fs::OpenOptions::new().write(true).open(&disk).unwrap());
+        let read = read(&disk);
+        assert!(read.problems.iter().any(|problem| problem.contains(expected)), "{:?}", read.problems);
+        assert!(!read.walked.is_complete());
+    };
+    let entry = |nth: u64, kind: u8, first: u32, len: u32| {
+        move |file: &fs::File| {
+            let mut entry = [0; 16];
+            entry[4] = kind;
+            entry[8..12].copy_from_slice(&first.to_le_bytes());
+            entry[12..].copy_from_slice(&len.to_le_bytes());
+            file.write_all_at(&entry, 446 + nth * 16).unwrap();
+        }
+    };
+    let gpt = "label: gpt\nstart=2048,size=8192\nstart=20480,size=8192\n";
+    let dos = "label: dos\nstart=2048,size=8192,type=83\nstart=20480,size=8192,type=83\n";
+    check(gpt, &entry(1, 7, 40_960, 8192), "only the MBR names");
+    check(gpt, &entry(0, 0x83, 2048, 8192), "at byte 10485760 that only a GPT names");
+    check(dos, &|file| file.write_all_at(b"\x53\xef", 1024 + 56).unwrap(), "a volume of the whole disk");
+    let boot = [b"\xeb\x52\x90NTFS    ".as_slice(), &[0; 60]].concat();
+    check(dos, &|file| file.write_all_at(&boot, 0).unwrap(), "a partition table in the first sector");
+}
+
+#[test]
+fn only_a_whole_swap_header_under_which_nothing_lies_excuses_a_volume() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    let made = |bytes: &[(usize, &[u8])]| {
+        let mut disk = vec![0; 8 << 20];
+        for (at, part) in bytes {
+            disk[*at..*at + part.len()].copy_from_slice(part);
+        }
+        fs::write(&image, disk).unwrap();
+        read(&image)
+    };
+    let header: [(usize, &[u8]); 2] = [(1024, &[1, 0, 0, 0, 0xff, 7, 0, 0]), (4086, b"SWAPSPACE2")];
+    assert!(made(&header).walked.is_complete());
+    assert!(!made(&header[1..]).walked.is_complete(), "a mark alone is none");
+    for (at, mark) in
+        [(0x2_0000, b"\x0c\xb1\xba\x00".as_slice()), (0, b"LUKS\xba\xbe"), (0x1_0040, b"_BHRfS_M")]
+    {
+        assert!(!made(&[header[0], header[1], (at, mark)]).walked.is_complete(), "{mark:?}");
+    }
+}
+
+#[test]
+fn bitlocker_to_go_is_not_taken_for_the_fat_around_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    fs::write(&image, vec![0; 64 << 20]).unwrap();
+    run("mkfs.fat", &["-F", "32", "-s", "1", image.to_str().unwrap()]);
+    assert!(read(&image).walked.is_complete());
+    let guid =
+        [0x3b, 0xd6, 0x67, 0x49, 0x29, 0x2e, 0xd8, 0x4a, 0x83, 0x99, 0xf6, 0xa3, 0x39, 0xe3, 0xd0, 0x01];
+    fs::OpenOptions::new().write(true).open(&image).unwrap().write_all_at(&guid, 424).unwrap();
+    assert_eq!(read(&image).problems, ["/: not supported: a volume of the kind BitLocker"]);
 }

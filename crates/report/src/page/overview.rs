@@ -156,7 +156,7 @@ fn month(text: &str) -> Option<(u16, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hashsweep_model::{Answer, Digest, Digests, Settled, Source};
+    use hashsweep_model::{Answer, Dates, Digest, Digests, Settled, Source};
 
     fn finding(threat: Option<&str>, first_seen: &str) -> Row {
         let digest = Digest::from_bytes(&[7; 20]).unwrap();
@@ -170,6 +170,7 @@ mod tests {
             place: Place::Path(b"a".to_vec()),
             size: None,
             digests: Digests::default().with(digest),
+            dates: Dates::default(),
             outcome: Outcome::Answered,
             reason: None,
             answer: Some(Settled { answer, answered_at: Stamp(1), source: Source::Service }),

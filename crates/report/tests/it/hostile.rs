@@ -1,6 +1,6 @@
 //! Rows that somebody wrote to do harm, and helpers to make rows.
 
-use hashsweep_model::{Answer, Digest, Digests, Outcome, Place, Row, Settled, Source, Stamp, Verdict};
+use hashsweep_model::{Answer, Dates, Digest, Digests, Outcome, Place, Row, Settled, Source, Stamp, Verdict};
 
 pub(crate) fn sha1(n: u8) -> Digest {
     Digest::from_bytes(&[n; 20]).unwrap()
@@ -13,6 +13,7 @@ pub(crate) fn answered(path: &[u8], n: u8, verdict: Verdict) -> Row {
         place: Place::Path(path.to_vec()),
         size: Some(u64::from(n) * 1000),
         digests: Digests::default().with(sha1(n)),
+        dates: Dates::default(),
         outcome: Outcome::Answered,
         reason: None,
         answer: Some(Settled {
@@ -44,6 +45,7 @@ pub(crate) fn unanswered(path: &[u8], outcome: Outcome, reason: &str) -> Row {
         place: Place::Path(path.to_vec()),
         size: None,
         digests: Digests::default(),
+        dates: Dates::default(),
         outcome,
         reason: Some(reason.to_owned()),
         answer: None,

@@ -4,6 +4,7 @@
 
 mod difference;
 mod findings;
+mod forensic;
 mod hostile;
 mod list;
 mod manifest;

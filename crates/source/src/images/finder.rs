@@ -34,6 +34,8 @@ pub(super) struct Finder<'w> {
     n_extents: usize,
     excluded: u64,
     remarks: Vec<String>,
+    /// Names of volumes that were read, of all images.
+    read_volumes: HashSet<String>,
     /// Fingerprints of the paths of this image that have a row.
     paths: HashSet<u128>,
 }
@@ -58,6 +60,7 @@ impl<'w> Finder<'w> {
             n_extents: 0,
             excluded: 0,
             remarks: Vec::new(),
+            read_volumes: HashSet::new(),
             paths: HashSet::new(),
         }
     }
@@ -82,6 +85,7 @@ impl<'w> Finder<'w> {
         });
         self.send_batch();
         self.remarks.extend(walked.notices.iter().map(|notice| format!("{shown}: {notice}")));
+        self.read_volumes.extend(walked.volumes.iter().map(|sum| sum.volume.name.clone()));
         if !walked.stopped {
             for sum in &walked.volumes {
                 self.remarks.push(format!("{shown}:/{}", in_words(sum, &self.order.path_map)));
@@ -232,6 +236,9 @@ impl<'w> Finder<'w> {
     pub(super) fn end(mut self) -> (u64, Vec<String>) {
         self.out.flush();
         self.gauges.excluded.store(self.excluded, Relaxed);
+        for volume in self.order.path_map.volumes().filter(|volume| !self.read_volumes.contains(*volume)) {
+            self.remarks.push(format!("--path-map names {volume}, and no such volume was read"));
+        }
         (self.excluded, self.remarks)
     }
 }

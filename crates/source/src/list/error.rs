@@ -26,7 +26,7 @@ pub enum ListError {
         hint: &'static str,
     },
     /// The stream broke before anything came of it.
-    #[error("unpack {path:?}: {why}")]
+    #[error("read {path:?}: {why}")]
     Damaged {
         /// The list.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum ListError {
         why: String,
     },
     /// It is not what the user said.
-    #[error("read {path:?} as {format}: {why}\n  hint: leave out --input-format to have it recognised")]
+    #[error("read {path:?} as {format}: {why}\n  hint: leave out {flag} to have it recognised")]
     NotThat {
         /// The list.
         path: PathBuf,
@@ -42,6 +42,8 @@ pub enum ListError {
         format: &'static str,
         /// What is missing.
         why: String,
+        /// The flag that said so.
+        flag: &'static str,
     },
     /// Not one hash in the first rows.
     #[error(
@@ -62,6 +64,18 @@ pub enum ListError {
         path: PathBuf,
         /// All columns.
         columns: Columns,
+    },
+    /// No column of a binary table holds hashes, and some of its columns have no cells.
+    #[error(
+        "find a column of hashes in {path:?}: its columns are {columns}, and what lies in lists and maps has no row of its own: {nested}\n  hint: one row for each: duckdb -csv -c \"SELECT unnest(COLUMN) FROM 'FILE'\" | hashsweep list -"
+    )]
+    Nested {
+        /// The list.
+        path: PathBuf,
+        /// Those with a cell in each row.
+        columns: Columns,
+        /// The others.
+        nested: Columns,
     },
     /// More than one column holds hashes of one kind.
     #[error(

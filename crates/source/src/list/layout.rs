@@ -138,11 +138,15 @@ pub enum InputFormat {
     Jsonl,
     /// Any text with hashes in it.
     Extract,
+    /// An Apache Parquet file.
+    Parquet,
+    /// A SQLite database, as NSRL's RDS 3 is.
+    Sqlite,
 }
 
 impl InputFormat {
     /// Every one.
-    pub const ALL: [InputFormat; 9] = [
+    pub const ALL: [InputFormat; 11] = [
         InputFormat::Text,
         InputFormat::Csv,
         InputFormat::Hashdeep,
@@ -152,6 +156,8 @@ impl InputFormat {
         InputFormat::Json,
         InputFormat::Jsonl,
         InputFormat::Extract,
+        InputFormat::Parquet,
+        InputFormat::Sqlite,
     ];
 
     /// The word for it.
@@ -166,6 +172,8 @@ impl InputFormat {
             InputFormat::Json => "json",
             InputFormat::Jsonl => "jsonl",
             InputFormat::Extract => "extract",
+            InputFormat::Parquet => "parquet",
+            InputFormat::Sqlite => "sqlite",
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A list's file as one stream of UTF-8 bytes: unpacked if it is packed, transcoded if it is UTF-16.
 //!
-//! Both are told from the first bytes, never from the name. The fingerprint is of the file as it lies on the disk.
+//! A binary table (Parquet, SQLite) comes as the CSV of its columns. All of this is told from the first bytes, never
+//! from the name. The fingerprint is of the file as it lies on the disk.
 //! Memory is bounded by the decoders' windows, whatever the file unpacks to: a bomb takes time and no memory.
 
 use flate2::read::MultiGzDecoder;
+use hashsweep_tables::{Kind, TableError, Transcript};
 use lzma_rust2::XzReader;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -28,6 +30,8 @@ pub enum Packing {
     Zstd,
     /// xz, of one stream or several.
     Xz,
+    /// No packing, but rows in a form of their own, which come as a CSV.
+    Table(Kind),
 }
 
 impl Packing {
@@ -37,6 +41,19 @@ impl Packing {
             Packing::Gzip => "gzip",
             Packing::Zstd => "zstd",
             Packing::Xz => "xz",
+            Packing::Table(kind) => kind.name(),
+        }
+    }
+
+    /// What happened to it, for a message.
+    pub(super) fn damage(self, error: &io::Error) -> String {
+        let name = self.name();
+        match self {
+            Packing::Table(_) => format!("the {name} cannot be read: {error}"),
+            _ if error.kind() == io::ErrorKind::UnexpectedEof => {
+                format!("the {name} stream ends before its end")
+            }
+            _ => format!("the {name} stream is damaged: {error}"),
         }
     }
 
@@ -45,7 +62,7 @@ impl Packing {
             [0x1f, 0x8b, 0x08, ..] => Some(Packing::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Packing::Xz),
-            _ => None,
+            _ => Kind::of(start).map(Packing::Table),
         }
     }
 }
@@ -81,6 +98,8 @@ enum Unpacked {
     Gzip(Box<MultiGzDecoder<Bytes>>),
     Zstd(Box<zstd::Decoder<'static, Bytes>>),
     Xz(Box<XzReader<Bytes>>),
+    /// What was read of the file itself is beside it: its beginning.
+    Table(Transcript, Bytes),
 }
 
 impl Opened {
@@ -97,6 +116,14 @@ impl Opened {
                 Unpacked::Zstd(Box::new(decoder))
             }
             Some(Packing::Xz) => Unpacked::Xz(Box::new(XzReader::new_mem_limit(bytes, true, XZ_MEMORY_KIB))),
+            Some(Packing::Table(kind)) => {
+                let transcript =
+                    Transcript::open(kind, &bytes.get_ref().file, path).map_err(|error| match error {
+                        TableError::Io(error) => error,
+                        error => io::Error::new(io::ErrorKind::InvalidData, error),
+                    })?;
+                Unpacked::Table(transcript, bytes)
+            }
         };
         Ok(Opened { unpacked, packing, utf16: None })
     }
@@ -129,6 +156,14 @@ impl Opened {
         self.packing
     }
 
+    /// The columns of a binary table that have no cells.
+    pub(super) fn left_out(&self) -> &[String] {
+        match &self.unpacked {
+            Unpacked::Table(transcript, _) => transcript.left_out(),
+            Unpacked::Plain(_) | Unpacked::Gzip(_) | Unpacked::Zstd(_) | Unpacked::Xz(_) => &[],
+        }
+    }
+
     /// Bytes of the file that were read.
     pub(super) fn n_bytes(&self) -> u64 {
         self.unpacked.printed().n_bytes
@@ -153,6 +188,7 @@ impl Unpacked {
                 Unpacked::Gzip(decoder) => decoder.read(space),
                 Unpacked::Zstd(decoder) => decoder.read(space),
                 Unpacked::Xz(decoder) => decoder.read(space),
+                Unpacked::Table(transcript, _) => transcript.read(space),
             };
             match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -165,7 +201,7 @@ impl Unpacked {
 
     fn printed(&self) -> &Printed {
         match self {
-            Unpacked::Plain(bytes) => bytes.get_ref(),
+            Unpacked::Plain(bytes) | Unpacked::Table(_, bytes) => bytes.get_ref(),
             Unpacked::Gzip(decoder) => decoder.get_ref().get_ref(),
             Unpacked::Zstd(decoder) => decoder.get_ref().get_ref(),
             Unpacked::Xz(decoder) => decoder.inner().get_ref(),
@@ -174,7 +210,7 @@ impl Unpacked {
 
     fn printed_mut(&mut self) -> &mut Printed {
         match self {
-            Unpacked::Plain(bytes) => bytes.get_mut(),
+            Unpacked::Plain(bytes) | Unpacked::Table(_, bytes) => bytes.get_mut(),
             Unpacked::Gzip(decoder) => decoder.get_mut().get_mut(),
             Unpacked::Zstd(decoder) => decoder.get_mut().get_mut(),
             Unpacked::Xz(decoder) => decoder.inner_mut().get_mut(),

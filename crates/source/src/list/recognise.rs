@@ -3,12 +3,14 @@
 //! Wrong guesses lose rows, so it guesses little: where two readings are possible it says what it saw and asks.
 
 use super::cut::{self, Cut};
+use super::opened::Packing;
 use super::tape::Tape;
 use super::{
-    InputFormat, JsonField, JsonShape, Layout, ListError, ListOrder, bodyfile, coreutils, hashdeep, json,
-    sniff, value,
+    Columns, InputFormat, JsonField, JsonShape, Layout, ListError, ListOrder, bodyfile, coreutils, hashdeep,
+    json, sniff, value,
 };
 use hashsweep_model::{DigestError, HashKind};
+use hashsweep_tables::Kind;
 use serde_json::Value;
 
 /// Rows that are looked at. Enough to get past a few blank cells; a list that begins with more is named by
@@ -24,6 +26,10 @@ pub(super) struct Head<'a> {
     pub(super) bytes: &'a [u8],
     /// Nothing follows, or nothing that is looked at.
     pub(super) is_whole: bool,
+    /// It is the transcript of a binary table.
+    pub(super) is_transcript: bool,
+    /// Something is wrong with what follows.
+    pub(super) has_trouble: bool,
 }
 
 /// Finds out what a list looks like.
@@ -44,7 +50,17 @@ pub fn recognise(order: &ListOrder) -> Result<Layout, ListError> {
     }
     let bytes = tape.unread();
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let head = Head { order, bytes, is_whole: tape.is_at_end() };
+    let is_transcript = tape.is_table();
+    let head = Head {
+        order,
+        bytes,
+        is_whole: tape.is_at_end(),
+        is_transcript,
+        has_trouble: tape.trouble().is_some(),
+    };
+    if let Some(Packing::Table(kind)) = tape.packing() {
+        return head.transcript(kind, &tape);
+    }
     let named = order.format.or_else(|| {
         // A column is a table's, a field is JSON's.
         let is_table = order.column.is_some() || order.delimiter.is_some() || order.no_header;
@@ -57,6 +73,46 @@ pub fn recognise(order: &ListOrder) -> Result<Layout, ListError> {
 }
 
 impl Head<'_> {
+    /// A binary table says itself what it is, and what its columns are called.
+    fn transcript(&self, kind: Kind, tape: &Tape) -> Result<Layout, ListError> {
+        let own = match kind {
+            Kind::Parquet => InputFormat::Parquet,
+            Kind::Sqlite => InputFormat::Sqlite,
+        };
+        let contrary = match self.order {
+            ListOrder { format: Some(format), .. } if *format != own => {
+                Some((format.name(), "--input-format"))
+            }
+            ListOrder { delimiter: Some(_), .. } => Some(("csv", "--delimiter")),
+            ListOrder { no_header: true, .. } => Some(("csv", "--no-header")),
+            ListOrder { field: Some(_), .. } => Some(("json", "--field")),
+            _ => None,
+        };
+        match contrary {
+            Some((format, flag)) => Err(ListError::NotThat {
+                path: self.order.path.clone(),
+                format,
+                why: format!("it is a {}", kind.name()),
+                flag,
+            }),
+            None => sniff::table(self).map_err(|error| match (error, tape.trouble(), tape.left_out()) {
+                (ListError::NoHashColumn { path, .. }, Some(trouble), _) => {
+                    ListError::Damaged { path, why: trouble.detail.clone() }
+                }
+                (
+                    ListError::NoHashColumn { path, columns } | ListError::NoSuchColumn { path, columns, .. },
+                    None,
+                    nested @ [_, ..],
+                ) => {
+                    let names = nested.iter().cloned().enumerate();
+                    let nested = Columns(names.map(|(at, name)| (at + 1, name)).collect());
+                    ListError::Nested { path, columns, nested }
+                }
+                (error, ..) => error,
+            }),
+        }
+    }
+
     fn as_named(&self, format: InputFormat) -> Result<Layout, ListError> {
         match format {
             InputFormat::Text => Ok(Layout::Text),
@@ -65,6 +121,7 @@ impl Head<'_> {
                 path: self.order.path.clone(),
                 format: format.name(),
                 why: "its second line names no columns".to_owned(),
+                flag: "--input-format",
             }),
             InputFormat::Coreutils => Ok(Layout::Coreutils),
             InputFormat::Bodyfile => Ok(Layout::Bodyfile),
@@ -72,6 +129,12 @@ impl Head<'_> {
             InputFormat::Json => self.json(self.json_shape().unwrap_or(JsonShape::Stream)),
             InputFormat::Jsonl => self.json(JsonShape::Lines),
             InputFormat::Extract => Ok(Layout::Extract),
+            InputFormat::Parquet | InputFormat::Sqlite => Err(ListError::NotThat {
+                path: self.order.path.clone(),
+                format: format.name(),
+                why: format!("it begins with {:?}", self.seen()),
+                flag: "--input-format",
+            }),
         }
     }
 
@@ -100,13 +163,10 @@ impl Head<'_> {
     /// What is known and not ours to read.
     fn foreign(&self) -> Result<(), ListError> {
         let (what, hint) = match self.bytes {
-            [b'S', b'Q', b'L', b'i', b't', b'e', b' ', b'f', ..] => (
-                "a SQLite database",
-                "for NSRL RDS 3: sqlite3 RDS.db 'SELECT DISTINCT sha256 FROM FILE' | hashsweep list -",
+            start if Kind::of(start).is_some() => (
+                "a Parquet file or a SQLite database that is packed",
+                "unpack it: it is not read from its beginning",
             ),
-            [b'P', b'A', b'R', b'1', ..] => {
-                ("a Parquet file", "duckdb -csv -c \"SELECT * FROM 'FILE.parquet'\" | hashsweep list -")
-            }
             [b'P', b'K', 3, 4, ..] => {
                 ("a ZIP archive, as Excel's workbooks are", "unpack it, or save the sheet as CSV")
             }

@@ -48,7 +48,11 @@ pub(super) fn table(head: &Head<'_>) -> Result<Layout, ListError> {
 
 /// The reading under which most hashes stand in cells of their own, or the column is there that the user named.
 fn best(head: &Head<'_>) -> Reading {
-    let given = head.order.delimiter.or_else(|| head.lines().next().and_then(raw::separator));
+    let given = if head.is_transcript {
+        Some(hashsweep_tables::DELIMITER)
+    } else {
+        head.order.delimiter.or_else(|| head.lines().next().and_then(raw::separator))
+    };
     let readings = match given {
         Some(delimiter) => vec![Reading::of(head, delimiter)],
         None => DELIMITERS.iter().map(|delimiter| Reading::of(head, *delimiter)).collect(),
@@ -147,7 +151,7 @@ impl Reading {
             Some(at) => vec![Column { at, kind: None }],
             None => self.seen(head)?,
         };
-        let has_header = !order.no_header && (is_named || self.first_is_header(&seen));
+        let has_header = head.is_transcript || !order.no_header && (is_named || self.first_is_header(&seen));
         let columns = if seen.is_empty() { self.by_name(head, has_header)? } else { seen };
         let columns =
             if has_header && chosen.is_none() { self.with_blank_ones(columns, head) } else { columns };
@@ -179,7 +183,8 @@ impl Reading {
     /// The columns in whose first rows most of what stands there is a hash.
     fn seen(&self, head: &Head<'_>) -> Result<Vec<Column>, ListError> {
         // The first record may be a header, whose words would count against the columns.
-        let first = usize::from(!self.first().iter().any(|cell| is_hash(cell, None)));
+        let is_header = head.is_transcript || !self.first().iter().any(|cell| is_hash(cell, None));
+        let first = usize::from(is_header);
         let found = self.counted(head, first);
         let at = |number: &str| number.parse::<usize>().expect("they are numbers");
         let chosen = found.chosen().map_err(|several| ListError::SeveralHashColumns {
@@ -219,7 +224,9 @@ impl Reading {
                 Ok(named.into_iter().zip(kinds).map(|(at, kind)| Column { at, kind }).collect())
             }
             // One column leaves no choice, and a list without rows leaves nothing to lose.
-            [] if self.n_columns == 1 || n_rows == 0 => Ok(vec![Column { at: 0, kind: None }]),
+            [] if n_rows == 0 && !head.has_trouble => Ok(vec![Column { at: 0, kind: None }]),
+            // A binary table has columns, and none of them because it must.
+            [] if self.n_columns == 1 && !head.is_transcript => Ok(vec![Column { at: 0, kind: None }]),
             [] => Err(ListError::NoHashColumn { path: path(), columns: self.columns(0..self.first().len()) }),
         }
     }

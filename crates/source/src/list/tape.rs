@@ -24,7 +24,9 @@ impl Tape {
         let opened = Opened::new(path)?;
         let mut tape = Tape { opened, kept: Vec::new(), at: 0, is_at_end: false, trouble: None };
         while tape.kept.len() < 4 && tape.more() {}
-        if let Some(big_endian) = is_utf16(&tape.kept) {
+        if !tape.is_table()
+            && let Some(big_endian) = is_utf16(&tape.kept)
+        {
             tape.kept = tape.opened.transcode(big_endian, &tape.kept);
         }
         Ok(tape)
@@ -47,6 +49,15 @@ impl Tape {
 
     pub(super) fn packing(&self) -> Option<Packing> {
         self.opened.packing()
+    }
+
+    /// Whether the rows are those of a binary table, with its names above them.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.packing(), Some(Packing::Table(_)))
+    }
+
+    pub(super) fn left_out(&self) -> &[String] {
+        self.opened.left_out()
     }
 
     pub(super) fn n_bytes(&self) -> u64 {
@@ -76,13 +87,8 @@ impl Tape {
             }
             Err(error) => {
                 self.is_at_end = true;
-                let detail = match self.opened.packing() {
-                    Some(packing) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                        format!("the {} stream ends before its end", packing.name())
-                    }
-                    Some(packing) => format!("the {} stream is damaged: {error}", packing.name()),
-                    None => error.to_string(),
-                };
+                let detail =
+                    self.packing().map_or_else(|| error.to_string(), |packing| packing.damage(&error));
                 self.trouble = Some(Skip { kind: SkipKind::IoError, detail });
                 false
             }

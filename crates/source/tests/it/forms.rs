@@ -2,7 +2,7 @@
 
 use crate::lists::{order, rows};
 use hashsweep_model::{Digests, HashKind};
-use hashsweep_source::list::{Content, InputFormat, ListOrder, RawRows, recognise};
+use hashsweep_source::list::{ColumnChoice, Content, InputFormat, ListOrder, RawRows, recognise};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,10 @@ fn check_fixture(name: &str, format: InputFormat, kinds: &[HashKind]) {
 fn lists_of_the_tools_that_make_them_are_recognised_and_read() {
     use HashKind::{Md5, Sha1, Sha256};
     for name in ["excel.csv", "semicolon.csv", "tab.tsv", "utf-16.csv", "rds3.csv", "own.csv"] {
+        check_fixture(name, InputFormat::Csv, &HashKind::ALL);
+    }
+    // Binary tables come as the CSV of their columns.
+    for name in ["rds3.db", "pyarrow.parquet", "pyarrow-v2.parquet", "duckdb.parquet"] {
         check_fixture(name, InputFormat::Csv, &HashKind::ALL);
     }
     check_fixture("NSRLFile.txt", InputFormat::Csv, &[Md5, Sha1]);
@@ -321,4 +325,48 @@ fn the_fuzzers_corpus_is_read_as_the_csv_crate_reads_it() {
         });
     }
     assert!(n_inputs >= 6);
+}
+
+fn check_binary_error(name: &str, change: impl Fn(&mut ListOrder), expected: &str) {
+    let mut order = ListOrder::new(fixture(name), "sha1".parse().unwrap());
+    change(&mut order);
+    let error = recognise(&order).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error} for {name}");
+}
+
+#[test]
+fn a_binary_table_has_columns_to_choose_from_and_no_other_form() {
+    let (name, kinds) = ("pyarrow.parquet", [HashKind::Sha1]);
+    let mut order = ListOrder::new(fixture(name), "sha1".parse().unwrap());
+    order.column = Some(ColumnChoice::Name("SHA1".to_owned()));
+    let found = digests(&order);
+    order.column = Some(ColumnChoice::Index(3));
+    assert_eq!(found, digests(&order));
+    let kinds_found: Vec<HashKind> =
+        found.iter().flat_map(Digests::iter).map(|digest| digest.kind()).collect();
+    assert_eq!(kinds_found, kinds.repeat(8));
+    let column = |order: &mut ListOrder, name: &str| order.column = Some(ColumnChoice::Name(name.to_owned()));
+    check_binary_error(
+        name,
+        |order| column(order, "tags"),
+        "what lies in lists and maps has no row of its own: 1 \"tags",
+    );
+    check_binary_error("rds3.db", |order| column(order, "tags"), "its columns are 1 \"sha256\"");
+    check_binary_error(name, |order| order.format = Some(InputFormat::Csv), "as csv: it is a Parquet file");
+    check_binary_error("rds3.db", |order| order.delimiter = Some(b';'), "leave out --delimiter");
+    check_binary_error(
+        "rds3.csv",
+        |order| order.format = Some(InputFormat::Parquet),
+        "as parquet: it begins with",
+    );
+}
+
+#[test]
+fn a_parquet_file_without_its_end_is_an_error() {
+    let whole = std::fs::read(fixture("pyarrow-v2.parquet")).unwrap();
+    for n in [4, 100, whole.len() / 2, whole.len() - 1] {
+        let (_dir, order) = order(&whole[..n]);
+        let error = recognise(&order).unwrap_err().to_string();
+        assert!(error.contains("Parquet"), "{error}");
+    }
 }

@@ -1,0 +1,321 @@
+//! NTFS: every file that a record of the master file table describes, whether a directory names it or not.
+//!
+//! Three passes in the order of the table: the records say what is in use and what it is called, the directories are
+//! held against that, and then every file is given with its extents, its alternate data streams as `file:stream`. A
+//! file that the root does not reach is given under `/$Orphans`.
+//!
+//! Memory grows with the names, by about 150 bytes each. The log is not replayed: a volume that was not closed is
+//! given as it lies on the disk, as Windows' own records describe it.
+
+mod boot;
+mod file;
+mod index;
+mod lznt1;
+mod mft;
+mod names;
+mod record;
+mod runs;
+
+use crate::fault::{Fault, damaged};
+use crate::found::{FileSystem, Found};
+use crate::item::{Data, Extent, Item, Kind, Stream, Summary};
+use crate::reader::ImageReader;
+use file::File;
+pub(crate) use lznt1::decode as unpack_lznt1;
+use mft::Mft;
+use names::{Names, ROOT, utf8};
+use record::{BITMAP, DATA};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// The records of the file system's own files; the root among them is a directory like any other.
+const OWN: u64 = 16;
+/// Numbers that are kept free for the table's own continuation.
+const KEPT: u64 = 24;
+/// Bytes of holes that a volume's files may have together before the rest is reported: zeros cost time to hash.
+const MOST_HOLES: u64 = 1 << 40;
+
+/// An NTFS volume.
+pub struct Ntfs(Mft);
+
+/// What the first pass found in use.
+#[derive(Clone, Copy)]
+enum Used {
+    File {
+        is_directory: bool,
+    },
+    /// Of the file with this number.
+    Continuation,
+}
+
+/// One walk over the volume.
+struct Walk<'w, 's> {
+    mft: &'w Mft,
+    found: Found<'s>,
+    used: BTreeMap<u64, Used>,
+    names: Names,
+    /// Work that the volume's size permits: a hostile one gives the same clusters again and again.
+    content: u64,
+    holes: u64,
+}
+
+impl Ntfs {
+    /// Reads the boot sector and finds the whole of the master file table.
+    pub fn open(image: Arc<dyn ImageReader>) -> Result<Ntfs, Fault> {
+        Ok(Ntfs(Mft::open(image)?))
+    }
+}
+
+impl FileSystem for Ntfs {
+    fn kind(&self) -> &'static str {
+        "NTFS"
+    }
+
+    fn walk(&self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> Summary {
+        let boot = &self.0.boot;
+        let n_bytes = boot.n_clusters.saturating_mul(boot.cluster);
+        let mut walk = Walk {
+            mft: &self.0,
+            found: Found::new(sink),
+            used: BTreeMap::new(),
+            names: Names::default(),
+            content: n_bytes.saturating_mul(2),
+            holes: MOST_HOLES,
+        };
+        if n_bytes > self.0.image.size() {
+            walk.found.problem(b"/".to_vec(), Fault::PastEnd { offset: self.0.image.size() });
+        }
+        if self.0.mended.is_some() {
+            let what = "the first record of the master file table; its copy was taken";
+            walk.found.problem(b"/$MFT".to_vec(), damaged(what, 0));
+        }
+        walk.records();
+        walk.directories();
+        walk.files();
+        walk.found.summary
+    }
+}
+
+impl Walk<'_, '_> {
+    /// What is in use, and what it is called.
+    fn records(&mut self) {
+        let bitmap = self.file(0).and_then(|file| {
+            let bitmap = file.stream(BITMAP, b"");
+            bitmap.ok_or_else(|| damaged("a master file table without a bitmap", 0))?.bytes(self.mft)
+        });
+        let bitmap = bitmap.unwrap_or_else(|fault| {
+            self.found.problem(b"/$MFT".to_vec(), fault);
+            Vec::new()
+        });
+        let is_claimed = |number: u64| {
+            let byte = usize::try_from(number / 8).ok().and_then(|at| bitmap.get(at));
+            byte.is_some_and(|byte| byte >> (number % 8) & 1 == 1)
+        };
+        let Walk { mft, found, used, names, .. } = self;
+        let all = mft.all(|number, record| {
+            match record {
+                Ok(Some(record)) => {
+                    found.summary.allocated += 1;
+                    let mut lost = |fault| found.problem(format!("/$MFT/{number}").into_bytes(), fault);
+                    match record.base {
+                        None => {
+                            used.insert(number, Used::File { is_directory: record.is_directory });
+                            names.know(record.me);
+                            names.add(number, &record, &mut lost);
+                        }
+                        Some(base) => {
+                            used.insert(number, Used::Continuation);
+                            names.add(base.number, &record, &mut lost);
+                        }
+                    }
+                }
+                Ok(None) if is_claimed(number) && number >= KEPT => {
+                    found.summary.allocated += 1;
+                    let fault = damaged("a record that the bitmap calls used and that is not", number);
+                    found.lose(vec![format!("/$MFT/{number}").into_bytes()], fault);
+                }
+                Ok(None) => {}
+                Err(fault) => {
+                    found.summary.allocated += 1;
+                    found.lose(vec![format!("/$MFT/{number}").into_bytes()], fault);
+                }
+            }
+            !found.stopped
+        });
+        if let Err(fault) = all {
+            self.found.problem(b"/$MFT".to_vec(), fault);
+        }
+    }
+
+    /// Whether what directories list is there.
+    fn directories(&mut self) {
+        let is_directory = |used: &Used| matches!(used, Used::File { is_directory: true });
+        let all: Vec<u64> =
+            self.used.iter().filter(|(_, used)| is_directory(used)).map(|(number, _)| *number).collect();
+        for number in all {
+            if self.found.stopped {
+                return;
+            }
+            let listed = self.file(number).and_then(|file| index::listed(self.mft, &file));
+            let path = |names: &Names| names.paths(number).swap_remove(0);
+            match listed {
+                Ok(listed) => {
+                    let stale = listed.iter().filter(|file| !self.names.is(**file)).count();
+                    if stale > 0 {
+                        let fault = damaged("a directory lists files that are not there", stale as u64);
+                        self.found.problem(path(&self.names), fault);
+                    }
+                }
+                // Its files are found without it.
+                Err(fault) => self.found.problem(path(&self.names), fault),
+            }
+        }
+    }
+
+    fn file(&self, number: u64) -> Result<File, Fault> {
+        let record = self.mft.record(number)?;
+        let record = record.ok_or_else(|| damaged("a record that was in use a moment ago", number))?;
+        Ok(File::read(self.mft, &record))
+    }
+
+    /// Every file with its streams.
+    fn files(&mut self) {
+        let all: Vec<(u64, Used)> = self.used.iter().map(|(number, used)| (*number, *used)).collect();
+        let mut continuations = BTreeSet::new();
+        for (number, used) in all {
+            if self.found.stopped {
+                return;
+            }
+            match used {
+                Used::Continuation => {
+                    self.found.summary.internal += 1;
+                    continuations.insert(number);
+                }
+                Used::File { .. } => match self.file(number) {
+                    Ok(file) => {
+                        for continuation in &file.continued_in {
+                            self.used.remove(continuation);
+                        }
+                        self.give(file);
+                    }
+                    Err(fault) => self.found.lose(self.names.paths(number), fault),
+                },
+            }
+        }
+        for number in continuations.into_iter().filter(|number| self.used.contains_key(number)) {
+            let fault = damaged("a record that continues no file", number);
+            self.found.problem(format!("/$MFT/{number}").into_bytes(), fault);
+        }
+    }
+
+    fn give(&mut self, file: File) {
+        let number = file.me.number;
+        let paths = self.names.paths(number);
+        let is_own = number < OWN && number != ROOT;
+        let tag = file.reparse_tag(self.mft);
+        let mut faults = file.faults.into_iter();
+        let fault = faults.next();
+        let mut main = None;
+        for stream in file.streams.into_iter().filter(|stream| stream.kind == DATA) {
+            if stream.name.is_empty() {
+                main = Some(stream);
+            } else if !(stream.name.starts_with(b"$\0") && is_below_own(&paths, is_own)) {
+                self.alternate(number, &paths, stream);
+            }
+        }
+        let first = paths[0].clone();
+        if is_own {
+            self.found.summary.internal += 1;
+        } else if let Some(fault) = fault {
+            self.found.lose(paths, fault);
+        } else {
+            match (Stands::of(tag), file.is_directory, main) {
+                (Ok(Stands::Entry(Kind::Link)), true, _) => self.found.other(paths, Kind::Link),
+                (_, true, _) => self.found.summary.directories += 1,
+                (Ok(Stands::Entry(kind)), false, _) => self.found.other(paths, kind),
+                (Err(fault), false, _) => self.found.lose(paths, fault),
+                (Ok(stands), false, Some(stream)) => self.content(number, paths, stream, stands),
+                // Indexes of the file system's own, in `$Extend`.
+                (Ok(_), false, None) if is_below_own(&paths, false) => self.found.summary.internal += 1,
+                (Ok(_), false, None) => {
+                    self.found.stream(Stream { node: number, paths, size: 0, extents: Vec::new() });
+                }
+            }
+        }
+        for fault in faults {
+            self.found.problem(first.clone(), fault);
+        }
+    }
+
+    fn content(&mut self, number: u64, paths: Vec<Vec<u8>>, stream: file::Stream, stands: Stands) {
+        match self.extents(stream) {
+            Ok((size, extents)) if stands == Stands::CloudFile && there(&extents) < size => {
+                let what =
+                    format!("a file of which {} of {size} bytes are in the cloud", size - there(&extents));
+                self.found.lose(paths, Fault::Unsupported(what));
+            }
+            Ok((size, extents)) => self.found.stream(Stream { node: number, paths, size, extents }),
+            Err(fault) => self.found.lose(paths, fault),
+        }
+    }
+
+    fn alternate(&mut self, number: u64, paths: &[Vec<u8>], stream: file::Stream) {
+        let name = utf8(&stream.name);
+        let paths: Vec<Vec<u8>> = paths.iter().map(|path| [path, &b":"[..], &name].concat()).collect();
+        self.found.summary.allocated += 1;
+        self.content(number, paths, stream, Stands::Content);
+    }
+
+    fn extents(&mut self, stream: file::Stream) -> Result<(u64, Vec<Extent>), Fault> {
+        if stream.is_encrypted() {
+            return Err(Fault::Unsupported("a file encrypted by Windows (EFS)".into()));
+        }
+        let (size, extents) = (stream.size, stream.extents?);
+        let there = there(&extents);
+        let content = self.content.checked_sub(there);
+        self.content = content.ok_or_else(|| damaged("more content than the volume has room for", 0))?;
+        let holes = self.holes.checked_sub(size.saturating_sub(there));
+        self.holes = holes.ok_or(Fault::Limit { what: "bytes of holes in one volume", limit: MOST_HOLES })?;
+        Ok((size, extents))
+    }
+}
+
+/// Whether it is the file system's own, or lies below `$Extend`, where the rest of its own is.
+fn is_below_own(paths: &[Vec<u8>], is_own: bool) -> bool {
+    is_own || paths.iter().all(|path| path.starts_with(b"/$Extend/"))
+}
+
+/// Bytes that are not holes.
+fn there(extents: &[Extent]) -> u64 {
+    extents.iter().map(|extent| if extent.data == Data::Zero { 0 } else { extent.len }).sum()
+}
+
+/// What a file's entry stands for (MS-FSCC, 2.1.2.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// Its content.
+    Content,
+    /// Its content, as far as it was fetched.
+    CloudFile,
+    /// Something without content.
+    Entry(Kind),
+}
+
+impl Stands {
+    fn of(reparse_tag: Option<Result<u32, Fault>>) -> Result<Stands, Fault> {
+        let Some(tag) = reparse_tag.transpose()? else { return Ok(Stands::Content) };
+        let what = match tag {
+            // Symbolic links, junctions, and links of WSL.
+            0xa000_000c | 0xa000_0003 | 0xa000_001d => return Ok(Stands::Entry(Kind::Link)),
+            0x8000_0023 => return Ok(Stands::Entry(Kind::Socket)),
+            0x8000_0024 => return Ok(Stands::Entry(Kind::Fifo)),
+            0x8000_0025 | 0x8000_0026 => return Ok(Stands::Entry(Kind::Device)),
+            tag if tag & 0xffff_0fff == 0x9000_001a => return Ok(Stands::CloudFile),
+            0x8000_0017 => "a file compressed by the Windows overlay filter (WOF)".into(),
+            0x8000_0013 => "a file whose content is in Windows' deduplication store".into(),
+            tag => format!("a file behind a reparse point of the kind 0x{tag:08x}"),
+        };
+        Err(Fault::Unsupported(what))
+    }
+}
