@@ -7,7 +7,7 @@
 
 #![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures for people to read")]
 
-use hashsweep_case::{Case, Claim, Fate, Freshness, Group, NewRoot, NewSweep, RunId, SweepId};
+use hashsweep_case::{Case, CaseError, Claim, Fate, Freshness, Group, NewRoot, NewSweep, RunId, SweepId};
 use hashsweep_model::{
     Answer, Class, Digest, Digests, HashKind, MAX_BATCH, Outcome, Place, Quota, Seen, Sighting, Source,
     Stamp, Verdict,
@@ -37,6 +37,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{:.1} bytes a digest with its answer", bytes_of(path) as f64 / n_digests as f64);
 
     let (second, _) = begin(&mut case)?;
+    // As a sweep with --offline.
+    case.group(|group| {
+        group.ask_nobody();
+        Ok::<_, CaseError>(())
+    })?;
     measured("look up", n_digests, || list.enter(&mut case, second, &Freshness::ANYTHING))?;
     measured("count", n_digests, || settled_as(&case, second, Outcome::Cached, n_digests))?;
     println!("{} MiB at the peak", peak_kib()? / 1024);

@@ -22,6 +22,13 @@ const ENOUGH_WAIT: u64 = 20_000;
 const JOIN_AT_LEAST: u64 = 20_000;
 const JOIN_AT_MOST: u64 = 1_000_000;
 
+/// The same where nobody waits for digests to ask: some 100 bytes of memory for each, and every answer in the case is
+/// read once for so many instead of once for each million.
+const JOIN_UNASKED: u64 = 4_000_000;
+
+/// Digests whose answers are in memory at once.
+const SETTLED_AT_ONCE: usize = 500_000;
+
 /// A digest that rows offer, and the best of their classes.
 pub(crate) type Offer = (Digest, Class);
 
@@ -34,14 +41,24 @@ impl Group<'_> {
         fresh: &Freshness,
     ) -> Result<u64, CaseError> {
         let queued = self.queued(sweep)?;
-        let is_due = count(last_row - queued) >= (count(queued) / 4).clamp(JOIN_AT_LEAST, JOIN_AT_MOST);
-        if is_due { self.enqueue(sweep, fresh) } else { Ok(0) }
+        let due = if self.hand.asks_nobody {
+            JOIN_UNASKED
+        } else {
+            (count(queued) / 4).clamp(JOIN_AT_LEAST, JOIN_AT_MOST)
+        };
+        if count(last_row - queued) >= due { self.enqueue(sweep, fresh) } else { Ok(0) }
+    }
+
+    /// Says that this process asks nobody, so that digests may join in as few goes as memory allows.
+    pub fn ask_nobody(&mut self) {
+        self.hand.asks_nobody = true;
     }
 
     /// Lets the digests of all recorded rows join the queue if few wait there: for when no more rows are at hand, so
     /// that whoever asks does not run dry beside digests on their way. Returns how many are new to it.
     pub fn catch_up(&mut self, sweep: SweepId, fresh: &Freshness) -> Result<u64, CaseError> {
-        if self.hand.backlog.waiting < ENOUGH_WAIT { self.enqueue(sweep, fresh) } else { Ok(0) }
+        let is_idle = !self.hand.asks_nobody && self.hand.backlog.waiting < ENOUGH_WAIT;
+        if is_idle { self.enqueue(sweep, fresh) } else { Ok(0) }
     }
 
     /// The last row of the sweep whose digest has joined.
@@ -75,7 +92,8 @@ impl Group<'_> {
             "SELECT seq, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END, class
              FROM sighting WHERE sweep = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
         )?;
-        let mut rows = rows.query(params![sweep.0, queued, column(JOIN_AT_MOST)])?;
+        let most = if self.hand.asks_nobody { JOIN_UNASKED } else { JOIN_AT_MOST };
+        let mut rows = rows.query(params![sweep.0, queued, column(most)])?;
         let mut offers = Vec::new();
         let mut last_row = queued;
         while let Some(row) = rows.next()? {
@@ -233,6 +251,22 @@ impl Group<'_> {
         fresh: &Freshness,
         learned: Option<&str>,
     ) -> Result<(), CaseError> {
+        let mut left = Vec::new();
+        for part in offers.chunks(SETTLED_AT_ONCE) {
+            self.settle_part(sweep, part, fresh, learned, &mut left)?;
+        }
+        *offers = left;
+        Ok(())
+    }
+
+    fn settle_part(
+        &self,
+        sweep: SweepId,
+        offers: &[Offer],
+        fresh: &Freshness,
+        learned: Option<&str>,
+        left: &mut Vec<Offer>,
+    ) -> Result<(), CaseError> {
         let answers = self.transaction.prepare_cached(
             "SELECT digest, answered_at, id, verdict FROM answer
              WHERE ?1 IS NOT NULL AND kind = ?2 AND digest >= ?3 ORDER BY digest, answered_at",
@@ -257,7 +291,6 @@ impl Group<'_> {
             "INSERT INTO want (sweep, kind, digest, state, class, answer, learned)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
-        let mut left = Vec::with_capacity(offers.len());
         for (offer, found) in offers.iter().zip(newest) {
             match found {
                 Some(Found { at: (_, answer), counts: true, .. }) => {
@@ -275,7 +308,6 @@ impl Group<'_> {
                 _ => left.push(*offer),
             }
         }
-        *offers = left;
         Ok(())
     }
 

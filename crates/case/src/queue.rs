@@ -91,6 +91,8 @@ pub(crate) struct Hand {
     /// Kept where the queue is changed, so that nobody else has to count along.
     pub(crate) backlog: Backlog,
     backlog_before: Backlog,
+    /// Nobody waits for digests to join.
+    pub(crate) asks_nobody: bool,
 }
 
 /// A digest in hand.

@@ -101,6 +101,9 @@ pub async fn sweep<S: Service>(
     let asks = service.is_ok();
     let (run, queue) = case.group(|group| {
         let run = group.begin_run(sweep, clock.now())?;
+        if !asks {
+            group.ask_nobody();
+        }
         if let Some(budget) = asking.max_quota {
             group.bound_run(run, budget)?;
         }

@@ -35,6 +35,27 @@ fn every_digest_joins_once_however_many_wait() {
 }
 
 #[test]
+fn where_nobody_is_asked_digests_join_at_the_end() {
+    let mut world = World::new();
+    world
+        .case
+        .group(|group| {
+            group.ask_nobody();
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(world.record(&files(0..ENOUGH + 1)), 0);
+    let waiting = world.case.tally(world.sweep).unwrap();
+    waiting.check().unwrap();
+    assert_eq!(waiting.digests_of(Outcome::Deferred), u64::from(ENOUGH) + 1);
+    assert_eq!(finish(&mut world), u64::from(ENOUGH) + 1);
+    world.case.tally(world.sweep).unwrap().check().unwrap();
+    let mut world = world.killed();
+    world.next_sweep();
+    assert_eq!(world.record(&files(0..3)), 3, "another process may ask somebody");
+}
+
+#[test]
 fn those_on_their_way_join_when_the_others_have_left() {
     let mut world = World::new();
     world.record(&files(0..ENOUGH));
