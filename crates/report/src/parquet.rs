@@ -2,7 +2,7 @@
 //!
 //! The names of the CSV where the values are texts, so that a query moves from one to the other; typed columns stand
 //! beside them: digests as bytes, moments as timestamps. Rows wait in columns until a row group is full; that is
-//! the memory this takes, some 50 MB. What is absent is null.
+//! the memory this takes. What is absent is null.
 
 use crate::columns::{ListNames, when};
 use crate::{Record, safe};
