@@ -18,6 +18,9 @@ pub(crate) const SIGNATURE: &[u8] = b"conectix";
 const MOST_TABLE: u64 = 64 << 20;
 const MOST_BLOCK: u64 = 256 << 20;
 const UNUSED: u32 = u32::MAX;
+/// Sectors looked at for how far an answer holds: all of a block of 2 MiB, so that a large block's bits are not gone
+/// through again for every few bytes of it.
+const MOST_SAME: usize = 4096;
 
 pub(crate) struct Vhd {
     size: u64,
@@ -131,7 +134,10 @@ impl Map for Vhd {
         let is_set = |sector: u64| bits[(sector / 8) as usize] & 0x80 >> (sector % 8) != 0;
         let first = skip / 512;
         let is_here = is_set(first);
-        let same = (first..blocks.block_size / 512).take_while(|sector| is_set(*sector) == is_here).count();
+        let same = (first..blocks.block_size / 512)
+            .take(MOST_SAME)
+            .take_while(|sector| is_set(*sector) == is_here)
+            .count();
         let run = if is_here { Run::Host(at + blocks.bits_len + skip) } else { Run::Parent };
         Ok((run, (first + same as u64) * 512 - skip))
     }
