@@ -75,7 +75,7 @@ impl ImageReader for Changed {
 pub fn read(base: Arc<Base>, data: &[u8]) {
     let replaced = base.replacements(data);
     let disk: Arc<dyn ImageReader> = Arc::new(Changed { base, replaced });
-    read_disk(&Container { disk, unread: Vec::new(), ewf: None, notices: Vec::new() });
+    read_disk(&Container { disk, gaps: Vec::new(), ewf: None, notices: Vec::new() });
 }
 
 /// The same for a container, which is opened by its path: a file in memory, one for each process, in which what was
