@@ -182,7 +182,7 @@ pub enum CaseError {
     },
     /// No room for more.
     #[error(
-        "the disk that holds the case is full, or a quota on it is used up; what was confirmed before is safe in it\n  hint: make room, then 'hashsweep resume'"
+        "the disk that holds the case is full, or a quota on it is used up; what was confirmed before is safe in it\n  hint: make room and do it again; a sweep goes on with 'hashsweep resume'"
     )]
     DiskFull,
     /// Another process is at work where nobody may be.
@@ -247,6 +247,14 @@ pub enum CaseError {
         /// Bytes.
         available: u64,
     },
+    /// One of these, about an account's ledger.
+    #[error("{}", of_ledger(path, error))]
+    Account {
+        /// The ledger.
+        path: PathBuf,
+        /// What it is.
+        error: Box<CaseError>,
+    },
     /// The database said no.
     #[error("the case cannot be written or read: {0}")]
     Database(rusqlite::Error),
@@ -273,12 +281,41 @@ impl CaseError {
             | CaseError::Altered(_)
             | CaseError::Simulated(_)
             | CaseError::Armed { .. }
+            | CaseError::Account { .. }
             | CaseError::Excerpt(_)
             | CaseError::Taken(_)
             | CaseError::LogOnReadOnly(_)
             | CaseError::LogWithoutCase(_)
             | CaseError::Io { .. } => false,
         }
+    }
+}
+
+/// What is said of a case, said of a ledger.
+fn of_ledger(path: &Path, error: &CaseError) -> String {
+    let ledger = format!("the account's ledger {}", path.display());
+    match error {
+        CaseError::Busy => {
+            format!(
+                "another process has kept {ledger} to itself for too long\n  hint: see whether one is stopped"
+            )
+        }
+        CaseError::Damaged(why) => format!(
+            "{ledger} is damaged: {why}\n  hint: move it away; what is spent is then counted anew, and bounded by the service's own count if it tells one"
+        ),
+        CaseError::DiskFull => format!(
+            "the disk that holds {ledger} is full, or a quota on it is used up; nothing leaves that is not booked\n  hint: make room, then 'hashsweep resume'"
+        ),
+        CaseError::NotACase(_) => {
+            format!("{} is not an account's ledger; it was left untouched", path.display())
+        }
+        CaseError::LogWithoutCase(_) => {
+            format!(
+                "{ledger} is not there, but a log of it\n  hint: put both together again, or move the log away"
+            )
+        }
+        CaseError::Database(error) => format!("{ledger} cannot be written or read: {error}"),
+        other => other.to_string(),
     }
 }
 
