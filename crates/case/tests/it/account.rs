@@ -1,6 +1,6 @@
 //! The account: what is held, settled and left over, across days, processes and their deaths.
 
-use hashsweep_case::{Account, Bounds, CaseError, Period, day_of, month_of};
+use hashsweep_case::{Account, Bounds, Period, day_of, month_of};
 use hashsweep_model::{Quota, Stamp};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
