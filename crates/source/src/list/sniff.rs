@@ -16,7 +16,12 @@ type Record = Vec<Vec<u8>>;
 pub(super) fn text_or_table(head: &Head<'_>) -> Result<Layout, ListError> {
     let only = head.order.hash_type;
     let mut said = head.lines().filter(|line| !line.trim_ascii().is_empty());
-    let Some(first) = said.next() else { return Ok(Layout::Text) };
+    let first = match said.next() {
+        Some(first) => first,
+        None if head.is_whole => return Ok(Layout::Text),
+        // No line ends in sight.
+        None => head.bytes,
+    };
     let second_is_hash = said.next().is_some_and(|line| is_hash(line, None));
     if is_hash(first, None) {
         return Ok(Layout::Text);
@@ -35,7 +40,7 @@ pub(super) fn text_or_table(head: &Head<'_>) -> Result<Layout, ListError> {
     if head.lines().any(looks_like_hash) {
         return Ok(Layout::Text);
     }
-    if reading.n_columns > 1 {
+    if reading.n_columns > 1 && head.has_a_row() {
         return reading.layout(head);
     }
     Err(ListError::NoHashes { path: head.order.path.clone(), seen: head.seen() })

@@ -13,6 +13,16 @@ pub(super) fn parse(cell: &[u8], hash_type: Option<HashKind>) -> Result<Digest, 
     }
 }
 
+/// Whether a word of so many hexadecimal digits as a hash has stands anywhere in a text.
+pub(super) fn holds_hash(text: &[u8]) -> bool {
+    let words = text.split(|byte| !byte.is_ascii_alphanumeric());
+    words.map(|word| word.strip_prefix(b"0x").unwrap_or(word)).any(|word| {
+        HashKind::of_length(word.len() / 2).is_some()
+            && word.len().is_multiple_of(2)
+            && word.iter().all(u8::is_ascii_hexdigit)
+    })
+}
+
 fn bare(cell: &[u8]) -> &[u8] {
     let cell = cell.trim_ascii();
     let cell = match cell {
@@ -51,6 +61,15 @@ mod tests {
         check(b"\"", "invalid: not hex at character 1");
         check(b"\"\"", "invalid: empty");
         check(b"0x", "invalid: empty");
+    }
+
+    #[test]
+    fn a_hash_is_seen_among_other_words() {
+        let sha1 = "a".repeat(40);
+        assert!(holds_hash(format!("{{\"sha1\":\"{sha1}\"").as_bytes()));
+        assert!(holds_hash(format!("h=0x{sha1}").as_bytes()));
+        assert!(!holds_hash(format!("{sha1}z {sha1}a").as_bytes()));
+        assert!(!holds_hash(b""));
     }
 
     #[test]
