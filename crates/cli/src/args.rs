@@ -101,7 +101,7 @@ pub(crate) struct Scan {
 
 #[derive(Debug, Args)]
 pub(crate) struct Image {
-    /// Disk images to sweep, each by its first piece: raw, split raw, E01
+    /// Disk images to sweep, each by its first piece: raw, split raw, E01, virtual disks
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) images: Vec<PathBuf>,
     #[command(flatten)]
