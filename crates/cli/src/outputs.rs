@@ -14,6 +14,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
+/// What one call to the kernel writes: at 8 KiB the calls were a tenth of what an enriched list cost.
+const BUFFER: usize = 256 << 10;
+
 /// An output that will certainly be there when the work is done.
 #[derive(Debug)]
 pub(crate) struct Open {
@@ -133,18 +136,18 @@ impl Open {
     ) -> anyhow::Result<()> {
         match self.place {
             Place::Stdout => {
-                let mut out = BufWriter::new(io::stdout().lock());
+                let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
                 write(self.format, &mut out)?;
                 out.flush()?;
             }
             Place::Straight(_, file) => {
-                let mut out = BufWriter::new(file);
+                let mut out = BufWriter::with_capacity(BUFFER, file);
                 write(self.format, &mut out)?;
                 out.flush()?;
             }
             Place::Within { directory, .. } => bail!("{} is given no place", directory.display()),
             Place::Beside { target, file } => {
-                let mut out = BufWriter::new(file);
+                let mut out = BufWriter::with_capacity(BUFFER, file);
                 write(self.format, &mut out)?;
                 let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.as_file().sync_all()?;

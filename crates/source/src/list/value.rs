@@ -4,7 +4,11 @@ use hashsweep_model::{Digest, DigestError, HashKind};
 
 /// Surrounding blanks, one pair of quotes and a `0x` are not part of a hash.
 pub(super) fn parse(cell: &[u8], hash_type: Option<HashKind>) -> Result<Digest, DigestError> {
-    let digest: Digest = String::from_utf8_lossy(bare(cell)).parse()?;
+    let bare = bare(cell);
+    let digest = match Digest::from_digits(bare) {
+        Some(digest) => digest,
+        None => String::from_utf8_lossy(bare).parse()?,
+    };
     match hash_type {
         Some(kind) if kind != digest.kind() => {
             Err(DigestError::Length { n_digits: digest.kind().n_bytes() * 2 })
