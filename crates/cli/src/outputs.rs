@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// What one call to the kernel writes: at 8 KiB the calls were a tenth of what an enriched list cost.
+/// What one call to the kernel writes. Guess, unmeasured.
 const BUFFER: usize = 256 << 10;
 
 /// An output that will certainly be there when the work is done.

@@ -91,6 +91,7 @@ pub struct Digest {
 
 /// By the first eight bytes as one number, which as good as always decides: millions are sorted.
 impl Ord for Digest {
+    #[inline]
     fn cmp(&self, other: &Digest) -> Ordering {
         let key = |digest: &Digest| {
             let first = digest.bytes.first_chunk().expect("there are 32 bytes");
@@ -101,6 +102,7 @@ impl Ord for Digest {
 }
 
 impl PartialOrd for Digest {
+    #[inline]
     fn partial_cmp(&self, other: &Digest) -> Option<Ordering> {
         Some(self.cmp(other))
     }

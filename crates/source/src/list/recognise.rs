@@ -21,6 +21,9 @@ pub(super) const SAMPLE: usize = 200;
 /// Bytes that are looked at: 200 rows of 1 KiB, and some more.
 const PEEK: usize = 256 << 10;
 
+/// How our own manifest says what it is.
+const MANIFEST: &[u8] = b"\"kind\":\"hashsweep manifest\"";
+
 /// The beginning of a list.
 pub(super) struct Head<'a> {
     pub(super) order: &'a ListOrder,
@@ -177,6 +180,10 @@ impl Head<'_> {
             start if Packing::of(start).is_some() => {
                 ("packed twice", "unpack it once: zcat FILE | hashsweep list -")
             }
+            start if start.starts_with(b"{") && memchr::memmem::find(start, MANIFEST).is_some() => (
+                "hashsweep's manifest, which seals a sweep and holds no rows",
+                "give the report that it seals",
+            ),
             [b'P', b'K', 3, 4, ..] => {
                 ("a ZIP archive, as Excel's workbooks are", "unpack it, or save the sheet as CSV")
             }

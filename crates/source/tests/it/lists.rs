@@ -232,6 +232,7 @@ fn a_list_that_cannot_be_understood_says_what_was_seen_and_what_to_do() {
         (b"%PDF-1.7\n", "a PDF", "--extract"),
         (b"BZh91AY&SY", "packed with bzip2", "bzcat"),
         (b"<html><body>", "markup", "--extract"),
+        (b"{\"command\":\"scan\",\"kind\":\"hashsweep manifest\"}\n", "hashsweep's manifest", "report"),
         (b"0|/a|1|r/r|0|0|5|1|2|3|4\n", "a bodyfile without hashes", "-h"),
     ] {
         let said = refused(content, |_| {});
@@ -619,4 +620,12 @@ fn a_stop_is_obeyed_within_a_row_without_end() {
     let mut rows = RawRows::open(&order, &Layout::Text).unwrap().stopped_by(Arc::clone(&stop));
     while rows.next().is_some() {}
     assert!(rows.n_bytes() < 1 << 20, "{}", rows.n_bytes());
+}
+
+#[test]
+fn the_bytes_of_a_digest_beside_its_digits_are_no_second_hash() {
+    check(&format!("sha1,sha1_bytes\n{SHA1},{}\n,\n", SHA1.to_uppercase()), &[SHA1, "invalid: empty"]);
+    let other = "b".repeat(40);
+    let said = refused(format!("sha1,sha1_bytes\n{SHA1},{SHA1}\n{SHA1},{other}\n").as_bytes(), |_| {});
+    assert!(said.contains("2 \"sha1_bytes\""), "{said}");
 }
