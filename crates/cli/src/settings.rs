@@ -362,9 +362,7 @@ impl Sending {
                     "the account's ledger {} would be on a network file system ({kind}), where it is not safe\n  hint: set XDG_STATE_HOME to a directory on a local disk",
                     path.display()
                 ),
-                error => {
-                    anyhow::Error::new(error).context(format!("open the account's ledger {}", path.display()))
-                }
+                error => error.into(),
             }),
             None => Ok(Account::in_memory()?),
         }
@@ -494,6 +492,20 @@ fn remote(
     if credentials.is_none() && endpoint.identity() != "loopback" {
         bail!(
             "there are no credentials for {}\n  hint: set SPECTRA_USERNAME and SPECTRA_PASSWORD, or try --sim or --offline",
+            endpoint.host()
+        );
+    }
+    // The case may come from anywhere, and must not choose who is shown this user's password.
+    let is_chosen_here = [typed.api_url.as_deref(), config.api_url.as_deref(), Some(DEFAULT_URL)]
+        .into_iter()
+        .flatten()
+        .any(|url| Endpoint::parse(url).is_ok_and(|chosen| chosen.identity() == endpoint.identity()));
+    if !is_chosen_here
+        && endpoint.identity() != "loopback"
+        && accounts_at(&format!("{SERVICE_AT}{}", endpoint.identity())).is_empty()
+    {
+        bail!(
+            "the case says to ask {}, which you have never asked from this machine\n  hint: if that is right, say so with --api-url",
             endpoint.host()
         );
     }
