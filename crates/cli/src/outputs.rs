@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
+/// What one call to the kernel writes. Guess, unmeasured.
+const BUFFER: usize = 256 << 10;
+
 /// Where halves of outputs lie, for whoever ends the process without dropping them. One that has been put in place, or
 /// was dropped, is not there any more.
 static HALVES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -162,18 +165,18 @@ impl Open {
     ) -> anyhow::Result<()> {
         match self.place {
             Place::Stdout => {
-                let mut out = BufWriter::new(io::stdout().lock());
+                let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
                 write(self.format, &mut out)?;
                 out.flush()?;
             }
             Place::Straight(_, file) => {
-                let mut out = BufWriter::new(file);
+                let mut out = BufWriter::with_capacity(BUFFER, file);
                 write(self.format, &mut out)?;
                 out.flush()?;
             }
             Place::Within { directory, .. } => bail!("{} is given no place", directory.display()),
             Place::Beside { target, file } => {
-                let mut out = BufWriter::new(file);
+                let mut out = BufWriter::with_capacity(BUFFER, file);
                 write(self.format, &mut out)?;
                 let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.as_file().sync_all()?;

@@ -334,16 +334,16 @@ impl Join<'_> {
             self.rows = Some(RawRows::open(&list.order, &list.layout)?);
             self.read = 0;
         }
-        let changed = self.changed();
+        let given = self.lists[self.at].given;
         let rows = self.rows.as_mut().context("the list is closed")?;
         // Rows that are not wanted are passed over.
         for _ in self.read + 1..line {
             if rows.next().is_none() {
-                bail!(changed);
+                bail!(changed(given));
             }
         }
         self.read = line;
-        let Some(found) = rows.next() else { bail!(changed) };
+        let Some(found) = rows.next() else { bail!(changed(given)) };
         // Whether or not the whole list can be held against its fingerprint, this row must be the row that was read.
         let is = |outcome, why: String| row.outcome == outcome && row.reason.as_ref() == Some(&why);
         let is_same = match &found.content {
@@ -352,7 +352,7 @@ impl Join<'_> {
             Content::Lost(skip) => is(Outcome::Skipped, skip.to_string()),
         };
         if !is_same {
-            bail!(changed);
+            bail!(changed(given));
         }
         Ok(found)
     }
@@ -378,15 +378,15 @@ impl Join<'_> {
         if Some(rows.finish()?.fingerprint) == self.lists[self.at].root.fingerprint {
             return Ok(());
         }
-        bail!(self.changed())
+        bail!(changed(self.lists[self.at].given))
     }
+}
 
-    fn changed(&self) -> String {
-        format!(
-            "{} changed between reading and enriching, so its rows cannot be joined with their verdicts\n  hint: 'hashsweep report' writes what was read as FILE:ROW",
-            String::from_utf8_lossy(self.lists[self.at].given)
-        )
-    }
+fn changed(list: &[u8]) -> String {
+    format!(
+        "{} changed between reading and enriching, so its rows cannot be joined with their verdicts\n  hint: 'hashsweep report' writes what was read as FILE:ROW",
+        String::from_utf8_lossy(list)
+    )
 }
 
 /// Whether the rows of two lists can stand in one output.
