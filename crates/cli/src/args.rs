@@ -128,6 +128,9 @@ pub(crate) struct ImageReading {
     /// Hold the whole disk against the digests that are stored with it, where the container has any
     #[arg(long)]
     pub(crate) verify: bool,
+    /// Look for deleted files of NTFS, FAT and exFAT, too; each path says how sure its content is
+    #[arg(long)]
+    pub(crate) deleted: bool,
     /// Leave out what matches, by path or by name (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
@@ -217,6 +220,9 @@ pub(crate) struct Hash {
     /// Call a volume of an image by this name in paths: p2=C: (repeatable)
     #[arg(long, value_name = "VOLUME=NAME", requires = "image")]
     pub(crate) path_map: Vec<String>,
+    /// Look for deleted files in the images, too; each path says how sure its content is
+    #[arg(long, requires = "image")]
+    pub(crate) deleted: bool,
     #[command(flatten)]
     pub(crate) walking: Walking,
     #[command(flatten)]

@@ -99,7 +99,8 @@ fn gap(kind: SkipKind) -> Option<Gap> {
         | SkipKind::CharacterDevice
         | SkipKind::PseudoFileSystem
         | SkipKind::OwnFile
-        | SkipKind::NotAFileSystem => None,
+        | SkipKind::NotAFileSystem
+        | SkipKind::NotRecoverable => None,
     }
 }
 

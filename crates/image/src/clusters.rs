@@ -181,6 +181,17 @@ impl Clusters {
         chain
     }
 
+    /// The same as one extent; whose they are is not asked.
+    pub(crate) fn run(&self, first: u32, n: u64) -> Result<Extent, Fault> {
+        let end = u64::from(first).checked_add(n);
+        if !self.numbers().contains(&first) || end.is_none_or(|end| end > u64::from(self.numbers().end)) {
+            return Err(damaged("a file reaches past the last cluster", first.into()));
+        }
+        let beyond = "a file beyond all sizes";
+        let start = plus(self.heap, times((first - FIRST).into(), self.size, beyond)?, beyond)?;
+        Ok(Extent { logical: 0, len: times(n, self.size, beyond)?, data: Data::Disk(start) })
+    }
+
     /// Where the `size` bytes of a chain lie.
     pub(crate) fn extents(&self, chain: &Chain, size: u64) -> Result<Vec<Extent>, Fault> {
         let beyond = "a file beyond all sizes";
@@ -215,6 +226,11 @@ impl Clusters {
 }
 
 impl Chain {
+    /// The numbers of its clusters.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = u64> + use<'_> {
+        self.runs.iter().flat_map(|run| u64::from(run.first)..u64::from(run.first) + u64::from(run.n))
+    }
+
     fn push(&mut self, cluster: u32, reached: &mut Reached) {
         self.is_shared |= !reached.take(cluster);
         self.n += 1;
@@ -267,6 +283,11 @@ pub(crate) struct Records {
 impl Records {
     pub(crate) fn of(content: Content) -> Records {
         Records { content, block: vec![0; 32 * 1024], at: 0, len: 0 }
+    }
+
+    /// Has the record that was given last given once more.
+    pub(crate) fn put_back(&mut self) {
+        self.at = self.at.saturating_sub(32);
     }
 
     /// The next one; `None` at the end.

@@ -3,10 +3,12 @@
 //! As with FAT the directories are walked from the root; here a bitmap says which clusters are in use, and those that
 //! nothing consists of are given under `/$Orphans`, run by run.
 
+mod deleted;
 mod set;
 
 use crate::budget::Budget;
 use crate::clusters::{Chain, Clusters, Reached, Records, Width};
+use crate::deleted::{Deleted, Remains};
 use crate::fault::{Fault, damaged, le16, le32, le64, size};
 use crate::found::{FileSystem, Found};
 use crate::item::{Content, Item, Stream, Summary};
@@ -104,6 +106,32 @@ impl ExFat {
         let clusters = Clusters::read(Arc::clone(&image), Width::Whole, table * boot.sector, place)?;
         Ok(ExFat { clusters, root: boot.root, len: boot.len.saturating_mul(boot.sector), is_copy })
     }
+
+    /// The bitmap that the root directory names.
+    fn first_bitmap(&self) -> Option<Vec<u8>> {
+        let mut reached = Reached::none_of(&self.clusters);
+        let root = self.clusters.chain(self.root, &mut reached);
+        let mut records = Records::of(self.clusters.content(&root).ok()?);
+        while let Ok(Some(entry)) = set::next(&mut records) {
+            if let Entry::Bitmap(set) = entry {
+                return self.bitmap(&self.clusters.chain(set.first, &mut reached)).ok();
+            }
+        }
+        None
+    }
+
+    /// A bit a cluster that is in use.
+    fn bitmap(&self, chain: &Chain) -> Result<Vec<u8>, Fault> {
+        let n_bytes = u64::from(self.clusters.n).div_ceil(8);
+        let mut bytes = vec![0; size(n_bytes)?];
+        let extents = self.clusters.extents(chain, n_bytes)?;
+        let mut content = Content::new(Arc::clone(&self.clusters.image), n_bytes, extents);
+        let mut done = 0;
+        while done < bytes.len() {
+            done += content.read(&mut bytes[done..])?;
+        }
+        Ok(bytes)
+    }
 }
 
 impl FileSystem for ExFat {
@@ -130,6 +158,11 @@ impl FileSystem for ExFat {
         }
         walk.run();
         walk.found.summary
+    }
+
+    /// Without a bitmap nobody can say what is free, and the walk says that there is none.
+    fn deleted(&self, sink: &mut dyn FnMut(Deleted) -> ControlFlow<()>) -> Option<Remains> {
+        Some(self.first_bitmap().map(|bitmap| deleted::search(self, bitmap, sink)).unwrap_or_default())
     }
 }
 
@@ -271,18 +304,7 @@ impl Walk<'_, '_> {
     fn bitmap(&mut self, set: &Set) {
         self.found.summary.allocated += 1;
         let chain = self.volume.clusters.chain(set.first, &mut self.reached);
-        let n_bytes = u64::from(self.volume.clusters.n).div_ceil(8);
-        let read = || {
-            let mut bytes = vec![0; size(n_bytes)?];
-            let extents = self.volume.clusters.extents(&chain, n_bytes)?;
-            let mut content = Content::new(Arc::clone(&self.volume.clusters.image), n_bytes, extents);
-            let mut done = 0;
-            while done < bytes.len() {
-                done += content.read(&mut bytes[done..])?;
-            }
-            Ok(bytes)
-        };
-        match read() {
+        match self.volume.bitmap(&chain) {
             Ok(bytes) => {
                 self.found.summary.internal += 1;
                 self.bitmap = Some(bytes);

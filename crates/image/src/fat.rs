@@ -4,10 +4,12 @@
 //! file or directory consists of are given under `/$Orphans`, chain by chain, so that nothing on the volume goes
 //! unseen for want of a name.
 
+mod deleted;
 mod names;
 
 use crate::budget::Budget;
 use crate::clusters::{Chain, Clusters, Next, Reached, Records, Width};
+use crate::deleted::{Deleted, Remains};
 use crate::fault::{Fault, damaged, le16, le32};
 use crate::found::{FileSystem, Found};
 use crate::item::{Content, Data, Extent, Item, Stream, Summary};
@@ -173,6 +175,10 @@ impl FileSystem for Fat {
         }
         walk.run();
         walk.found.summary
+    }
+
+    fn deleted(&self, sink: &mut dyn FnMut(Deleted) -> ControlFlow<()>) -> Option<Remains> {
+        Some(deleted::search(self, sink))
     }
 }
 

@@ -36,6 +36,12 @@ pub enum Fault {
         /// How many there are.
         n: u64,
     },
+    /// Where a deleted file was, something else is or was just now.
+    #[error("cluster {cluster} is in use again")]
+    Overwritten {
+        /// The first such cluster.
+        cluster: u64,
+    },
     /// A piece of a set is not there.
     #[error("missing: {0}")]
     Missing(String),

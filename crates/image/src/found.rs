@@ -1,5 +1,6 @@
 //! What every file system of ours is to the walk, and the count of what it gave.
 
+use crate::deleted::{Deleted, Remains};
 use crate::fault::Fault;
 use crate::item::{Item, Kind, Stream, Summary};
 use crate::reader::ImageReader;
@@ -18,6 +19,11 @@ pub trait FileSystem: Send + Sync {
 
     /// Gives every file, other entry and problem to `sink`, which may break off; the sum is then not whole.
     fn walk(&self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> Summary;
+
+    /// Gives every deleted file to `sink`, which may break off; `None` where they are not looked for.
+    fn deleted(&self, _sink: &mut dyn FnMut(Deleted) -> ControlFlow<()>) -> Option<Remains> {
+        None
+    }
 }
 
 /// The sink of a walk, and the sum of what went into it.

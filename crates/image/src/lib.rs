@@ -17,6 +17,7 @@ mod cache;
 mod clusters;
 mod container;
 mod crc32c;
+mod deleted;
 mod ewf;
 mod exfat;
 mod ext;
@@ -45,6 +46,7 @@ mod xfs;
 
 pub use btrfs::Btrfs;
 pub use container::{Container, open, seems_an_image};
+pub use deleted::{Confidence, Deleted, DeletedSink, DeletedSum, Remains, deleted};
 pub use ewf::{Ewf, Stored};
 pub use ext::Ext;
 pub use fault::Fault;

@@ -8,6 +8,7 @@
 //! given as it lies on the disk, as Windows' own records describe it.
 
 mod boot;
+mod deleted;
 mod file;
 mod index;
 mod lznt1;
@@ -16,6 +17,7 @@ mod names;
 mod record;
 mod runs;
 
+use crate::deleted::{Deleted, Remains};
 use crate::fault::{Fault, damaged};
 use crate::found::{FileSystem, Found};
 use crate::item::{Data, Extent, Item, Kind, Stream, Summary};
@@ -24,7 +26,7 @@ use file::File;
 pub(crate) use lznt1::decode as unpack_lznt1;
 use mft::Mft;
 use names::{Names, ROOT, utf8};
-use record::{BITMAP, DATA, INDEX_ROOT};
+use record::{BITMAP, DATA, INDEX_ROOT, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -105,6 +107,10 @@ impl FileSystem for Ntfs {
         walk.files();
         walk.found.summary
     }
+
+    fn deleted(&self, sink: &mut dyn FnMut(Deleted) -> ControlFlow<()>) -> Option<Remains> {
+        Some(deleted::search(&self.0, sink))
+    }
 }
 
 impl Walk<'_, '_> {
@@ -123,7 +129,7 @@ impl Walk<'_, '_> {
             byte.is_some_and(|byte| byte >> (number % 8) & 1 == 1)
         };
         let Walk { mft, found, used, names, .. } = self;
-        let all = mft.all(|number, record| {
+        let all = mft.all(State::InUse, |number, record| {
             match record {
                 Ok(Some(record)) => {
                     found.summary.allocated += 1;
@@ -190,7 +196,7 @@ impl Walk<'_, '_> {
     }
 
     fn file(&self, number: u64) -> Result<File, Fault> {
-        let record = self.mft.record(number)?;
+        let record = self.mft.record(number, State::InUse)?;
         let record = record.ok_or_else(|| damaged("a record that was in use a moment ago", number))?;
         Ok(File::read(self.mft, &record))
     }

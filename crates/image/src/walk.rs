@@ -120,13 +120,13 @@ impl Walked {
     }
 }
 
-enum Opened {
+pub(crate) enum Opened {
     Files(Box<dyn FileSystem>),
     /// By its nature there are no files in it.
     Nothing(&'static str),
 }
 
-fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Opened, Fault> {
+pub(crate) fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Opened, Fault> {
     let files = |system: Box<dyn FileSystem>| Ok(Opened::Files(system));
     match (signature::of(&**window), volume.purpose) {
         (Some(Kind::Ext), _) => files(Box::new(Ext::open(Arc::clone(window))?)),

@@ -26,6 +26,8 @@ pub enum SkipKind {
     OwnFile,
     /// A volume of an image that holds no files by its nature.
     NotAFileSystem,
+    /// A deleted file whose content is no longer there.
+    NotRecoverable,
     /// It could not be opened or listed.
     Unreadable,
     /// Reading began and failed.
@@ -47,7 +49,7 @@ pub enum SkipKind {
 }
 
 impl SkipKind {
-    const ALL: [SkipKind; 19] = [
+    const ALL: [SkipKind; 20] = [
         SkipKind::SymbolicLink,
         SkipKind::DanglingLink,
         SkipKind::LinkLoop,
@@ -58,6 +60,7 @@ impl SkipKind {
         SkipKind::PseudoFileSystem,
         SkipKind::OwnFile,
         SkipKind::NotAFileSystem,
+        SkipKind::NotRecoverable,
         SkipKind::Unreadable,
         SkipKind::IoError,
         SkipKind::ChangedWhileReading,
@@ -88,6 +91,7 @@ impl SkipKind {
             SkipKind::MissingRoot => "missing root",
             SkipKind::Limit => "limit",
             SkipKind::NotAFileSystem => "not a file system",
+            SkipKind::NotRecoverable => "not recoverable",
             SkipKind::Damaged => "damaged",
             SkipKind::Unsupported => "not supported",
             SkipKind::Snapshots => "snapshots",
@@ -106,7 +110,8 @@ impl SkipKind {
             | SkipKind::CharacterDevice
             | SkipKind::PseudoFileSystem
             | SkipKind::OwnFile
-            | SkipKind::NotAFileSystem => false,
+            | SkipKind::NotAFileSystem
+            | SkipKind::NotRecoverable => false,
             SkipKind::Unreadable
             | SkipKind::IoError
             | SkipKind::ChangedWhileReading

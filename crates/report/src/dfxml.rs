@@ -95,7 +95,7 @@ fn name_type(row: &Row) -> char {
         Some(SkipKind::Socket) => 's',
         Some(SkipKind::BlockDevice) => 'b',
         Some(SkipKind::CharacterDevice) => 'c',
-        Some(SkipKind::OwnFile) => 'r',
+        Some(SkipKind::OwnFile | SkipKind::NotRecoverable) => 'r',
         Some(
             SkipKind::PseudoFileSystem
             | SkipKind::Unreadable

@@ -30,6 +30,10 @@ use std::thread;
 /// Groups of files on their way to the readers, for each of them: enough that none waits for the walk.
 const WAITING: usize = 8;
 
+/// Behind the name of a volume: what follows was deleted from it. No name of a volume ends so, and thus no path of a
+/// live file, whatever it is called, looks like that of a deleted one.
+const DELETED: &str = "$Deleted";
+
 /// Which images to read, and how.
 #[derive(Clone, Debug)]
 pub struct ImageOrder {
@@ -41,6 +45,8 @@ pub struct ImageOrder {
     pub path_map: PathMap,
     /// Whether to hold the disk against the digests that are stored with it.
     pub verify: bool,
+    /// Whether to look for deleted files, too.
+    pub deleted: bool,
     /// As in a [`Walk`](crate::Walk).
     pub include: Globs,
     /// As in a [`Walk`](crate::Walk).
@@ -98,7 +104,7 @@ impl FromStr for Named {
         if !is_volume(volume) {
             return Err(format!("'{volume}' is no volume; they are called p0, p1, p2 and so on"));
         }
-        if name.is_empty() || name.contains(['/', '\0']) || is_volume(name) {
+        if name.is_empty() || name.contains(['/', '\0']) || name.ends_with(DELETED) || is_volume(name) {
             return Err(format!(
                 "'{name}' cannot stand for a volume: it is empty, holds a slash, or is another's"
             ));
@@ -178,6 +184,7 @@ fn skip_of(fault: &Fault) -> Skip {
         }
         Fault::Unsupported(what) => Skip::because(SkipKind::Unsupported, what),
         Fault::Missing(_) => Skip::because(SkipKind::Unreadable, fault),
+        Fault::Overwritten { .. } => Skip::because(SkipKind::NotRecoverable, fault),
         Fault::Snapshots { n } => Skip::because(SkipKind::Snapshots, format_args!("{n} not looked at")),
         Fault::Limit { .. } => Skip::because(SkipKind::Limit, fault),
     }
@@ -203,6 +210,7 @@ mod tests {
             &["p2"],
             &["p2="],
             &["p2=a/b"],
+            &["p2=C$Deleted"],
         ] {
             assert!(map(wrong).is_err(), "{wrong:?}");
         }

@@ -46,7 +46,7 @@ pub(crate) fn run(hash: &Hash, terminal: &Terminal) -> anyhow::Result<Exit> {
     let own = paths.iter().fold(OwnFiles::of(&paths), OwnFiles::expecting);
     let kinds = hash.hashing.hash.clone();
     let order = if hash.image {
-        let images = Images::of_walk(&hash.walking, &hash.path_map);
+        let images = Images::of_manifest(hash);
         Source::Images(images.order(walk_roots, kinds.clone(), own)?)
     } else {
         Source::Walk(Filters::new(&hash.walking)?.walk(walk_roots, kinds.clone(), own, now())?)

@@ -17,6 +17,9 @@ pub(crate) struct Images {
     max_size: Option<u64>,
     path_map: Vec<String>,
     verify: bool,
+    /// Sweeps of earlier versions do not say.
+    #[serde(default)]
+    deleted: bool,
     jobs: Option<NonZeroUsize>,
 }
 
@@ -29,19 +32,22 @@ impl Images {
             max_size: typed.max_size,
             path_map: typed.path_map.clone(),
             verify: typed.verify,
+            deleted: typed.deleted,
             jobs: typed.jobs,
         }
     }
 
     /// Of a manifest, which has the options of a walk.
-    pub(crate) fn of_walk(walking: &args::Walking, path_map: &[String]) -> Images {
+    pub(crate) fn of_manifest(hash: &args::Hash) -> Images {
+        let walking = &hash.walking;
         Images {
             include: walking.include.clone(),
             exclude: walking.exclude.clone(),
             min_size: walking.min_size,
             max_size: walking.max_size,
-            path_map: path_map.to_vec(),
+            path_map: hash.path_map.clone(),
             verify: false,
+            deleted: hash.deleted,
             jobs: walking.jobs,
         }
     }
@@ -54,6 +60,7 @@ impl Images {
             kinds,
             path_map,
             verify: self.verify,
+            deleted: self.deleted,
             include: globs(&self.include)?,
             exclude: globs(&self.exclude)?,
             min_size: self.min_size,

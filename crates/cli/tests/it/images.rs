@@ -139,6 +139,52 @@ fn a_disk_of_which_all_is_read_is_complete_and_drive_letters_come_back() {
 }
 
 #[test]
+fn deleted_files_are_given_on_request_apart_from_the_live_ones() {
+    let lab = Lab::new();
+    lab.write("kept.bin", vec![1; 8000]);
+    lab.write("A longer name.exe", vec![2; 5000]);
+    lab.write("again.bin", vec![3; 5000]);
+    let image = lab.path("stick");
+    lab.write("stick", "");
+    std::fs::OpenOptions::new().write(true).open(&image).unwrap().set_len(4 << 20).unwrap();
+    tool("mkfs.fat", &["-F", "12", text(&image)]);
+    let copy = |name: &str, to: &str| tool("mcopy", &["-i", text(&image), text(&lab.path(name)), to]);
+    copy("again.bin", "::/");
+    tool("mmd", &["-i", text(&image), "::/dir"]);
+    tool("mdel", &["-i", text(&image), "::/again.bin"]);
+    // Into the same clusters and not into the same entry.
+    copy("kept.bin", "::/dir/");
+    copy("A longer name.exe", "::/");
+    tool("mdel", &["-i", text(&image), "::/A longer name.exe"]);
+
+    let live = lab.run(["image", "stick", "--sim", "--fail-on", "never"]).exits(0).says("COMPLETE");
+    assert_eq!(rows(&live.stdout).keys().collect::<Vec<_>>(), ["stick:/p0/dir/kept.bin"]);
+    let args = ["image", "stick", "--deleted", "--sim", "--case", "case.db", "--fail-on", "never"];
+    let run = lab
+        .run(args)
+        .exits(0)
+        .says("COMPLETE")
+        .says("stick:/p0 (FAT12): 3 in use = 1 with content + 0 without + 2 directories")
+        .says("stick:/p0$Deleted (FAT12): 2 deleted = 0 certain + 0 likely + 1 guess + 1 not recoverable");
+    let swept = rows(&run.stdout);
+    let guess = &swept["stick:/p0$Deleted/guess/A longer name.exe"];
+    let debug = || format!("{:?}", swept.keys());
+    assert_eq!(guess["size"], "5000", "{}", debug());
+    let gone = &swept["stick:/p0$Deleted/gone/_gain.bin"];
+    assert!(gone["reason"].starts_with("not recoverable: cluster "), "{gone:?}");
+    assert_eq!(swept.len(), 3, "{}", debug());
+    assert_eq!(number(&lab.totals(&lab.path("case.db"))["rows"]), 3);
+
+    let manifest = lab.run(["hash", "--image", "stick", "--deleted", "--path-map", "p0=E:"]).exits(0);
+    let manifest = String::from_utf8(manifest.stdout).unwrap();
+    let expected = format!("{}  stick:/E:$Deleted/guess/A longer name.exe", guess["sha1"]);
+    assert!(manifest.lines().any(|there| there == expected), "{manifest}");
+    let left_out = ["hash", "--image", "stick", "--deleted", "--exclude", "*$Deleted"];
+    let left_out = String::from_utf8(lab.run(left_out).exits(0).stdout).unwrap();
+    assert!(!left_out.contains("$Deleted") && left_out.contains("kept.bin"), "{left_out}");
+}
+
+#[test]
 fn a_plan_of_an_image_keeps_nothing() {
     let lab = Lab::new();
     tree(&lab);

@@ -40,11 +40,41 @@ const BENIGN: u8 = 0x20;
 /// It follows a first record.
 const SECONDARY: u8 = 0x40;
 
+/// Gives the record that follows.
+type Next<'r> = dyn FnMut() -> Result<Option<[u8; 32]>, Fault> + 'r;
+
+/// The next file or directory, and whether it was deleted. What is damaged is passed over.
+pub(super) fn next_erased(records: &mut Records) -> Result<Option<(Set, bool)>, Fault> {
+    while let Some(mut record) = records.next()? {
+        let is_erased = record[0] == FILE & !IN_USE;
+        if record[0] != FILE && !is_erased {
+            continue;
+        }
+        record[0] = FILE;
+        let mut more = || {
+            let Some(mut record) = records.next()? else { return Ok(None) };
+            if is_erased && (record[0] & IN_USE != 0 || record[0] & SECONDARY == 0) {
+                // Another set begins where this one was.
+                records.put_back();
+                return Ok(None);
+            }
+            if is_erased {
+                record[0] |= IN_USE;
+            }
+            Ok(Some(record))
+        };
+        if let Entry::File(set) = file(&record, &mut more)? {
+            return Ok(Some((set, is_erased)));
+        }
+    }
+    Ok(None)
+}
+
 /// The next set that says something of content; `None` at the end.
 pub(super) fn next(records: &mut Records) -> Result<Option<Entry>, Fault> {
     while let Some(record) = records.next()? {
         let entry = match record[0] {
-            FILE => file(&record, records)?,
+            FILE => file(&record, &mut || records.next())?,
             BITMAP => Entry::Bitmap(allocation(&record)?),
             UPCASE => Entry::UpcaseTable(allocation(&record)?),
             LABEL => continue,
@@ -61,7 +91,7 @@ fn allocation(record: &[u8]) -> Result<Set, Fault> {
     Ok(Set { name: Vec::new(), is_directory: false, first, size, written: size, is_straight: false })
 }
 
-fn file(record: &[u8; 32], records: &mut Records) -> Result<Entry, Fault> {
+fn file(record: &[u8; 32], more: &mut Next<'_>) -> Result<Entry, Fault> {
     let n_more = record[1];
     let mut sum = 0u16;
     let mut add = |record: &[u8], is_first: bool| {
@@ -75,7 +105,7 @@ fn file(record: &[u8; 32], records: &mut Records) -> Result<Entry, Fault> {
     let mut stream = None;
     let mut name = Vec::new();
     for nth in 0..n_more {
-        let Some(more) = records.next()? else {
+        let Some(more) = more()? else {
             return Ok(Entry::Damaged(name_of(&name), "an entry that ends early"));
         };
         add(&more, false);

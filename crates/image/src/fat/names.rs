@@ -1,6 +1,6 @@
 //! Names of FAT: eight and three characters, and the long ones that stand before them in pieces.
 
-use crate::utf16::name_of;
+use crate::utf16::{name_of, units};
 
 /// Positions of the characters in a piece of a long name.
 const PIECES: [std::ops::Range<usize>; 3] = [1..11, 14..26, 28..32];
@@ -43,6 +43,26 @@ impl Long {
             short(record)
         }
     }
+}
+
+/// The name of a deleted record behind these deleted pieces. Deleting overwrites the first letter of the short name,
+/// which the checksum in the pieces gives back; without pieces it is lost, and `_` stands for it.
+pub(super) fn erased(pieces: &[[u8; 32]], record: &[u8; 32]) -> Vec<u8> {
+    let sum_with =
+        |first: u8| record[1..11].iter().fold(first, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
+    let checksum = pieces.last().map(|piece| piece[13]);
+    let first = checksum.and_then(|sum| (0..=u8::MAX).find(|first| sum_with(*first) == sum));
+    let own = pieces.iter().rev().take_while(|piece| Some(piece[13]) == checksum);
+    // The pieces nearest to the record are the first of the name.
+    let long: Vec<u16> =
+        own.flat_map(|piece| PIECES.into_iter().flat_map(|part| units(&piece[part]))).collect();
+    let end = long.iter().position(|unit| *unit == 0).unwrap_or(long.len());
+    if end > 0 {
+        return name_of(&long[..end]);
+    }
+    let mut record = *record;
+    record[0] = first.unwrap_or(b'_');
+    short(&record)
 }
 
 /// The short name. Its code page is not on the volume, so bytes beyond ASCII stay as they are.

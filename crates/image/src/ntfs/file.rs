@@ -35,6 +35,8 @@ pub(super) struct Stream {
     /// UTF-16.
     pub(super) name: Box<[u8]>,
     pub(super) flags: u16,
+    /// Within a record.
+    pub(super) is_resident: bool,
     pub(super) size: u64,
     pub(super) extents: Result<Vec<Extent>, Fault>,
 }
@@ -72,7 +74,7 @@ impl File {
             match list.resolve(mft).and_then(|bytes| listed(&bytes)) {
                 Ok(others) => {
                     for other in others.into_iter().filter(|other| other.number != base.me.number) {
-                        let record = mft.referred(other).and_then(|record| match record.base {
+                        let record = mft.referred(other, base.state).and_then(|record| match record.base {
                             Some(of) if of == base.me => Ok(record),
                             _ => Err(damaged("a record that continues another file", other.number)),
                         });
@@ -139,7 +141,8 @@ impl Gathered {
                 let size = bytes.len() as u64;
                 let extent = Extent { logical: 0, len: size, data: Data::Inline((*bytes).into()) };
                 let extents = Ok(if size == 0 { Vec::new() } else { vec![extent] });
-                self.resident.push(Stream { kind, name: attribute.name.into(), flags, size, extents });
+                let name = attribute.name.into();
+                self.resident.push(Stream { kind, name, flags, is_resident: true, size, extents });
             }
             Body::Runs { lowest, highest, unit, size, initialized, packed } => {
                 let spread = self.spread.entry((kind, attribute.name.into())).or_default();
@@ -157,6 +160,7 @@ impl Gathered {
             kind,
             name,
             flags: spread.flags,
+            is_resident: false,
             size: spread.size,
             extents: spread.extents(boot),
         });
@@ -279,6 +283,10 @@ impl Stream {
 fn fault_place(fault: &Fault) -> u64 {
     match fault {
         Fault::Damaged { offset, .. } | Fault::PastEnd { offset } | Fault::Io { offset, .. } => *offset,
-        Fault::Unsupported(_) | Fault::Missing(_) | Fault::Limit { .. } | Fault::Snapshots { .. } => 0,
+        Fault::Unsupported(_)
+        | Fault::Missing(_)
+        | Fault::Limit { .. }
+        | Fault::Snapshots { .. }
+        | Fault::Overwritten { .. } => 0,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::boot::Boot;
 use super::file::{File, Stream};
-use super::record::{DATA, Record, Ref};
+use super::record::{DATA, Record, Ref, State};
 use crate::fault::{Fault, damaged, plus, size, times};
 use crate::item::{Data, Extent};
 use crate::reader::{ImageReader, read_exact_at};
@@ -27,7 +27,7 @@ impl Mft {
         let first = |lcn: u64, boot: &Boot| {
             let at = times(lcn, boot.cluster, "a cluster beyond all sizes")?;
             let bytes = crate::reader::read_vec(&*image, at, size(boot.record)?)?;
-            let record = Record::parse(bytes, 0, at)?;
+            let record = Record::parse(bytes, 0, at, State::InUse)?;
             record.ok_or_else(|| damaged("the first record of the master file table is not in use", at))
         };
         let (record, mended) = match first(boot.mft, &boot) {
@@ -58,15 +58,15 @@ impl Mft {
         Ok(())
     }
 
-    /// The record with this number, or nothing if it is not in use.
-    pub(super) fn record(&self, number: u64) -> Result<Option<Record>, Fault> {
+    /// The record with this number, or nothing if it is not in this state.
+    pub(super) fn record(&self, number: u64, state: State) -> Result<Option<Record>, Fault> {
         if number >= self.n_records {
             return Err(damaged("a record behind the end of the master file table", number));
         }
         let at = times(number, self.boot.record, "a record beyond all sizes")?;
         let mut bytes = vec![0; size(self.boot.record)?];
         self.read(at, &mut bytes)?;
-        Record::parse(bytes, number, at)
+        Record::parse(bytes, number, at, state)
     }
 
     /// Reads from the table. A record may lie in two pieces where clusters are smaller than records.
@@ -86,16 +86,17 @@ impl Mft {
     }
 
     /// A record that another refers to.
-    pub(super) fn referred(&self, to: Ref) -> Result<Record, Fault> {
-        let record = self.record(to.number)?;
+    pub(super) fn referred(&self, to: Ref, state: State) -> Result<Record, Fault> {
+        let record = self.record(to.number, state)?;
         record
             .filter(|record| record.me.sequence == to.sequence)
             .ok_or_else(|| damaged("a reference to a record that is another file's now", to.number))
     }
 
-    /// Gives every record in the order of the numbers, until `each` breaks off.
+    /// Gives every record of this state in the order of the numbers, and nothing for each other, until `each` breaks off.
     pub(super) fn all(
         &self,
+        state: State,
         mut each: impl FnMut(u64, Result<Option<Record>, Fault>) -> bool,
     ) -> Result<(), Fault> {
         let record = self.boot.record;
@@ -108,8 +109,11 @@ impl Mft {
             // What cannot be read at once is read one by one, so that it costs no more than itself.
             let whole = self.read(number * record, block).is_ok();
             for (nth, bytes) in (number..).zip(block.chunks_exact(size(record)?)) {
-                let parsed =
-                    if whole { Record::parse(bytes.to_vec(), nth, nth * record) } else { self.record(nth) };
+                let parsed = if whole {
+                    Record::parse(bytes.to_vec(), nth, nth * record, state)
+                } else {
+                    self.record(nth, state)
+                };
                 if !each(nth, parsed) {
                     return Ok(());
                 }

@@ -71,6 +71,11 @@ impl Names {
         known.iter().filter(own).filter(move |name| !(has_long && name.is_short))
     }
 
+    /// Whether the file has a name of its own.
+    pub(super) fn has_name(&self, file: u64) -> bool {
+        self.of(file).next().is_some()
+    }
+
     /// All paths of a file, at least one.
     pub(super) fn paths(&self, file: u64) -> Vec<Vec<u8>> {
         let paths: Vec<_> = self.of(file).map(|name| self.path(name)).collect();

@@ -51,9 +51,18 @@ pub(super) fn mend(bytes: &mut [u8], at: u64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A record that is in use.
+/// Whether a record is a file's, or was one's that was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    InUse,
+    Freed,
+}
+
+/// A record that is or was in use.
 pub(super) struct Record {
     bytes: Vec<u8>,
+    pub(super) state: State,
+    /// As others refer to it, or did so before it was freed.
     pub(super) me: Ref,
     /// Of which file it is a continuation.
     pub(super) base: Option<Ref>,
@@ -62,15 +71,22 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// The record with this number; `None` if it says that it is not in use. `at` is its position, for messages.
-    pub(super) fn parse(mut bytes: Vec<u8>, number: u64, at: u64) -> Result<Option<Record>, Fault> {
+    /// The record with this number; `None` if it says that it is in another state. `at` is its position, for messages.
+    pub(super) fn parse(
+        mut bytes: Vec<u8>,
+        number: u64,
+        at: u64,
+        state: State,
+    ) -> Result<Option<Record>, Fault> {
         match bytes.first_chunk::<4>() {
             Some(b"FILE") => {}
-            Some(b"BAAD") => return Err(damaged("a record that Windows found damaged", at)),
+            Some(b"BAAD") if state == State::InUse => {
+                return Err(damaged("a record that Windows found damaged", at));
+            }
             _ => return Ok(None),
         }
         let flags = le16(&bytes, 22)?;
-        if flags & 1 == 0 {
+        if (flags & 1 != 0) != (state == State::InUse) {
             return Ok(None);
         }
         mend(&mut bytes, at)?;
@@ -80,10 +96,16 @@ impl Record {
             return Err(damaged("a record whose sizes contradict each other", at));
         }
         bytes.truncate(used);
-        let me = Ref { number, sequence: le16(&bytes, 16)? };
+        let sequence = match (le16(&bytes, 16)?, state) {
+            (sequence, State::InUse) => sequence,
+            // It was counted up when the record was freed, and never to zero.
+            (0 | 1, State::Freed) => u16::MAX,
+            (sequence, State::Freed) => sequence - 1,
+        };
+        let me = Ref { number, sequence };
         let base = Ref::read(&bytes, 32)?;
         let base = (base.number != 0 || base.sequence != 0).then_some(base);
-        Ok(Some(Record { me, base, is_directory: flags & 2 != 0, attributes, bytes }))
+        Ok(Some(Record { state, me, base, is_directory: flags & 2 != 0, attributes, bytes }))
     }
 
     /// Its attributes in order. After the first that is damaged there is no other.

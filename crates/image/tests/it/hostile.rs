@@ -39,6 +39,10 @@ fn mutate(form: &str, image: &Path, sectors: &[usize], checked: Option<&Sums>) {
             let found = read.sums.get("p0").cloned().unwrap_or_default();
             assert_eq!(sizes(&found), sizes(truth), "{form} {seed}: byte {at} went unnoticed");
         }
+        // So many bytes as a volume can have held, whatever it says of what was deleted from it.
+        let found = crate::deleted::search(&open(image).unwrap());
+        let n_bytes: u64 = found.kept.values().map(|(_, size, _)| size).sum();
+        assert!(n_bytes <= 4 * whole.len() as u64, "{form} {seed}: byte {at}");
         file.set_len(whole.len() as u64).unwrap();
         // The holes of a sparse image stay what they are.
         let restored = if is_cut { &whole[at..end.max(at)] } else { &whole[at..=at] };

@@ -150,7 +150,7 @@ pub(crate) fn read_container(container: &Container) -> Read {
     read
 }
 
-fn sum(
+pub(crate) fn sum(
     bytes: &std::sync::Arc<dyn hashsweep_image::ImageReader>,
     stream: &hashsweep_image::Stream,
 ) -> Result<[u8; 20], Fault> {

@@ -5,6 +5,7 @@
 mod btrfs;
 mod containers;
 mod crafted;
+mod deleted;
 mod exfat;
 mod ext;
 mod fat;

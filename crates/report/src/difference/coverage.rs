@@ -135,6 +135,7 @@ fn hides_what_is_below(row: &Row) -> bool {
             | SkipKind::CharacterDevice
             | SkipKind::OwnFile
             | SkipKind::NotAFileSystem
+            | SkipKind::NotRecoverable
             // A row of its own beside the live volume's.
             | SkipKind::Snapshots,
         ) => false,

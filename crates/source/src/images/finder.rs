@@ -1,11 +1,14 @@
 //! The walk of the images: what needs no content becomes a row at once, the rest goes to the readers.
 
 use super::reader::Task;
-use super::{ImageOrder, skip_of};
+use super::{DELETED, ImageOrder, skip_of};
 use crate::crew::Ending;
 use crate::rows::Outbox;
 use crate::{Gauges, Recorded, Root, Rows};
-use hashsweep_image::{Container, Content, ImageReader, Item, Kind, Stream, Sum, open, walk};
+use hashsweep_image::{
+    Confidence, Container, Content, Deleted, DeletedSum, ImageReader, Item, Kind, Stream, Sum, deleted, open,
+    walk,
+};
 use hashsweep_model::{Place, Seen, Skip, SkipKind};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher};
@@ -90,6 +93,36 @@ impl<'w> Finder<'w> {
             for sum in &walked.volumes {
                 self.remarks.push(format!("{shown}:/{}", in_words(sum, &self.order.path_map)));
             }
+        }
+        if self.order.deleted && !walked.stopped {
+            self.deleted(root, given, &container);
+        }
+    }
+
+    /// Deleted files, behind all that is there.
+    fn deleted(&mut self, root: u32, given: &Root, container: &Container) {
+        let sums = deleted(container, &mut |volume, bytes, found| {
+            let below = |kept: &str| format!("{}{DELETED}/{kept}", self.order.path_map.name(volume));
+            let path =
+                |kept: &str, path: &[u8]| [&given.given[..], b":/", below(kept).as_bytes(), path].concat();
+            match found {
+                Deleted::Kept { stream, confidence } => {
+                    let paths = stream.paths.iter().map(|below| path(name_of(confidence), below)).collect();
+                    self.stream(root, paths, bytes, stream);
+                }
+                Deleted::Gone { path: below, why } => {
+                    let path = path("gone", &below);
+                    if self.is_included(&path, given.given.len()) {
+                        self.skip(root, path, Skip::because(SkipKind::NotRecoverable, why));
+                    }
+                }
+            }
+            if self.ending.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        self.send_batch();
+        let shown = String::from_utf8_lossy(&given.given).into_owned();
+        for sum in &sums {
+            self.remarks.push(format!("{shown}:/{}", deleted_in_words(sum, &self.order.path_map)));
         }
     }
 
@@ -261,6 +294,32 @@ fn nothing_to_read(kind: Kind) -> Skip {
         Kind::Device => Skip::new(SkipKind::BlockDevice),
         Kind::NoFileSystem(what) => Skip::because(SkipKind::NotAFileSystem, what),
     }
+}
+
+/// What a path says of a deleted file's content.
+fn name_of(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Certain => "certain",
+        Confidence::Likely => "likely",
+        Confidence::Guess => "guess",
+    }
+}
+
+/// `p2$Deleted (NTFS): 12 deleted = 3 certain + 6 likely + 1 guess + 2 not recoverable`
+fn deleted_in_words(sum: &DeletedSum, map: &super::PathMap) -> String {
+    let DeletedSum { volume, kind, remains } = sum;
+    let name = map.name(&volume.name);
+    let Some(remains) = remains else {
+        return format!("{name}{DELETED} ({kind}): deleted files are not looked for on volumes of this kind");
+    };
+    format!(
+        "{name}{DELETED} ({kind}): {} deleted = {} certain + {} likely + {} guess + {} not recoverable",
+        remains.certain + remains.likely + remains.guess + remains.gone,
+        remains.certain,
+        remains.likely,
+        remains.guess,
+        remains.gone,
+    )
 }
 
 /// `p2 (ext): 12 in use = 9 streams + 1 others + 2 directories + 0 its own + 0 lost; 0 problems`
