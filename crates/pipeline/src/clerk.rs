@@ -8,6 +8,7 @@
 //! be simpler, but tokio holds a paused clock still while any blocking thread is busy, and one that only waits at
 //! a door is busy too: no scenario could pass time.
 
+use crate::course::Course;
 use crate::crash::{self, Moment};
 use crate::intake::Before;
 use crate::judge::Denied;
@@ -171,6 +172,8 @@ pub(crate) struct Work {
     pub(crate) standing: Arc<Standing>,
     /// Whether anybody is asked.
     pub(crate) asks: bool,
+    /// How hashing has gone so far.
+    pub(crate) course: Course,
 }
 
 /// The two doors and the window. Dropping both doors ends the clerk.
@@ -335,10 +338,16 @@ impl Work {
             distrust,
             standing,
             asks,
+            course,
         } = self;
         let mut left = *queue;
         let mut turns = Vec::new();
+        let is_end = deliveries.iter().any(|delivery| matches!(delivery, Delivery::Finished { .. }));
+        let reading = course.due(clock.now(), gauges, is_end);
         let confirmations = case.group(|group| {
+            if let Some(reading) = reading {
+                group.note_reading(*run, reading)?;
+            }
             for delivery in deliveries {
                 match delivery {
                     Delivery::Rows(rows) => {
