@@ -27,6 +27,23 @@ struct Word {
     file: Digests,
 }
 
+/// Of a row: whether it has more than one digest.
+const SEVERAL: &str = "(md5 IS NOT NULL) + (sha1 IS NOT NULL) + (sha256 IS NOT NULL) > 1";
+
+/// How far the rows of a sweep have been looked at for the kinds of their digests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KindsSeen {
+    sweep: SweepId,
+    last_row: i64,
+    several: bool,
+}
+
+impl KindsSeen {
+    fn none(sweep: SweepId) -> KindsSeen {
+        KindsSeen { sweep, last_row: 0, several: false }
+    }
+}
+
 impl Word {
     /// Whether it is about its own question. An answer that shows another digest of the kind that was asked is about
     /// who knows which file.
@@ -63,8 +80,19 @@ fn one_file(parts: impl IntoIterator<Item = Digests>) -> Option<Digests> {
     })
 }
 
-/// The word that answers for `about`, a digest of a file that has the digests `own`, and the file it is about. The
-/// newest decides, and if that was given for `about` itself there is nothing to bridge.
+/// What the answers about other digests of its file say for a digest.
+enum Bridged {
+    /// Nothing, or nothing that is as new as what was said about the digest itself.
+    Nothing,
+    /// The newest answer of all is this one, and it counts.
+    Answer(i64),
+    /// The newest answer of all is one of these, and too old to count: the digest is to be asked, even if an older one
+    /// that was given for the digest itself would count for longer.
+    Outdated,
+}
+
+/// The word that says the newest of `about`, a digest of a file that has the digests `own`, and the file it is about. If
+/// it was given for `about` itself there is nothing to bridge.
 fn newest<'w>(
     about: Digest,
     own: Digests,
@@ -79,38 +107,41 @@ fn newest<'w>(
         tells && recent.is_possible(word)
     };
     let word = words.iter().filter(usable).max_by_key(|word| (word.answered_at, word.id))?;
-    (!is_direct(word) && recent.counts(word)).then_some((word, file))
+    (!is_direct(word)).then_some((word, file))
 }
 
 impl Group<'_> {
     /// Settles those that an answer about another digest of their file answers, and takes them out. `rows` are those
-    /// that offer them: behind its start, up to its end.
+    /// that offer them: behind its start, up to its end. Takes out and returns those as well that are to be asked
+    /// because such an answer is the newest and too old.
     pub(crate) fn settle_bridged(
         &self,
         (sweep, rows): (SweepId, &Range<i64>),
         offers: &mut Vec<Offer>,
         fresh: &Freshness,
-    ) -> Result<(), CaseError> {
-        let Some(kind) = offers.first().map(|(digest, _)| digest.kind()) else { return Ok(()) };
+    ) -> Result<Vec<Offer>, CaseError> {
+        let mut outdated = Vec::new();
+        let Some(kind) = offers.first().map(|(digest, _)| digest.kind()) else { return Ok(outdated) };
         if !self.others_were_asked(kind)? {
-            return Ok(());
+            return Ok(outdated);
         }
         let recent = Recent { fresh, run: self.run_of(sweep)? };
         let files = self.files(sweep, rows, kind)?;
         let mut left = Vec::with_capacity(offers.len());
         for (about, class) in offers.drain(..) {
-            let answer = match files.get(&about) {
-                Some(None) => None,
+            let bridged = match files.get(&about) {
+                Some(None) => Bridged::Nothing,
                 Some(Some(own)) => self.bridged(about, *own, recent)?,
                 None => self.bridged(about, Digests::default(), recent)?,
             };
-            match answer {
-                Some(answer) => self.settle_as_cached(sweep, (about, class), answer)?,
-                None => left.push((about, class)),
+            match bridged {
+                Bridged::Answer(answer) => self.settle_as_cached(sweep, (about, class), answer)?,
+                Bridged::Outdated => outdated.push((about, class)),
+                Bridged::Nothing => left.push((about, class)),
             }
         }
         *offers = left;
-        Ok(())
+        Ok(outdated)
     }
 
     /// The same for what waits already, so many digests of each kind from the front of the queue. Which other digests a
@@ -131,8 +162,10 @@ impl Group<'_> {
                 let mut left = Vec::with_capacity(block.digests.len());
                 for about in &block.digests {
                     match self.bridged(*about, Digests::default(), recent)? {
-                        Some(answer) => self.settle_as_cached(sweep, (*about, block.rank.class), answer)?,
-                        None => left.push(*about),
+                        Bridged::Answer(answer) => {
+                            self.settle_as_cached(sweep, (*about, block.rank.class), answer)?;
+                        }
+                        Bridged::Outdated | Bridged::Nothing => left.push(*about),
                     }
                 }
                 if left.len() < block.digests.len() {
@@ -164,8 +197,8 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// The answer that a digest of a file with the digests `own` may take over from another one.
-    fn bridged(&self, about: Digest, own: Digests, recent: Recent<'_>) -> Result<Option<i64>, CaseError> {
+    /// What a digest of a file with the digests `own` may take over from another one.
+    fn bridged(&self, about: Digest, own: Digests, recent: Recent<'_>) -> Result<Bridged, CaseError> {
         let mut words = self.words_about(about)?;
         for other in own.iter().filter(|other| *other != about) {
             for mut word in self.words_about(other)?.into_iter().filter(|word| word.asked == other) {
@@ -176,10 +209,14 @@ impl Group<'_> {
                 words.push(word);
             }
         }
-        let Some((word, file)) = newest(about, own, &words, recent) else { return Ok(None) };
+        let Some((word, file)) = newest(about, own, &words, recent) else { return Ok(Bridged::Nothing) };
         let far_end = self.words_about(word.asked)?;
         let far_files = far_end.iter().filter(|word| word.is_believable()).map(|word| word.file);
-        Ok(one_file(far_files.chain([file])).map(|_| word.id))
+        Ok(match one_file(far_files.chain([file])) {
+            Some(_) if recent.counts(word) => Bridged::Answer(word.id),
+            Some(_) => Bridged::Outdated,
+            None => Bridged::Nothing,
+        })
     }
 
     /// Every answer that names the digest, was given for it, or was given for a file of ours that has it.
@@ -223,14 +260,13 @@ impl Group<'_> {
         kind: HashKind,
     ) -> Result<BTreeMap<Digest, Option<Digests>>, CaseError> {
         let mut files = BTreeMap::new();
-        if !self.has_several_kinds(sweep)? {
-            return Ok(files);
-        }
         let mut sightings = self.transaction.prepare_cached(&if *rows == CARRIED {
-            format!("SELECT md5, sha1, sha256 {FROM_CARRIED} AND ?2 = ?3 AND s.kind = ?4")
+            format!("SELECT md5, sha1, sha256 {FROM_CARRIED} AND ?2 = ?3 AND s.kind = ?4 AND {SEVERAL}")
         } else {
-            "SELECT md5, sha1, sha256 FROM sighting WHERE sweep = ?1 AND seq > ?2 AND seq <= ?3 AND kind = ?4"
-                .to_owned()
+            format!(
+                "SELECT md5, sha1, sha256 FROM sighting
+                 WHERE sweep = ?1 AND seq > ?2 AND seq <= ?3 AND kind = ?4 AND {SEVERAL}"
+            )
         })?;
         let mut sightings = sightings.query(params![sweep.0, rows.start, rows.end, kind_code(kind)])?;
         while let Some(row) = sightings.next()? {
@@ -246,14 +282,23 @@ impl Group<'_> {
         Ok(files)
     }
 
-    /// Whether a sweep computes more than one kind of digest.
+    /// Whether any row of a sweep has more than one digest. The rows of a scan are all alike, those of a list need not be;
+    /// each is looked at once.
     fn has_several_kinds(&self, sweep: SweepId) -> Result<bool, CaseError> {
-        let several = "SELECT (md5 IS NOT NULL) + (sha1 IS NOT NULL) + (sha256 IS NOT NULL) > 1";
-        let mut first = self.transaction.prepare_cached(&format!(
-            "SELECT * FROM ({several} FROM sighting WHERE sweep = ?1 AND kind IS NOT NULL LIMIT 1)
-             UNION ALL SELECT * FROM ({several} {FROM_CARRIED} LIMIT 1)"
-        ))?;
-        Ok(first.query_map([sweep.0], |row| row.get(0))?.next().transpose()?.unwrap_or(false))
+        let mut seen =
+            self.hand.kinds.get().filter(|seen| seen.sweep == sweep).unwrap_or(KindsSeen::none(sweep));
+        if !seen.several {
+            let mut rows = self.transaction.prepare_cached(&format!(
+                "SELECT coalesce(max(seq), ?2), coalesce(max({SEVERAL}), 0) FROM sighting WHERE sweep = ?1 AND seq > ?2"
+            ))?;
+            (seen.last_row, seen.several) =
+                rows.query_row([sweep.0, seen.last_row], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            self.hand.kinds.set(Some(seen));
+        }
+        let mut carried =
+            self.transaction.prepare_cached(&format!("SELECT {SEVERAL} {FROM_CARRIED} LIMIT 1"))?;
+        let carried = carried.query_map([sweep.0], |row| row.get(0))?.next().transpose()?;
+        Ok(seen.several || carried.unwrap_or(false))
     }
 
     fn settle_as_cached(&self, sweep: SweepId, (about, class): Offer, answer: i64) -> Result<(), CaseError> {

@@ -190,14 +190,15 @@ impl Group<'_> {
             self.without_claimed(sweep, &mut offers)?;
             let raised = self.without_waiting(sweep, &mut offers)?;
             // Last: another process, or an answer about another digest, may tell meanwhile about what waits here.
-            self.settle_bridged((sweep, &rows), &mut offers, fresh)?;
+            let outdated = self.settle_bridged((sweep, &rows), &mut offers, fresh)?;
             if may_be_known {
                 self.settle_known(sweep, &mut offers, fresh, None)?;
             }
             n_raised += raised.len();
             new.extend(raised);
             if is_to_wait {
-                new.extend(offers.into_iter().map(|(digest, class)| (Rank::new(class), digest)));
+                let to_ask = offers.into_iter().chain(outdated);
+                new.extend(to_ask.map(|(digest, class)| (Rank::new(class), digest)));
             }
         }
         let n_new = new.len() - n_raised;

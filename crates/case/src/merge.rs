@@ -53,19 +53,27 @@ DROP TABLE IF EXISTS temp.of_attempt; DROP TABLE IF EXISTS temp.of_answer; DROP 
 ";
 
 impl Case {
-    /// Brings another case in, which is only read. Refuses if it belongs to another service, if anybody is at work at
-    /// either of them, or if both are copies of one case that have each gone on.
+    /// Brings another case in, which is only read. Refuses if it belongs to another service, if it breaks a rule, if
+    /// anybody is at work at either of them, or if both are copies of one case that have each gone on.
     pub fn merge(&mut self, source: &Path, now: Stamp) -> Result<Merged, CaseError> {
-        if source.canonicalize().ok() == self.path().canonicalize().ok() {
+        if is_one_file(source, self.path()) {
             return Err(CaseError::IsTarget(source.to_owned()));
         }
-        if let Some(copy) = BroughtUpToDate::of(source, self.path())? {
-            return self.merge_current(&copy.0, now);
+        match BroughtUpToDate::of(source, self.path())? {
+            Some(copy) => self.merge_current((source, &copy.0), now),
+            None => self.merge_current((source, source), now),
         }
-        self.merge_current(source, now)
     }
 
-    fn merge_current(&mut self, source: &Path, now: Stamp) -> Result<Merged, CaseError> {
+    /// `named` is what the user calls it.
+    fn merge_current(&mut self, (named, source): (&Path, &Path), now: Stamp) -> Result<Merged, CaseError> {
+        if let Some(broken) = Case::open_to_read(source)?.first_broken()? {
+            return Err(CaseError::Unsound {
+                path: named.to_owned(),
+                rule: broken.rule,
+                example: broken.example.unwrap_or_default(),
+            });
+        }
         self.attach(source)?;
         let merged = self.group(|group| group.merge(source, now));
         let detached = self.connection.execute_batch(&format!("{FORGET_MAPS} DETACH DATABASE src"));
@@ -89,6 +97,13 @@ impl Case {
             attached => Ok(attached?),
         }
     }
+}
+
+/// By whatever names: SQLite would keep two logs of it.
+fn is_one_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |path: &Path| path.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
+    id(a).is_some_and(|a| Some(a) == id(b))
 }
 
 /// A copy of a case of an older version, brought up to date. Dropping it deletes it.
@@ -154,7 +169,7 @@ impl Group<'_> {
             }
         }
         self.refuse_living(source)?;
-        self.share_service()?;
+        self.share_service(source)?;
         let before = self.totals()?;
         self.transaction.execute_batch(FORGET_MAPS)?;
         self.transaction.execute_batch(MAPS)?;
@@ -163,6 +178,7 @@ impl Group<'_> {
         self.bring_sweeps_and_runs()?;
         self.bring_ledger()?;
         self.bring_answers()?;
+        self.refuse_altered(source)?;
         self.decide_who_leads()?;
         self.bring_rows()?;
         self.bring_fates()?;
@@ -207,7 +223,7 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn share_service(&self) -> Result<(), CaseError> {
+    fn share_service(&self, source: &Path) -> Result<(), CaseError> {
         let mut services = self.transaction.prepare(
             "SELECT (SELECT value FROM main.meta WHERE name = 'service'), (SELECT value FROM src.meta WHERE name = 'service')",
         )?;
@@ -217,6 +233,13 @@ impl Group<'_> {
             && *has != wants
         {
             return Err(CaseError::OtherService { has: has.clone(), wants });
+        }
+        // A case of sweeps that asked nobody belongs to no service yet, and once it belongs to the simulator it could
+        // never take a real answer.
+        let simulated =
+            "SELECT 1 FROM src.answer WHERE source = 'simulator' AND EXISTS (SELECT 1 FROM main.sweep)";
+        if here.is_none() && self.transaction.prepare(simulated)?.exists([])? {
+            return Err(CaseError::Simulated(source.to_owned()));
         }
         self.transaction.execute(
             "INSERT OR IGNORE INTO main.meta SELECT name, value FROM src.meta WHERE name IN ('service', 'unknowns_are_reported')",
@@ -276,6 +299,11 @@ impl Group<'_> {
              WHERE new.uid NOT IN (SELECT uid FROM main.sweep) ORDER BY new.id;
              INSERT INTO of_sweep (src, dst)
              SELECT there.id, here.id FROM src.sweep AS there JOIN main.sweep AS here USING (uid);
+             -- A sweep that is held against another names it by its number.
+             UPDATE main.sweep SET settings = json_set(sweep.settings, '$.baseline', (
+                 SELECT of_sweep.dst FROM of_sweep WHERE of_sweep.src = there.settings ->> '$.baseline'))
+             FROM of_sweep JOIN src.sweep AS there ON there.id = of_sweep.src
+             WHERE sweep.id = of_sweep.dst AND there.settings ->> '$.baseline' IS NOT NULL;
              INSERT INTO main.root SELECT dst, n, given, opened, fingerprint
              FROM src.root JOIN of_sweep ON of_sweep.src = root.sweep WHERE true
              ON CONFLICT DO UPDATE SET fingerprint = coalesce(fingerprint, excluded.fingerprint);
@@ -339,6 +367,24 @@ impl Group<'_> {
              INSERT OR IGNORE INTO main.same_file SELECT dst, md5, sha1, sha256
              FROM src.same_file JOIN of_answer ON of_answer.src = same_file.answer;",
         )?;
+        Ok(())
+    }
+
+    /// What was brought in before is known by its place. If another stands there now, fates would be given to the wrong
+    /// digests.
+    fn refuse_altered(&self, source: &Path) -> Result<(), CaseError> {
+        let mut altered = self.transaction.prepare(
+            "SELECT 1 FROM of_answer JOIN src.answer AS there ON there.id = src JOIN main.answer AS here ON here.id = dst
+             WHERE (here.kind, here.digest, here.answered_at, here.verdict)
+                 <> (there.kind, there.digest, there.answered_at, there.verdict)
+             UNION ALL
+             SELECT 1 FROM of_attempt JOIN src.attempt AS there ON there.id = src JOIN main.attempt AS here ON here.id = dst
+             WHERE (here.product, here.n_hashes, here.reserved_at)
+                 <> (there.product, there.n_hashes, there.reserved_at)",
+        )?;
+        if altered.exists([])? {
+            return Err(CaseError::Altered(source.to_owned()));
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::turn::Line;
 use hashsweep_model::Stamp;
 use rusqlite::config::DbConfig;
 use rusqlite::types::FromSqlError;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -24,6 +24,9 @@ pub(crate) const CASE: Schema = Schema {
     sql: concat!(include_str!("schema.sql"), include_str!("derived.sql")),
     from_older: &[from_1, from_2],
 };
+
+/// What a case derives from its tables.
+pub(crate) const DERIVED: &str = include_str!("derived.sql");
 
 /// What a database of ours holds, and how it is told from others.
 #[derive(Debug)]
@@ -201,6 +204,36 @@ pub enum CaseError {
     /// Merged into itself.
     #[error("{0} is the case to merge into")]
     IsTarget(PathBuf),
+    /// What is to be merged breaks a rule.
+    #[error(
+        "{path} does not keep a case's rules, and nothing of it was brought in: {rule}: first {example}\n  hint: 'hashsweep case verify' names every rule that it breaks; bring in the case that it was copied from"
+    )]
+    Unsound {
+        /// The source.
+        path: PathBuf,
+        /// The rule.
+        rule: &'static str,
+        /// What breaks it first.
+        example: String,
+    },
+    /// What was brought in before is something else now.
+    #[error(
+        "{0} says something else than before about what was brought in already: a request or an answer at the same place is another one\n  hint: one of the two cases was damaged or changed by hand; 'hashsweep case verify' may say which"
+    )]
+    Altered(PathBuf),
+    /// Verdicts that say nothing, for a case that was not made to hold such.
+    #[error(
+        "what {0} holds was said by the simulator and is about no file, and this case was not made with --sim"
+    )]
+    Simulated(PathBuf),
+    /// It holds what acts by itself.
+    #[error("{path} holds {what} that hashsweep has not made; it was left untouched")]
+    Armed {
+        /// The database.
+        path: PathBuf,
+        /// What, and its name.
+        what: String,
+    },
     /// Too little room for a copy.
     #[error(
         "{} has {} MB free, and {} MB are needed\n  hint: make room, or name another directory",
@@ -236,6 +269,10 @@ impl CaseError {
             | CaseError::InUse(_)
             | CaseError::Diverged(_)
             | CaseError::IsTarget(_)
+            | CaseError::Unsound { .. }
+            | CaseError::Altered(_)
+            | CaseError::Simulated(_)
+            | CaseError::Armed { .. }
             | CaseError::Excerpt(_)
             | CaseError::Taken(_)
             | CaseError::LogOnReadOnly(_)
@@ -432,7 +469,6 @@ impl Case {
     }
 
     pub(crate) fn meta(&self, name: &str) -> Result<Option<String>, CaseError> {
-        use rusqlite::OptionalExtension;
         Ok(self
             .connection
             .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
@@ -501,12 +537,31 @@ pub(crate) fn version(
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let n_objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (pragma("application_id")?, pragma("user_version")?) {
-        (mark, found @ 1..) if mark == application_id && found <= known => Ok(Some(found)),
+        (mark, found @ 1..) if mark == application_id && found <= known => {
+            refuse_armed(connection, path)?;
+            Ok(Some(found))
+        }
         (mark, found) if mark == application_id && found > known => {
             Err(CaseError::Newer { path: path.to_owned(), found, known })
         }
         (0, 0) if n_objects == 0 => Ok(None),
         _ => Err(CaseError::NotACase(path.to_owned())),
+    }
+}
+
+/// A case may come from anywhere. Ours have no triggers, no virtual tables, and no views but two; a view in the place of
+/// a table may go on for ever when it is read.
+fn refuse_armed(connection: &Connection, path: &Path) -> Result<(), CaseError> {
+    let what = connection.query_row(
+        "SELECT iif(type = 'table', 'a virtual table', 'a ' || type) || ' ' || name FROM sqlite_schema
+         WHERE type = 'trigger' OR type = 'view' AND name NOT IN ('present', 'result')
+             OR type = 'table' AND rootpage = 0 LIMIT 1",
+        [],
+        |row| row.get(0),
+    );
+    match what.optional()? {
+        Some(what) => Err(CaseError::Armed { path: path.to_owned(), what }),
+        None => Ok(()),
     }
 }
 

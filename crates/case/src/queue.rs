@@ -4,6 +4,7 @@
 //! in the order of their first digests. Which of two digests of one class was seen more rarely is not looked at: that
 //! would be a count over all sightings for every claim.
 
+use crate::bridge::KindsSeen;
 use crate::codes::class;
 use crate::group::{AttemptId, Freshness, Group};
 use crate::others::{Beside, IN_OTHER_HANDS};
@@ -11,6 +12,7 @@ use crate::waiting::{Block, Rank};
 use crate::{CaseError, RunId, SweepId};
 use hashsweep_model::{Batch, Class, Digest, HashKind, MAX_BATCH, Outcome, Stamp};
 use rusqlite::params;
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 
 /// What is to be taken out of the queue.
@@ -93,6 +95,7 @@ pub(crate) struct Hand {
     backlog_before: Backlog,
     /// Nobody waits for digests to join.
     pub(crate) asks_nobody: bool,
+    pub(crate) kinds: Cell<Option<KindsSeen>>,
 }
 
 /// A digest in hand.
@@ -112,6 +115,8 @@ impl Hand {
     /// The group has come to nothing, and so have its claims and settlements.
     pub(crate) fn undo(&mut self) {
         self.backlog = self.backlog_before;
+        // Other rows may come to stand where some were looked at.
+        self.kinds.set(None);
         for (key, before) in std::mem::take(&mut self.moves).into_iter().rev() {
             match before {
                 Some(held) => self.held.insert(key, held),

@@ -5,6 +5,7 @@
 
 use crate::calendar::{date, first_moment};
 use crate::codes::count;
+use crate::open::DERIVED;
 use crate::{Account, Case, CaseError};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,8 +37,37 @@ const ON_THE_WAY: &str = "WITH RECURSIVE packed AS MATERIALIZED (
         FROM packed JOIN number ON i < length(digests) / width
     ) ";
 
-/// Rules about single tables and references, with what breaks each. The first column says what and where.
-const RULES: [(&str, &str); 11] = [
+/// Rules about single tables and references, with what breaks each. The first column says what and where. A case that
+/// breaks one of them would spoil every case that it is merged into.
+const RULES: [(&str, &str); 18] = [
+    (
+        "the case, its sweeps and its runs have names",
+        "SELECT 'sweep ' || id FROM sweep WHERE coalesce(uid, '') = ''
+         UNION ALL SELECT 'run ' || id FROM run WHERE coalesce(uid, '') = ''
+         UNION ALL SELECT 'the case' WHERE NOT EXISTS (SELECT 1 FROM meta WHERE name = 'uid' AND value <> '')",
+    ),
+    (
+        "every sweep was begun by a command that there is, with settings that are JSON",
+        "SELECT 'sweep ' || id FROM sweep WHERE command NOT IN ('scan', 'list', 'image') OR NOT json_valid(settings)",
+    ),
+    (
+        "sweeps that carry one another's rows on are scans of one shape",
+        "SELECT 'sweep ' || id FROM sweep WHERE series IS NOT NULL AND pruned_at IS NULL AND (
+             command <> 'scan' OR shape IS NULL OR EXISTS (SELECT 1 FROM sweep AS other
+                 WHERE other.series = sweep.series AND other.pruned_at IS NULL AND other.shape IS NOT sweep.shape))",
+    ),
+    (
+        "the rows of a sweep are numbered without a gap, and none has joined the queue that is not there",
+        "SELECT 'sweep ' || id || ': ' || n || ' rows, the last of them ' || last || ', and ' || queued || ' have joined'
+         FROM (SELECT id, queued, pruned_at, count(seq) AS n, coalesce(min(seq), 1) AS first, coalesce(max(seq), 0) AS last
+               FROM sweep LEFT JOIN sighting ON sighting.sweep = sweep.id GROUP BY id)
+         WHERE pruned_at IS NULL AND (first <> 1 OR last <> n OR queued > last)",
+    ),
+    (
+        "a row of a list stands once",
+        "SELECT 'sweep ' || sweep || ' row ' || max(seq) FROM sighting WHERE line IS NOT NULL
+         GROUP BY sweep, root, line HAVING count(*) > 1",
+    ),
     (
         "every row of a sweep has one of its roots and a place",
         "SELECT 'sweep ' || sweep || ' row ' || seq FROM sighting WHERE (path IS NULL) = (line IS NULL)
@@ -97,23 +127,29 @@ const RULES: [(&str, &str); 11] = [
              WHERE seq <= sweep.queued AND n IS NOT 1",
     ),
     (
-        "every digest that is settled or waits is a row's",
-        "{ON_THE_WAY}, offered AS MATERIALIZED (
-             SELECT DISTINCT sweep, kind, {ASKED} AS digest FROM present WHERE kind IS NOT NULL
-         ), known AS (
-             SELECT sweep, kind, digest, 'want' AS place FROM want
-             UNION ALL SELECT sweep, kind, digest, place FROM waiting
-         )
-         SELECT 'sweep ' || sweep || ' ' || place || ' ' || hex(known.digest) FROM known
-             LEFT JOIN offered USING (sweep, kind, digest) WHERE offered.digest IS NULL",
-    ),
-    (
         "a settled digest has an outcome, and an answer about it if it was answered or cached",
         "SELECT 'sweep ' || want.sweep || ' want ' || hex(want.digest) FROM want LEFT JOIN answer ON answer.id = want.answer
          WHERE want.state NOT IN ('answered', 'cached', 'local', 'deferred', 'failed', 'invalid')
              OR want.state IN ('answered', 'cached') AND (answer.id IS NULL
                  OR want.digest NOT IN (answer.digest, coalesce(answer.md5, x''), coalesce(answer.sha1, x''), coalesce(answer.sha256, x'')))
-             OR want.state NOT IN ('answered', 'cached') AND want.answer IS NOT NULL",
+             OR want.state NOT IN ('answered', 'cached') AND want.answer IS NOT NULL
+             OR want.state = 'answered' AND want.attempt IS NULL",
+    ),
+    (
+        "whatever is asked about has its place in the order of asking",
+        "SELECT 'sweep ' || sweep || ' row ' || seq FROM sighting WHERE kind IS NOT NULL AND class NOT BETWEEN 1 AND 4
+         UNION ALL SELECT 'sweep ' || sweep || ' want ' || hex(digest) FROM want WHERE class NOT BETWEEN 1 AND 4
+         UNION ALL SELECT 'block ' || block FROM queue WHERE class NOT BETWEEN 1 AND 4 OR turn NOT IN (0, 1)",
+    ),
+    (
+        "nothing waits in a sweep that was pruned",
+        "SELECT 'sweep ' || sweep FROM (SELECT sweep FROM queue UNION SELECT sweep FROM claim) AS waiting
+             JOIN sweep ON sweep.id = waiting.sweep WHERE pruned_at IS NOT NULL",
+    ),
+    (
+        "a file that an answer was given for has the digest that was asked",
+        "SELECT 'answer ' || answer FROM same_file JOIN answer ON answer.id = same_file.answer
+         WHERE digest IS NOT CASE kind WHEN 1 THEN same_file.md5 WHEN 2 THEN same_file.sha1 ELSE same_file.sha256 END",
     ),
     (
         "every answer has a verdict and a source",
@@ -125,8 +161,10 @@ const RULES: [(&str, &str); 11] = [
         "SELECT 'attempt ' || id FROM attempt
          WHERE charged_min > charged_max OR charged_max + in_doubt > n_hashes
              OR charged_max < 0 OR charged_min < 0 OR in_doubt < 0
+             -- No request is as large, and sums of such would pass what a number holds.
+             OR n_hashes NOT BETWEEN 0 AND 1000000
              OR sent_at IS NULL AND charged_max + in_doubt > 0
-             OR settled_at IS NULL AND charged_max + in_doubt > 0",
+             OR settled_at IS NULL AND charged_max + in_doubt > 0 OR (settled_at IS NULL) <> (ended IS NULL)",
     ),
     (
         "no attempt settled more digests than it asked about",
@@ -143,23 +181,37 @@ const RULES: [(&str, &str); 11] = [
     ),
 ];
 
+/// Goes through the rows of every sweep, those that it took over as well.
+const NOTHING_TOO_MUCH: (&str, &str) = (
+    "every digest that is settled or waits is a row's",
+    "{ON_THE_WAY}, offered AS MATERIALIZED (
+         SELECT DISTINCT sweep, kind, {ASKED} AS digest FROM present WHERE kind IS NOT NULL
+     ), known AS (
+         SELECT sweep, kind, digest, 'want' AS place FROM want
+         UNION ALL SELECT sweep, kind, digest, place FROM waiting
+     )
+     SELECT 'sweep ' || sweep || ' ' || place || ' ' || hex(known.digest) FROM known
+         LEFT JOIN offered USING (sweep, kind, digest) WHERE offered.digest IS NULL",
+);
+
 impl Case {
     /// Holds the case against every rule, as it is at one moment. What breaks a rule is not an error; what keeps a
     /// rule from being looked at counts as breaking it.
     pub fn verify(&self) -> Result<Vec<Check>, CaseError> {
         // One snapshot: beside a writer the tables would contradict one another.
         let snapshot = self.connection.unchecked_transaction()?;
-        let mut checks = vec![
-            check("the file's pages and indexes are whole", integrity(&snapshot)),
-            check("what refers to a row finds it", references(&snapshot)),
-        ];
-        for (rule, breaking) in RULES {
-            let breaking = breaking.replace("{ON_THE_WAY}", ON_THE_WAY).replace("{ASKED}", ASKED);
-            checks.push(check(rule, found(&snapshot, &breaking)));
-        }
+        let mut checks = vec![check("the file's pages and indexes are whole", integrity(&snapshot))];
+        checks.extend(tables(&snapshot));
+        checks.push(of_rule(&snapshot, NOTHING_TOO_MUCH));
         checks.push(check("the books of every sweep balance", self.imbalances()));
         drop(snapshot);
         Ok(checks)
+    }
+
+    /// The first rule that the tables break by themselves, without going through what each sweep took over.
+    pub(crate) fn first_broken(&self) -> Result<Option<Check>, CaseError> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        Ok(tables(&snapshot).find(|check| check.n_broken > 0))
     }
 
     /// Whether the accounts of a user's machine hold at least what was asked from this case on it: they are written
@@ -254,11 +306,34 @@ impl Found {
         self.n += 1;
         self.first.get_or_insert(what);
     }
+
+    fn unite(&mut self, other: Found) {
+        self.n += other.n;
+        self.first = self.first.take().or(other.first);
+    }
 }
 
 fn check(rule: &'static str, found: Result<Found, CaseError>) -> Check {
     let found = found.unwrap_or_else(|error| Found { n: 1, first: Some(error.to_string()) });
     Check { rule, n_broken: found.n, example: found.first }
+}
+
+type Look = fn(&Connection) -> Result<Found, CaseError>;
+
+/// The rules about tables, each looked at when it is asked for.
+fn tables(case: &Connection) -> impl Iterator<Item = Check> {
+    const FIRST: [(&str, Look); 3] = [
+        ("what shows the tables is hashsweep's own", views),
+        ("what refers to a row finds it", references),
+        ("every value is of its column's kind", kinds),
+    ];
+    let first = FIRST.into_iter().map(|(rule, look)| check(rule, look(case)));
+    first.chain(RULES.into_iter().map(|rule| of_rule(case, rule)))
+}
+
+fn of_rule(case: &Connection, (rule, breaking): (&'static str, &str)) -> Check {
+    let breaking = breaking.replace("{ON_THE_WAY}", ON_THE_WAY).replace("{ASKED}", ASKED);
+    check(rule, found(case, &breaking))
 }
 
 fn found(case: &Connection, breaking: &str) -> Result<Found, CaseError> {
@@ -278,6 +353,43 @@ fn integrity(case: &Connection) -> Result<Found, CaseError> {
         found = Found::default();
     }
     Ok(found)
+}
+
+/// SQLite keeps the words that a view was made with.
+fn views(case: &Connection) -> Result<Found, CaseError> {
+    let mut shown = Found::default();
+    let mut views = case.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'view'")?;
+    let mut views = views.query([])?;
+    while let Some(view) = views.next()? {
+        let (name, words): (String, String) = (view.get(0)?, view.get(1)?);
+        if !DERIVED.contains(&words) {
+            shown.add(format!("view {name}"));
+        }
+    }
+    Ok(shown)
+}
+
+/// SQLite takes text where a number belongs, and whoever reads it trips over it.
+fn kinds(case: &Connection) -> Result<Found, CaseError> {
+    let mut columns = case.prepare(
+        "SELECT t.name, c.name, lower(c.type) FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
+         WHERE t.type = 'table' AND c.type IN ('INTEGER', 'TEXT', 'BLOB') ORDER BY t.rowid, c.cid",
+    )?;
+    let columns = columns.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut of_table: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for column in columns {
+        let (table, column, kind): (String, String, String) = column?;
+        let otherwise =
+            format!("WHEN typeof(\"{column}\") NOT IN ('null', '{kind}') THEN '{table}.{column}'");
+        of_table.entry(table).or_default().push(otherwise);
+    }
+    let mut wrong = Found::default();
+    for (table, columns) in of_table {
+        let breaking =
+            format!("SELECT CASE {} END AS what FROM \"{table}\" WHERE what IS NOT NULL", columns.join(" "));
+        wrong.unite(found(case, &breaking)?);
+    }
+    Ok(wrong)
 }
 
 fn references(case: &Connection) -> Result<Found, CaseError> {

@@ -8,12 +8,18 @@ use crate::args::Format;
 use crate::settings::{Outputs, Target};
 use anyhow::{Context, bail};
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
+
+/// Where halves of outputs lie, for whoever ends the process without dropping them. One that has been put in place, or
+/// was dropped, is not there any more.
+static HALVES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// An output that will certainly be there when the work is done.
 #[derive(Debug)]
@@ -39,7 +45,7 @@ enum Place {
 
 /// Opens all of them, or none. What is in use (the case, the lists that are read) is no place for a report.
 pub(crate) fn open(outputs: &Outputs, in_use: &[PathBuf]) -> anyhow::Result<Vec<Open>> {
-    let in_use: Vec<PathBuf> = in_use.iter().map(|path| real(path)).collect();
+    let in_use: Vec<PathBuf> = in_use.iter().map(|path| behind_links(path)).collect();
     refuse_twice(outputs)?;
     outputs
         .targets
@@ -47,7 +53,7 @@ pub(crate) fn open(outputs: &Outputs, in_use: &[PathBuf]) -> anyhow::Result<Vec<
         .map(|target| match target {
             Target::Stdout(format) => Ok(Open { format: *format, place: Place::Stdout }),
             Target::File(path, format) => {
-                if in_use.contains(&real(path)) {
+                if in_use.contains(&behind_links(path)) {
                     bail!("the output {} is the case or a list of this sweep", path.display());
                 }
                 let place =
@@ -59,19 +65,13 @@ pub(crate) fn open(outputs: &Outputs, in_use: &[PathBuf]) -> anyhow::Result<Vec<
         .collect()
 }
 
-/// Where a path leads, whatever it is called. The file itself need not be there yet.
-fn real(path: &Path) -> PathBuf {
-    let by_directory = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
-    path.canonicalize().ok().or_else(by_directory).unwrap_or_else(|| path.to_owned())
-}
-
 /// Two reports in one place: the second would take the first one's, and nobody would miss it before it is needed.
 fn refuse_twice(outputs: &Outputs) -> anyhow::Result<()> {
     let mut places = HashSet::new();
     for target in &outputs.targets {
         match target {
             Target::Stdout(_) if !places.insert(PathBuf::from("-")) => bail!("two outputs go to stdout"),
-            Target::File(path, _) if !places.insert(real(path)) => {
+            Target::File(path, _) if !places.insert(behind_links(path)) => {
                 bail!("two outputs go to {}", path.display())
             }
             Target::Stdout(_) | Target::File(..) => {}
@@ -84,17 +84,47 @@ fn within(directory: &Path) -> anyhow::Result<Place> {
     std::fs::create_dir_all(directory)?;
     let directory = directory.canonicalize()?;
     // The leading dot keeps readers of the dataset from taking half a file for a part of it.
-    let file = tempfile::Builder::new()
-        .prefix(".rows")
-        .suffix(".partial")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(&directory)?;
+    let file = half(".rows".as_ref(), &directory, Permissions::from_mode(0o666))?;
     Ok(Place::Within { directory, file })
+}
+
+fn half(prefix: &OsStr, directory: &Path, permissions: Permissions) -> io::Result<NamedTempFile> {
+    let half = tempfile::Builder::new()
+        .prefix(prefix)
+        .suffix(".partial")
+        .permissions(permissions)
+        .tempfile_in(directory)?;
+    HALVES.lock().unwrap_or_else(PoisonError::into_inner).push(half.path().to_owned());
+    Ok(half)
+}
+
+/// Removes what was begun and will not be finished, before the process ends at once.
+pub(crate) fn discard_halves() {
+    for half in HALVES.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let _ = std::fs::remove_file(half);
+    }
+}
+
+/// What a path leads to, by one name whatever it is called, also where the last of its links leads to nothing yet.
+fn behind_links(path: &Path) -> PathBuf {
+    /// As many as Linux follows.
+    const MOST_LINKS: usize = 40;
+    let mut at = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if let Ok(real) = at.canonicalize() {
+            return real;
+        }
+        let Ok(link) = at.read_link() else { break };
+        at = at.parent().unwrap_or(Path::new("")).join(link);
+    }
+    // Whatever its directory is called.
+    let by_directory = || Some(at.parent()?.canonicalize().ok()?.join(at.file_name()?));
+    by_directory().unwrap_or(at)
 }
 
 fn place(path: &Path, no_clobber: bool) -> anyhow::Result<Place> {
     // A link is written through, not replaced.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let target = behind_links(path);
     // 0666 less the umask, like any file a shell would make; a report that was private stays so.
     let mut permissions = Permissions::from_mode(0o666);
     match target.metadata() {
@@ -110,11 +140,7 @@ fn place(path: &Path, no_clobber: bool) -> anyhow::Result<Place> {
     let directory = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(target.file_name().context("it names no file")?);
-    let file = tempfile::Builder::new()
-        .prefix(&prefix)
-        .suffix(".partial")
-        .permissions(permissions)
-        .tempfile_in(directory)?;
+    let file = half(&prefix, directory, permissions)?;
     Ok(Place::Beside { target, file })
 }
 

@@ -523,6 +523,20 @@ fn remote(
             endpoint.host()
         );
     }
+    // The case may come from anywhere, and must not choose who is shown this user's password.
+    let is_chosen_here = [typed.api_url.as_deref(), config.api_url.as_deref(), Some(DEFAULT_URL)]
+        .into_iter()
+        .flatten()
+        .any(|url| Endpoint::parse(url).is_ok_and(|chosen| chosen.identity() == endpoint.identity()));
+    if !is_chosen_here
+        && endpoint.identity() != "loopback"
+        && accounts_at(&format!("{SERVICE_AT}{}", endpoint.identity())).is_empty()
+    {
+        bail!(
+            "the case says to ask {}, which you have never asked from this machine\n  hint: if that is right, say so with --api-url",
+            endpoint.host()
+        );
+    }
     let proxy = proxy.or_else(|| config.proxy.clone());
     let environment_proxy = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
         .iter()

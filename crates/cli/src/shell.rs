@@ -146,6 +146,7 @@ pub(crate) fn stop_on_signals() -> io::Result<CancellationToken> {
                 _ = terminate.recv() => 143,
             };
             if token.is_cancelled() {
+                crate::outputs::discard_halves();
                 std::process::exit(code);
             }
             say("stopping: what is on its way is awaited; once more stops at once");

@@ -112,6 +112,7 @@ impl Btrfs {
         &self,
         id: u64,
         all: &BTreeMap<u64, Subvolume>,
+        below: &BTreeMap<u64, Vec<u64>>,
         prefix: &[u8],
         budget: &mut Budget,
         found: &mut Found<'_>,
@@ -137,9 +138,9 @@ impl Btrfs {
             let paths = || files.names.paths_of(number).into_iter().map(prefixed).collect();
             give(id << 40 ^ number, inode, paths, budget, found);
         }
-        let children = all.iter().filter_map(|(child, subvolume)| {
-            let (parent, dir, name) = subvolume.parent.as_ref()?;
-            (*parent == id).then(|| (*child, prefixed(files.names.path_of(*dir, Some(name)))))
+        let children = below.get(&id).into_iter().flatten().filter_map(|child| {
+            let (_, dir, name) = all.get(child)?.parent.as_ref()?;
+            Some((*child, prefixed(files.names.path_of(*dir, Some(name)))))
         });
         children.collect()
     }
@@ -186,7 +187,7 @@ impl FileSystem for Btrfs {
 
     fn walk(&self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> Summary {
         let mut found = Found::new(sink);
-        let n_nodes = self.sb.size / self.sb.node_size;
+        let n_nodes = self.sb.size.min(self.device.size()) / self.sb.node_size;
         let mut budget = Budget::of(n_nodes.saturating_mul(MOST_SHARED), self.sb.node_size);
         let mut faults = Vec::new();
         if self.sb.has_log {
@@ -204,6 +205,12 @@ impl FileSystem for Btrfs {
         for fault in faults {
             found.problem(b"/".to_vec(), fault);
         }
+        let mut below: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for (child, subvolume) in &all {
+            if let Some((parent, ..)) = subvolume.parent {
+                below.entry(parent).or_default().push(*child);
+            }
+        }
         let mut waiting: VecDeque<(u64, Vec<u8>)> = VecDeque::from([(FS_TREE, Vec::new())]);
         while let Some((id, prefix)) = waiting.pop_front().or_else(|| {
             // What nothing reaches is given all the same.
@@ -213,7 +220,7 @@ impl FileSystem for Btrfs {
                 break;
             }
             if all.contains_key(&id) {
-                waiting.extend(self.subvolume(id, &all, &prefix, &mut budget, &mut found));
+                waiting.extend(self.subvolume(id, &all, &below, &prefix, &mut budget, &mut found));
                 all.remove(&id);
             }
         }

@@ -18,9 +18,14 @@ pub(crate) struct Budget {
 impl Budget {
     /// Of a volume of so many blocks of so many bytes.
     pub(crate) fn of(n_blocks: u64, block_size: u64) -> Budget {
+        Budget::of_shared(n_blocks, block_size, 1)
+    }
+
+    /// The same where so many files may have the same content.
+    pub(crate) fn of_shared(n_blocks: u64, block_size: u64, n_files: u64) -> Budget {
         Budget {
             blocks: n_blocks.saturating_mul(2).saturating_add(64),
-            content: n_blocks.saturating_mul(block_size).saturating_mul(2),
+            content: n_blocks.saturating_mul(block_size).saturating_mul(2).saturating_mul(n_files),
             holes: MOST_HOLES,
         }
     }

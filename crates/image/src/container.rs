@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub struct Container {
     /// The disk's bytes.
     pub disk: Arc<dyn ImageReader>,
-    /// Runs of bytes, as position and length, that nobody could read when the image was made; they hold zeros.
-    pub unread: Vec<(u64, u64)>,
+    /// What of the disk the container does not hold, though it should, and at which byte.
+    pub gaps: Vec<(&'static str, u64)>,
     /// The container, where it may hold digests of the whole disk.
     pub ewf: Option<Arc<Ewf>>,
     /// Worth saying of the container, though nothing of its disk is missing.
@@ -32,9 +32,10 @@ pub(crate) fn open_upon(path: &Path, depth: u32) -> Result<Container, Fault> {
     let head = file.record(0, file.len.min(512), 512)?;
     if head.starts_with(ewf::SIGNATURE) {
         let ewf = Arc::new(Ewf::open(path)?);
-        let unread = ewf.unread().collect();
+        let unread = "bytes that were unreadable when the image was made";
+        let gaps = ewf.unread().map(|(at, _)| (unread, at)).collect();
         let disk = Arc::clone(&ewf) as Arc<dyn ImageReader>;
-        return Ok(Container { unread, ewf: Some(ewf), ..Container::of(disk) });
+        return Ok(Container { gaps, ewf: Some(ewf), ..Container::of(disk) });
     }
     let foot = match file.len.checked_sub(512) {
         Some(at) => file.record(at, 512, 512)?,
@@ -51,7 +52,10 @@ pub(crate) fn open_upon(path: &Path, depth: u32) -> Result<Container, Fault> {
     let disk: Arc<dyn ImageReader> = match form(&head, &foot) {
         Some(Form::Vmdk) => vmdk::open(path, depth)?,
         Some(Form::Vhdx) => Arc::new(vhdx::open(path)?),
-        Some(Form::Vhd) => Arc::new(vhd::open(path, depth)?),
+        Some(Form::Vhd) => {
+            let (disk, gap) = vhd::open(path, depth)?;
+            return Ok(Container { gaps: gap.into_iter().collect(), ..Container::of(Arc::new(disk)) });
+        }
         Some(Form::Vdi) => Arc::new(vdi::open(path)?),
         None => Arc::new(Raw::open(path)?),
     };
@@ -62,7 +66,7 @@ const SNAPSHOTS: &str = "the container holds older states of the disk too; they 
 
 impl Container {
     fn of(disk: Arc<dyn ImageReader>) -> Container {
-        Container { disk, unread: Vec::new(), ewf: None, notices: Vec::new() }
+        Container { disk, gaps: Vec::new(), ewf: None, notices: Vec::new() }
     }
 }
 

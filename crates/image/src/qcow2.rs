@@ -55,8 +55,10 @@ pub(crate) fn open(path: &Path, depth: u32) -> Result<(Mapped<Qcow2>, bool), Fau
         return Err(damaged("a cluster of no permitted size", 20));
     }
     let n_l1 = u64::from(be32(&head, 36)?);
-    let l1 = file.record(be64(&head, 40)?, n_l1 * 8, MOST_L1)?;
-    let l1 = l1.chunks_exact(8).map(|entry| be64(entry, 0)).collect::<Result<Vec<_>, _>>()?;
+    let l1 = {
+        let table = file.record(be64(&head, 40)?, n_l1 * 8, MOST_L1)?;
+        table.chunks_exact(8).map(|entry| be64(entry, 0)).collect::<Result<Vec<_>, _>>()?
+    };
     let size = be64(&head, 24)?;
     let map = Qcow2 {
         size,

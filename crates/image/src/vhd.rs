@@ -17,7 +17,14 @@ pub(crate) const SIGNATURE: &[u8] = b"conectix";
 /// 16 million blocks of the usual 2 MiB.
 const MOST_TABLE: u64 = 64 << 20;
 const MOST_BLOCK: u64 = 256 << 20;
+const SHORT: &str = "a fixed VHD is shorter than its disk";
 const UNUSED: u32 = u32::MAX;
+/// Sectors looked at for how far an answer holds: all of a block of 2 MiB, so that a large block's bits are not gone
+/// through again for every few bytes of it.
+const MOST_SAME: usize = 4096;
+
+/// What is missing, and at which byte.
+type Gap = (&'static str, u64);
 
 pub(crate) struct Vhd {
     size: u64,
@@ -34,16 +41,20 @@ struct Blocks {
     bits: Chunks,
 }
 
-pub(crate) fn open(path: &Path, depth: u32) -> Result<Mapped<Vhd>, Fault> {
+/// The disk, and what is missing of it: a fixed one that lacks its beginning is read as it lies, for what is left of it
+/// may begin with a volume. Nothing is put upon such a disk.
+pub(crate) fn open(path: &Path, depth: u32) -> Result<(Mapped<Vhd>, Option<Gap>), Fault> {
     let file = Piece::open(path)?;
     let foot = footer(&file)?;
     let size = be64(&foot, 48)?;
     match be32(&foot, 60)? {
         2 => {
-            if size > file.len.saturating_sub(512) {
-                return Err(damaged("a fixed VHD is shorter than its disk", file.len));
+            let there = file.len.saturating_sub(512);
+            let gap = (size > there).then_some((SHORT, there));
+            match gap {
+                Some((what, at)) if depth > 0 => Err(damaged(what, at)),
+                gap => Ok((Mapped::new(file, Vhd { size: size.min(there), blocks: None }, None), gap)),
             }
-            Ok(Mapped::new(file, Vhd { size, blocks: None }, None))
         }
         kind @ (3 | 4) => {
             let head = file.record(be64(&foot, 16)?, 1024, 1024)?;
@@ -52,7 +63,7 @@ pub(crate) fn open(path: &Path, depth: u32) -> Result<Mapped<Vhd>, Fault> {
                 4 => Some(upon(path, &head, depth)?),
                 _ => None,
             };
-            Ok(Mapped::new(file, Vhd { size, blocks: Some(blocks) }, upon))
+            Ok((Mapped::new(file, Vhd { size, blocks: Some(blocks) }, upon), None))
         }
         kind => Err(Fault::Unsupported(format!("VHD of the unknown kind {kind}"))),
     }
@@ -131,7 +142,10 @@ impl Map for Vhd {
         let is_set = |sector: u64| bits[(sector / 8) as usize] & 0x80 >> (sector % 8) != 0;
         let first = skip / 512;
         let is_here = is_set(first);
-        let same = (first..blocks.block_size / 512).take_while(|sector| is_set(*sector) == is_here).count();
+        let same = (first..blocks.block_size / 512)
+            .take(MOST_SAME)
+            .take_while(|sector| is_set(*sector) == is_here)
+            .count();
         let run = if is_here { Run::Host(at + blocks.bits_len + skip) } else { Run::Parent };
         Ok((run, (first + same as u64) * 512 - skip))
     }

@@ -53,7 +53,7 @@ struct Flat {
 pub(crate) fn open(path: &Path, depth: u32) -> Result<Arc<dyn ImageReader>, Fault> {
     let file = Piece::open(path)?;
     let Some(text) = text(&file)? else {
-        let (file, map) = Sparse::read(file)?;
+        let (file, map) = Sparse::read(file, &mut MOST_DIRECTORY.clone())?;
         return Ok(Arc::new(Mapped::new(file, map, None)));
     };
     let descriptor = Descriptor::read(&text)?;
@@ -68,6 +68,7 @@ pub(crate) fn open(path: &Path, depth: u32) -> Result<Arc<dyn ImageReader>, Faul
         None => None,
     };
     let mut disk = Joined::default();
+    let mut left = MOST_DIRECTORY;
     for extent in &descriptor.extents {
         let len = times(extent.sectors, 512, "an extent beyond all sizes")?;
         let start = disk.size();
@@ -89,7 +90,7 @@ pub(crate) fn open(path: &Path, depth: u32) -> Result<Arc<dyn ImageReader>, Faul
                 Arc::new(Mapped::new(named(name)?, Flat { start: times(*start, 512, "a place")?, len }, None))
             }
             (Form::Sparse, Some(name)) => {
-                let (file, map) = Sparse::read(named(name)?)?;
+                let (file, map) = Sparse::read(named(name)?, &mut left)?;
                 Arc::new(Mapped::new(file, map, below))
             }
             (Form::Zero, _) => Arc::new(Zeros(len)),
@@ -126,7 +127,8 @@ fn content_id(path: &Path) -> Result<u32, Fault> {
 }
 
 impl Sparse {
-    fn read(file: Piece) -> Result<(Piece, Sparse), Fault> {
+    /// `left` are the bytes that the directories of the disk's further extents may have: one file may be many extents.
+    fn read(file: Piece, left: &mut u64) -> Result<(Piece, Sparse), Fault> {
         let mut head = file.record(0, file.len.min(512), 512)?;
         if le64(&head, 56)? == AT_THE_END {
             head = file.record(file.len.saturating_sub(1024), 512, 512)?;
@@ -155,7 +157,9 @@ impl Sparse {
         }
         let n_tables = size.div_ceil(grain_size).div_ceil(per_table);
         let directory_at = times(le64(&head, 56)?, 512, beyond)?;
-        let directory = file.record(directory_at, times(n_tables, 4, beyond)?, MOST_DIRECTORY)?;
+        let directory_len = times(n_tables, 4, beyond)?;
+        let directory = file.record(directory_at, directory_len, *left)?;
+        *left -= directory_len;
         let map = Sparse {
             size,
             grain_size,

@@ -59,11 +59,8 @@ pub fn walk(container: &Container, sink: &mut Sink<'_>) -> Walked {
     let table = volumes(&**disk);
     walked.notices.clone_from(&container.notices);
     walked.notices.extend(table.notices);
-    let unread = container
-        .unread
-        .iter()
-        .map(|(at, _)| damaged("bytes that were unreadable when the image was made", *at));
-    for fault in table.problems.into_iter().chain(unread) {
+    let gaps = container.gaps.iter().map(|(what, at)| damaged(what, *at));
+    for fault in table.problems.into_iter().chain(gaps) {
         walked.problem(sink, "", disk, fault);
     }
     if table.volumes.is_empty() && walked.problems == 0 {

@@ -21,7 +21,7 @@ use crate::item::{Item, Kind, Stream, Summary};
 use crate::names::Names;
 use crate::reader::{ImageReader, read_vec};
 use inode::{Inode, Mode};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use superblock::Superblock;
@@ -30,6 +30,8 @@ use superblock::Superblock;
 const MOST_LEVELS: u32 = 16;
 /// Files of a volume with reflinks may share their blocks: so many times its size, all of them together.
 const MOST_SHARED: u64 = 64;
+/// Of groups that cannot be read: a superblock may claim four billion.
+const MOST_LOST_GROUPS: u32 = 65_536;
 
 /// An XFS volume.
 pub struct Xfs {
@@ -71,15 +73,22 @@ impl Xfs {
     /// Every inode in use, with what it is; `None` if it cannot be read.
     fn allocated(&self, budget: &mut Budget, found: &mut Found<'_>) -> BTreeMap<u64, Option<Mode>> {
         let mut all = BTreeMap::new();
+        let mut n_lost = 0;
         for group in 0..self.sb.n_groups {
             if found.stopped {
                 break;
             }
-            let mut numbers = Vec::new();
-            if let Err(fault) = self.group(group, budget, &mut numbers) {
+            if n_lost == MOST_LOST_GROUPS {
+                let fault = Fault::Limit { what: "groups that cannot be read", limit: n_lost.into() };
+                found.problem(b"/".to_vec(), fault);
+                break;
+            }
+            let mut listing = Listing { xfs: self, group, next: 0, numbers: Vec::new() };
+            if let Err(fault) = listing.read(budget) {
+                n_lost += 1;
                 found.problem(format!("/$Group/{group}").into_bytes(), fault);
             }
-            for number in numbers {
+            for number in listing.numbers {
                 let mode = Inode::read(self, number).ok().map(|inode| inode.mode);
                 if all.insert(number, mode).is_none() {
                     found.summary.allocated += 1;
@@ -87,73 +96,6 @@ impl Xfs {
             }
         }
         all
-    }
-
-    /// The inodes in use of one allocation group, also those before a fault.
-    fn group(&self, group: u32, budget: &mut Budget, numbers: &mut Vec<u64>) -> Result<(), Fault> {
-        let at = self.sb.group_at(group) + 2 * self.sb.sector_size;
-        let header = self.record(at, self.sb.sector_size, 312)?;
-        if !header.starts_with(b"XAGI") || be32(&header, 8)? != group {
-            return Err(damaged("the header of a group's inodes", at));
-        }
-        let levels = be32(&header, 24)?;
-        if !(1..=MOST_LEVELS).contains(&levels) {
-            return Err(damaged("a tree of inodes of no permitted height", at));
-        }
-        let before = numbers.len();
-        let mut seen = HashSet::new();
-        self.tree(group, be32(&header, 20)?, levels - 1, &mut seen, budget, numbers)?;
-        let in_use = be32(&header, 16)?.checked_sub(be32(&header, 28)?);
-        if in_use.map(u64::from) != Some((numbers.len() - before) as u64) {
-            return Err(damaged("a group has other inodes in use than its header says", at));
-        }
-        Ok(())
-    }
-
-    fn tree(
-        &self,
-        group: u32,
-        block: u32,
-        level: u32,
-        seen: &mut HashSet<u32>,
-        budget: &mut Budget,
-        numbers: &mut Vec<u64>,
-    ) -> Result<(), Fault> {
-        budget.block()?;
-        let at = self.sb.block_at(group, block)?;
-        if !seen.insert(block) {
-            return Err(damaged("a tree of inodes that comes back to itself", at));
-        }
-        let node = self.record(at, self.sb.block_size, 52)?;
-        let (magic, head): (&[u8], usize) = if self.sb.has_sums { (b"IAB3", 56) } else { (b"IABT", 16) };
-        let (found_level, n) = (be16(&node, 4)?, usize::from(be16(&node, 6)?));
-        let body = &node[head..];
-        let most = if level == 0 { body.len() / 16 } else { body.len() / 8 };
-        if !node.starts_with(magic) || u32::from(found_level) != level || n > most {
-            return Err(damaged("a block of the tree of inodes", at));
-        }
-        if level == 0 {
-            return body.chunks_exact(16).take(n).try_for_each(|record| self.chunk(group, record, numbers));
-        }
-        let children = &body[most * 4..];
-        for child in children.chunks_exact(4).take(n) {
-            self.tree(group, be32(child, 0)?, level - 1, seen, budget, numbers)?;
-        }
-        Ok(())
-    }
-
-    /// 64 inodes: one bit each for free, and in sparse chunks one for every four that are not there at all.
-    fn chunk(&self, group: u32, record: &[u8], numbers: &mut Vec<u64>) -> Result<(), Fault> {
-        let first = be32(record, 0)?;
-        let holes = if self.sb.has_sparse_inodes { be16(record, 4)? } else { 0 };
-        let free = be64(record, 8)?;
-        for nth in 0..64_u32 {
-            if free >> nth & 1 == 0 && holes >> (nth / 4) & 1 == 0 {
-                let within = first.checked_add(nth).ok_or_else(|| damaged("an inode beyond its group", 0))?;
-                numbers.push(self.sb.number(group, within));
-            }
-        }
-        Ok(())
     }
 
     fn names(
@@ -232,6 +174,81 @@ impl Xfs {
     }
 }
 
+/// The inodes in use of one allocation group, also those before a fault.
+struct Listing<'x> {
+    xfs: &'x Xfs,
+    group: u32,
+    /// No inode before this one may follow: so a tree that comes back to itself ends, and no list of inodes is
+    /// longer than its group has room for.
+    next: u32,
+    numbers: Vec<u64>,
+}
+
+impl Listing<'_> {
+    fn read(&mut self, budget: &mut Budget) -> Result<(), Fault> {
+        let sb = &self.xfs.sb;
+        let at = sb.group_at(self.group) + 2 * sb.sector_size;
+        let header = self.xfs.record(at, sb.sector_size, 312)?;
+        if !header.starts_with(b"XAGI") || be32(&header, 8)? != self.group {
+            return Err(damaged("the header of a group's inodes", at));
+        }
+        let levels = be32(&header, 24)?;
+        if !(1..=MOST_LEVELS).contains(&levels) {
+            return Err(damaged("a tree of inodes of no permitted height", at));
+        }
+        self.tree(be32(&header, 20)?, levels - 1, true, budget)?;
+        let in_use = be32(&header, 16)?.checked_sub(be32(&header, 28)?);
+        if in_use.map(u64::from) != Some(self.numbers.len() as u64) {
+            return Err(damaged("a group has other inodes in use than its header says", at));
+        }
+        Ok(())
+    }
+
+    fn tree(&mut self, block: u32, level: u32, is_root: bool, budget: &mut Budget) -> Result<(), Fault> {
+        budget.block()?;
+        let sb = &self.xfs.sb;
+        let at = sb.block_at(self.group, block)?;
+        let node = self.xfs.record(at, sb.block_size, 52)?;
+        let (magic, head): (&[u8], usize) = if sb.has_sums { (b"IAB3", 56) } else { (b"IABT", 16) };
+        let (found_level, n) = (be16(&node, 4)?, usize::from(be16(&node, 6)?));
+        let body = &node[head..];
+        let most = if level == 0 { body.len() / 16 } else { body.len() / 8 };
+        // Only a volume without inodes has an empty block, its root.
+        let is_empty = n == 0 && !(is_root && level == 0);
+        if !node.starts_with(magic) || u32::from(found_level) != level || n > most || is_empty {
+            return Err(damaged("a block of the tree of inodes", at));
+        }
+        if level == 0 {
+            return body.chunks_exact(16).take(n).try_for_each(|record| self.chunk(record));
+        }
+        let children = &body[most * 4..];
+        for child in children.chunks_exact(4).take(n) {
+            self.tree(be32(child, 0)?, level - 1, false, budget)?;
+        }
+        Ok(())
+    }
+
+    /// 64 inodes: one bit each for free, and in sparse chunks one for every four that are not there at all.
+    fn chunk(&mut self, record: &[u8]) -> Result<(), Fault> {
+        let sb = &self.xfs.sb;
+        let first = be32(record, 0)?;
+        let end = first.checked_add(64).filter(|end| u64::from(*end) <= sb.inodes_of_a_group());
+        let end = end.ok_or_else(|| damaged("an inode beyond its group", first.into()))?;
+        if first < self.next {
+            return Err(damaged("a tree of inodes that is not in order", first.into()));
+        }
+        self.next = end;
+        let holes = if sb.has_sparse_inodes { be16(record, 4)? } else { 0 };
+        let free = be64(record, 8)?;
+        for nth in 0..64_u32 {
+            if free >> nth & 1 == 0 && holes >> (nth / 4) & 1 == 0 {
+                self.numbers.push(sb.number(self.group, first + nth));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl FileSystem for Xfs {
     fn kind(&self) -> &'static str {
         "XFS"
@@ -240,7 +257,8 @@ impl FileSystem for Xfs {
     fn walk(&self, sink: &mut dyn FnMut(Item) -> ControlFlow<()>) -> Summary {
         let mut found = Found::new(sink);
         let n_times = if self.sb.has_reflinks { MOST_SHARED } else { 1 };
-        let mut budget = Budget::of(self.sb.n_blocks.saturating_mul(n_times), self.sb.block_size);
+        let n_blocks = self.sb.n_blocks.min(self.image.size() / self.sb.block_size);
+        let mut budget = Budget::of_shared(n_blocks, self.sb.block_size, n_times);
         self.say_what_is_wrong_with_the_whole(&mut found);
         let allocated = self.allocated(&mut budget, &mut found);
         let names = self.names(&allocated, &mut budget, &mut found);

@@ -88,10 +88,13 @@ impl Tally {
 
     /// Whether everything that the user gave was looked at, asked and answered.
     pub fn is_complete(&self) -> bool {
-        self.intake_finished
-            && self.rows_of(Outcome::Deferred) == 0
-            && self.rows_of(Outcome::Failed) == 0
-            && self.not_looked_at().next().is_none()
+        !self.owes_something() && self.not_looked_at().next().is_none()
+    }
+
+    /// Whether a resume has anything to do: rows to take in, or digests to ask about. What could not be looked at is
+    /// missing as well, but not to be had by asking.
+    pub fn owes_something(&self) -> bool {
+        !self.intake_finished || self.rows_of(Outcome::Deferred) + self.rows_of(Outcome::Failed) > 0
     }
 
     /// The conservation law: every row has exactly one outcome, and so has every distinct digest.
@@ -177,9 +180,11 @@ mod tests {
         };
         assert!(with("socket"));
         assert!(!with("unreadable"));
+        assert!(!tally().owes_something(), "what cannot be read is nothing to resume");
         assert!(!with("a reason from a newer version"));
         let mut deferred = tally();
         deferred.outcomes.insert(Outcome::Deferred, 1);
         assert!(!deferred.is_complete());
+        assert!(deferred.owes_something());
     }
 }

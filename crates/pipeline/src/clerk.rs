@@ -19,7 +19,7 @@ use hashsweep_case::{
     Account, AttemptId, Backlog, Beside, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId,
     IntakeTurn, RunId, Standing, SweepId, Taken, Walked,
 };
-use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp};
+use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp, Verdict};
 use hashsweep_spectra::Allowance;
 use std::num::NonZeroU64;
 use std::ops::ControlFlow;
@@ -75,6 +75,22 @@ pub(crate) enum Request {
     Settle { settlement: Settlement, reply: oneshot::Sender<()> },
     /// Spend no more than the account's limits leave.
     Bind { allowance: Allowance, reply: oneshot::Sender<()> },
+}
+
+impl Request {
+    /// Digests that it settles as findings.
+    fn n_found(&self) -> u64 {
+        let is_finding = |fate: &Fate| match fate {
+            Fate::Answered(answer) => matches!(answer.verdict, Verdict::Malicious | Verdict::Suspicious),
+            Fate::Failed(_) | Fate::Invalid(_) | Fate::Deferred(_) => false,
+        };
+        match self {
+            Request::Settle { settlement, .. } => {
+                settlement.fates.iter().filter(|(_, fate)| is_finding(fate)).count() as u64
+            }
+            Request::Claim { .. } | Request::Reserve { .. } | Request::Bind { .. } => 0,
+        }
+    }
 }
 
 /// What one attempt is known by: in the case's ledger and in the account's.
@@ -342,6 +358,7 @@ impl Work {
         } = self;
         let mut left = *queue;
         let mut turns = Vec::new();
+        let n_found: u64 = requests.iter().map(Request::n_found).sum();
         let is_end = deliveries.iter().any(|delivery| matches!(delivery, Delivery::Finished { .. }));
         let reading = course.due(clock.now(), gauges, is_end);
         let confirmations = case.group(|group| {
@@ -398,6 +415,7 @@ impl Work {
             crash::point(Moment::Reserved);
         }
         *queue = left;
+        gauges.found.fetch_add(n_found, Relaxed);
         gauges.queued.store(left.waiting, Relaxed);
         gauges.intake_finished.store(!left.intake_open, Relaxed);
         for (reply, turn) in turns {

@@ -333,9 +333,9 @@ impl<'a> Summary<'a> {
         self.tally.is_complete() && self.tally.check().is_ok() && !self.figures.interrupted
     }
 
-    /// The hint is about what is missing; a whole sweep needs none.
+    /// The hint is about what is owed; what could not be looked at is not to be had that way.
     fn next_step(&self) -> Option<&str> {
-        self.figures.next_step.as_deref().filter(|_| !self.is_complete())
+        self.figures.next_step.as_deref().filter(|_| self.tally.owes_something())
     }
 
     fn without_verdict(&self) -> u64 {

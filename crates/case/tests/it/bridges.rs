@@ -271,6 +271,45 @@ fn a_deferred_digest_is_settled_when_the_sweep_goes_on() {
     end(&mut world);
 }
 
+/// It decides, even where an older one that was given for the digest itself would count for longer.
+#[test]
+fn a_newer_answer_about_another_digest_that_is_too_old_has_the_digest_asked() {
+    let mut world = World::new();
+    end(&mut world);
+    let file = sample(1);
+    let (md5, sha1) = (digest(Md5, 1), digest(Sha1, 1));
+    answer(&mut world, sha1, Verdict::Malicious, file, 100);
+    answer(&mut world, md5, Verdict::Known, file, 200);
+    let mut fresh = Freshness::ANYTHING;
+    fresh.accept(Verdict::Known, Stamp(300)..=Stamp(i64::MAX));
+    world.next_sweep();
+    world.record_fresh(&[listed(1, sha1)], &fresh);
+    assert_eq!(take(&mut world).batches.len(), 1, "the file was known since, and that was long ago");
+    let mut world = world.killed();
+    world.next_sweep();
+    world.record_fresh(&[listed(1, sha1)], &everything());
+    assert_eq!(rows(&world)[0].answer.as_ref().unwrap().answer.verdict, Verdict::Known);
+}
+
+/// The rows of a list need not be alike: here the first has one digest, and the second says that its SHA-1 is another
+/// file's than the one that the service showed for its MD5.
+#[test]
+fn what_a_row_says_of_its_file_counts_whatever_the_first_row_of_the_list_has() {
+    let mut world = World::new();
+    end(&mut world);
+    answer(&mut world, digest(Md5, 1), Verdict::Known, sample(1), 100);
+    world.next_sweep();
+    let other = Digests::default().with(digest(Sha1, 1)).with(digest(Md5, 2));
+    let second = Sighting {
+        place: Place::Line(2),
+        seen: Seen::Listed { digests: other, asked: Sha1 },
+        ..listed(2, digest(Sha1, 1))
+    };
+    world.record_fresh(&[listed(1, digest(Sha1, 7)), second], &everything());
+    let asked: usize = take(&mut world).batches.iter().map(|claimed| claimed.batch.len()).sum();
+    assert_eq!(asked, 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -253,11 +253,95 @@ fn what_cannot_be_merged_is_said() {
     assert!(refused.contains("belongs to simulator, not to data.example"), "{refused}");
     let path = all.path.clone();
     assert!(matches!(all.case.merge(&path, Stamp(1)), Err(CaseError::IsTarget(_))));
+    let other_name = all.directory.path().join("other.db");
+    std::fs::hard_link(&path, &other_name).unwrap();
+    assert!(matches!(all.case.merge(&other_name, Stamp(1)), Err(CaseError::IsTarget(_))));
     let none = all.directory.path().join("none.db");
     assert!(matches!(all.case.merge(&none, Stamp(1)), Err(CaseError::Missing(_))));
     std::fs::write(&none, "no case").unwrap();
     assert!(matches!(all.case.merge(&none, Stamp(1)), Err(CaseError::NotACase(_))));
     assert_eq!(std::fs::read(&none).unwrap(), b"no case");
+}
+
+/// It would spoil the case that it comes into: one answer with a verdict that there is not, and nothing of that case
+/// could be counted any more.
+#[test]
+fn a_source_that_breaks_a_rule_stays_out() {
+    let refused = |damage: &str| {
+        let (mut a, mut all) = (machine("alpha"), machine("desk"));
+        a.whole_night(&[Found::File(1), Found::File(2), Found::File(3)], 9, 0);
+        a.by_hand().execute_batch(damage).unwrap();
+        let before = dump(&all.path);
+        let refused = all.merge(&a).unwrap_err();
+        assert_eq!(dump(&all.path), before, "{damage}");
+        refused
+    };
+    for damage in [
+        "UPDATE answer SET verdict = 'fine' WHERE id = 2",
+        "UPDATE want SET answer = 3 WHERE answer = 2",
+        "UPDATE sighting SET sha1 = x'00' WHERE seq = 1",
+        "UPDATE attempt SET charged_max = 9223372036854775807, n_hashes = 9223372036854775807",
+        "DELETE FROM meta WHERE name = 'uid'",
+        "DELETE FROM root",
+        "ALTER TABLE attempt DROP COLUMN ended",
+    ] {
+        let refused = refused(damage);
+        assert!(matches!(refused, CaseError::Unsound { .. }), "{damage}: {refused}");
+    }
+    for damage in [
+        "CREATE TRIGGER mine AFTER INSERT ON run BEGIN DELETE FROM answer; END",
+        "ALTER TABLE same_file RENAME TO mine; CREATE VIEW same_file AS
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS answer FROM n",
+    ] {
+        let refused = refused(damage);
+        assert!(matches!(refused, CaseError::Armed { .. }), "{damage}: {refused}");
+    }
+}
+
+/// Fates would go to the digests that stand at the places of others.
+#[test]
+fn a_source_that_lost_an_answer_that_was_brought_in_stays_out() {
+    for damage in [
+        "UPDATE want SET state = 'failed', answer = NULL WHERE answer = 1; DELETE FROM answer WHERE id = 1",
+        "UPDATE answer SET verdict = 'malicious' WHERE id = 2",
+        "UPDATE attempt SET reserved_at = 77",
+    ] {
+        let (mut a, mut all) = (machine("alpha"), machine("desk"));
+        a.whole_night(&[Found::File(1), Found::File(2), Found::File(3)], 9, 0);
+        all.merge(&a).unwrap();
+        a.by_hand().execute_batch(damage).unwrap();
+        let before = dump(&all.path);
+        let refused = all.merge(&a).unwrap_err();
+        assert!(matches!(refused, CaseError::Altered(_)), "{damage}: {refused}");
+        assert_eq!(dump(&all.path), before);
+    }
+}
+
+#[test]
+fn a_case_that_asked_nobody_takes_no_simulated_answers() {
+    let (mut a, mut all) = (machine("alpha"), machine("desk"));
+    a.whole_night(&[Found::File(1)], 9, 0);
+    a.by_hand().execute("UPDATE answer SET source = 'simulator'", []).unwrap();
+    let refused = all.merge(&a).unwrap_err();
+    assert!(matches!(refused, CaseError::Simulated(_)), "{refused}");
+    all.case.belong_to("the simulator").unwrap();
+    all.merge(&a).unwrap();
+    let mut empty = Case::open(&all.directory.path().join("empty.db")).unwrap();
+    empty.merge(&a.path, Stamp(500)).unwrap();
+}
+
+#[test]
+fn a_sweep_that_is_held_against_another_is_so_by_its_new_number() {
+    let (mut a, mut all) = (machine("alpha"), machine("desk"));
+    a.whole_night(&[Found::File(1)], 9, 0);
+    a.whole_night(&[Found::File(2)], 9, 1);
+    a.by_hand().execute("UPDATE sweep SET settings = '{\"baseline\":2}' WHERE id = 3", []).unwrap();
+    all.whole_night(&[Found::File(3)], 9, 0);
+    for _ in 0..2 {
+        all.merge(&a).unwrap();
+        let settings = all.case.sweep(Some(SweepId(5))).unwrap().settings;
+        assert_eq!(settings, "{\"baseline\":4}");
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -295,10 +379,6 @@ proptest! {
     fn whatever_is_merged_every_sweep_says_what_it_said(steps in prop::collection::vec(step(), 1..24), bad in 0u32..6) {
         let mut worlds = ["alpha", "beta", "desk", "store"].map(machine);
         for (n, step) in (0i64..).zip(steps) {
-            let touched = match step {
-                Step::Night { at, .. } | Step::Interrupted(at, _) | Step::List(at, _) | Step::Prune(at, _) => at,
-                Step::Merge { to, .. } => to,
-            };
             match step {
                 Step::Night { at, found, asks } => {
                     let world = &mut worlds[at];
@@ -349,9 +429,12 @@ proptest! {
                     let once = dump(&worlds[to].path);
                     prop_assert_eq!(worlds[to].case.merge(&path, Stamp(500)).unwrap(), Merged::default());
                     prop_assert_eq!(dump(&worlds[to].path), once);
+                    assert_sound(&worlds[to].case);
                 }
             }
-            assert_sound(&worlds[touched].case);
+        }
+        for world in &worlds {
+            assert_sound(&world.case);
         }
     }
 }

@@ -6,9 +6,10 @@ use super::diff::Pair;
 use crate::args::{Emit, FailOn, FailOnDifference, Gap};
 use crate::exit::Exit;
 use crate::settings::Ending;
+use crate::shell::{lines_safe, say};
 use crate::stored::Stored;
 use anyhow::bail;
-use hashsweep_case::{Case, Sweep, SweepId};
+use hashsweep_case::{Case, CaseError, Sweep, SweepId};
 use hashsweep_model::{Place, Row, Tally};
 use hashsweep_report::{Change, Counts, thousands};
 use std::cell::Cell;
@@ -39,12 +40,25 @@ impl Baseline {
         Ok(())
     }
 
-    /// The one that a sweep was begun with, compared.
+    /// The same for a sweep that was begun earlier: what it is held against may be gone.
+    pub(crate) fn check_again(case: &Case, sweep: &Sweep, emit: Option<Emit>) -> anyhow::Result<()> {
+        match earlier(case, sweep)? {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(_)) | None => needs_none(emit),
+        }
+    }
+
+    /// The one that a sweep was begun with, compared. Without it there is less to tell, and nothing to hold back.
     pub(crate) fn of(case: &Case, sweep: &Sweep, emit: Option<Emit>) -> anyhow::Result<Option<Baseline>> {
-        let Some(number) = Stored::parse(&sweep.settings)?.baseline else {
-            return needs_none(emit).map(|()| None);
+        let old = match earlier(case, sweep)? {
+            Some(Ok(old)) => old,
+            Some(Err(gone)) => {
+                say(format!("what is new since then cannot be told: {}", lines_safe(&gone.to_string())));
+                return needs_none(emit).map(|()| None);
+            }
+            None => return needs_none(emit).map(|()| None),
         };
-        let old = case.sweep(Some(SweepId(number)))?;
+        let number = old.id.0;
         let both_finished = old.intake_finished && sweep.intake_finished;
         let (mut changes, mut gone) = (HashMap::new(), Vec::new());
         let counts = Pair::of(old, sweep.clone())?.compare(case.path(), |difference| {
@@ -123,6 +137,17 @@ impl Baseline {
             _ => String::new(),
         };
         format!("since sweep {}: {parts}{hidden}", self.sweep.0)
+    }
+}
+
+/// The sweep that another was begun with, or why it is there no more: it was pruned, or left behind when the other was
+/// taken out of its case.
+fn earlier(case: &Case, sweep: &Sweep) -> anyhow::Result<Option<Result<Sweep, CaseError>>> {
+    let Some(number) = Stored::parse(&sweep.settings)?.baseline else { return Ok(None) };
+    match case.sweep(Some(SweepId(number))) {
+        Ok(old) => Ok(Some(Ok(old))),
+        Err(gone @ (CaseError::Pruned { .. } | CaseError::NoSuchSweep(_))) => Ok(Some(Err(gone))),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -6,10 +6,11 @@
 
 use super::written::names;
 use hashsweep_case::{Case, CaseError, Only, Order, SweepId};
-use hashsweep_model::{Outcome, Place, Verdict};
+use hashsweep_model::{Outcome, Place};
 use hashsweep_pipeline::Gauges;
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,7 @@ impl Herald {
     pub(crate) fn news(&mut self, gauges: &Gauges) -> Vec<String> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Resting(said) => {
-                let n_found = gauges.verdicts(Verdict::Malicious) + gauges.verdicts(Verdict::Suspicious);
+                let n_found = gauges.found.load(Relaxed);
                 let is_early = self.not_before.is_some_and(|at| Instant::now() < at);
                 if n_found == self.n_found || is_early {
                     self.state = State::Resting(said);

@@ -9,11 +9,11 @@ use crate::args::{Format, Output, Resume};
 use crate::exit::Exit;
 use crate::outputs::{self, Open};
 use crate::settings::{Ending, Outputs, SIMULATOR, Sending, case_path};
-use crate::shell::{Terminal, say};
+use crate::shell::{Terminal, maker, say};
 use crate::stored::Stored;
 use anyhow::{Context, bail};
 use hashsweep_case::{Case, Sweep, SweepId};
-use hashsweep_model::{Outcome, Tally};
+use hashsweep_model::Tally;
 use hashsweep_pipeline::Intake;
 use hashsweep_report::Circumstances;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     let stored = Stored::parse(&sweep.settings)?;
     let ending = Ending::resolve(&resume.ending, Some(&stored.ending));
     let tally = case.tally(sweep.id)?;
-    if tally.intake_finished && tally.rows_of(Outcome::Deferred) + tally.rows_of(Outcome::Failed) == 0 {
+    if !tally.owes_something() {
         say("this sweep owes nothing; 'hashsweep report' writes it again");
         let Output { output, metrics, dataset, .. } = &resume.output;
         if !output.is_empty() || metrics.is_some() || dataset.is_some() {
@@ -59,10 +59,11 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
-    let outputs = Outputs::resolve(&resume.output, terminal.stdout, stored.targets())?;
+    let targets = if is_of_here(&sweep) { stored.targets() } else { Vec::new() };
+    let outputs = Outputs::resolve(&resume.output, terminal.stdout, targets)?;
     let mut outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
     outputs.emit = outputs.emit.or(stored.emit);
-    Baseline::check(&case, stored.baseline, outputs.emit)?;
+    Baseline::check_again(&case, &sweep, outputs.emit)?;
     let open = outputs::open(&outputs, &in_use(&desk, &sweep))?;
     let kinds = || stored.kinds.parse().context("read the sweep's hash functions");
     let intake = match (sweep.intake_finished, &stored.walking, &stored.images) {
@@ -75,6 +76,11 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     };
     let distrust = stored.distrust;
     Ready { case, desk, sweep: sweep.id, intake, sending, outputs, open, ending, distrust }.run(terminal)
+}
+
+/// Whether a sweep was begun on this machine. Where the reports of another went is no reason to replace files here.
+fn is_of_here(sweep: &Sweep) -> bool {
+    !sweep.is_brought && (sweep.host.is_none() || sweep.host == maker().host)
 }
 
 /// Reports of a sweep that owes nothing go where they were asked for.

@@ -5,10 +5,13 @@
 
 #![forbid(unsafe_code)]
 
-use hashsweep_image::{Container, Content, Fault, ImageReader, Item, Place, walk};
+use hashsweep_image::{Container, Content, Fault, ImageReader, Item, Place, open, walk};
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 /// Content that is read of one image: the rest is read by the same code.
@@ -72,7 +75,32 @@ impl ImageReader for Changed {
 pub fn read(base: Arc<Base>, data: &[u8]) {
     let replaced = base.replacements(data);
     let disk: Arc<dyn ImageReader> = Arc::new(Changed { base, replaced });
-    read_disk(&Container { disk, unread: Vec::new(), ewf: None });
+    read_disk(&Container { disk, gaps: Vec::new(), ewf: None, notices: Vec::new() });
+}
+
+/// The same for a container, which is opened by its path: a file in memory, one for each process, in which what was
+/// replaced is put back.
+pub fn read_file(base: &Base, ending: &str, data: &[u8]) {
+    static FILE: OnceLock<(PathBuf, File)> = OnceLock::new();
+    let (path, file) = FILE.get_or_init(|| {
+        let dir = PathBuf::from(format!("/dev/shm/hashsweep-fuzz-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory in memory can be made");
+        let path = dir.join(format!("disk.{ending}"));
+        std::fs::write(&path, &base.bytes).expect("a file in memory can be written");
+        let file = OpenOptions::new().write(true).open(&path).expect("it was just written");
+        (path, file)
+    });
+    let replaced = base.replacements(data);
+    let put = |at: usize, byte| file.write_all_at(&[byte], at as u64).expect("a file in memory can be written");
+    for (at, byte) in &replaced {
+        put(*at, *byte);
+    }
+    if let Ok(container) = open(path) {
+        read_disk(&container);
+    }
+    for at in replaced.keys() {
+        put(*at, base.bytes[*at]);
+    }
 }
 
 /// Walks and reads; every sum must be equal whatever the bytes.

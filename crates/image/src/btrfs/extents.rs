@@ -6,6 +6,8 @@ use crate::item::{Data, Extent};
 
 /// Of one file, as for every file system.
 const MOST_EXTENTS: usize = 1 << 20;
+/// What is packed within the metadata is in memory until it is given: Btrfs packs less than a sector there.
+const MOST_UNPACKED_INLINE: u64 = 4096;
 /// Btrfs packs 128 KiB at a time.
 pub(super) const MOST_UNPACKED: u64 = 1 << 20;
 
@@ -67,6 +69,10 @@ impl Runs {
         }
         let (len, data) = if kind == 0 {
             let stored = bytes.get(21..).ok_or_else(ends)?;
+            let most = MOST_UNPACKED_INLINE.max(space.sector_size().into());
+            if method.is_some() && unpacked > most {
+                return Err(Fault::Limit { what: "bytes packed within the metadata", limit: most });
+            }
             let content = match method {
                 Some(method) => unpack(method, stored, unpacked, space.sector_size())?,
                 None => stored.to_vec(),

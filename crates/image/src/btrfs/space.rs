@@ -80,7 +80,7 @@ impl Space {
         }
         let mut found = Vec::new();
         let mut faults = Vec::new();
-        let mut budget = Budget::of(sb.size / sb.node_size, sb.node_size);
+        let mut budget = Budget::of(sb.size.min(space.device.size()) / sb.node_size, sb.node_size);
         Walker { space: &space, sb }.scan(sb.chunks, &mut budget, &mut faults, &mut |key, bytes| {
             if key.kind == CHUNK {
                 found.push((key.offset, bytes.to_vec()));

@@ -17,7 +17,7 @@ pub(super) struct Root {
     pub(super) level: u8,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) object: u64,
     pub(super) kind: u8,
@@ -28,6 +28,29 @@ impl Key {
     pub(super) fn read(bytes: &[u8]) -> Result<Key, Fault> {
         let kind = *bytes.get(8).ok_or_else(|| damaged("a key ends early", 0))?;
         Ok(Key { object: le64(bytes, 0)?, kind, offset: le64(bytes, 9)? })
+    }
+}
+
+/// What a parent says of a node.
+struct Meant {
+    first: Option<Key>,
+    /// The key from which on another node has what there is.
+    before: Option<Key>,
+    generation: Option<u64>,
+}
+
+impl Meant {
+    /// In an honest tree every key comes once, in order. Held to that, no node can be reached by two ways, and a tree
+    /// gives no more than its nodes hold.
+    fn check(&self, keys: &[Key], at: u64) -> Result<(), Fault> {
+        let is_in_order = keys.is_sorted_by(|a, b| a < b);
+        let begins = self.first.is_none() || keys.first().copied() == self.first;
+        let ends = self.before.is_none() || keys.last().copied() < self.before;
+        if is_in_order && begins && ends {
+            Ok(())
+        } else {
+            Err(damaged("a node with other keys than its tree says", at))
+        }
     }
 }
 
@@ -45,7 +68,8 @@ impl Walker<'_> {
         if root.level >= MOST_LEVELS {
             return faults.push(damaged("a tree of no permitted height", root.at));
         }
-        if let Err(fault) = self.node(root.at, root.level, None, budget, faults, give) {
+        let meant = Meant { first: None, before: None, generation: None };
+        if let Err(fault) = self.node(root.at, root.level, &meant, budget, faults, give) {
             faults.push(fault);
         }
     }
@@ -54,23 +78,29 @@ impl Walker<'_> {
         &self,
         at: u64,
         level: u8,
-        generation: Option<u64>,
+        meant: &Meant,
         budget: &mut Budget,
         faults: &mut Vec<Fault>,
         give: &mut Give<'_>,
     ) -> Result<(), Fault> {
         budget.block()?;
-        let node = self.read(at, level, generation)?;
+        let node = self.read(at, level, meant.generation)?;
         let n = size(le32(&node, 96)?.into())?;
         let wrong = || damaged("a node of a tree", at);
         let records = |len: usize| {
             let end = n.checked_mul(len).and_then(|len| len.checked_add(HEAD)).ok_or_else(wrong)?;
             Ok(node.get(HEAD..end).ok_or_else(wrong)?.chunks_exact(len))
         };
+        let keys = records(if level > 0 { 33 } else { 25 })?.map(Key::read).collect::<Result<Vec<_>, _>>()?;
+        meant.check(&keys, at)?;
         if level > 0 {
-            for record in records(33)? {
-                let child = (le64(record, 17)?, le64(record, 25)?);
-                if let Err(fault) = self.node(child.0, level - 1, Some(child.1), budget, faults, give) {
+            for (nth, record) in records(33)?.enumerate() {
+                let meant = Meant {
+                    first: Some(keys[nth]),
+                    before: keys.get(nth + 1).copied().or(meant.before),
+                    generation: Some(le64(record, 25)?),
+                };
+                if let Err(fault) = self.node(le64(record, 17)?, level - 1, &meant, budget, faults, give) {
                     // Beyond the limit of work nothing further can be had.
                     budget.block()?;
                     faults.push(fault);
@@ -78,10 +108,10 @@ impl Walker<'_> {
             }
             return Ok(());
         }
-        for record in records(25)? {
+        for (key, record) in keys.into_iter().zip(records(25)?) {
             let (start, len) = (size(le32(record, 17)?.into())?, size(le32(record, 21)?.into())?);
             let bytes = node[HEAD..].get(start..).and_then(|rest| rest.get(..len)).ok_or_else(wrong)?;
-            if let Err(fault) = give(Key::read(record)?, bytes) {
+            if let Err(fault) = give(key, bytes) {
                 faults.push(fault);
             }
         }

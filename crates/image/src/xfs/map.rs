@@ -80,7 +80,8 @@ impl Map<'_> {
         let (magic, head): (&[u8], usize) = if sb.has_sums { (b"BMA3", 72) } else { (b"BMAP", 24) };
         let n = usize::from(be16(&node, 6)?);
         let most = (node.len() - head) / 16;
-        if !node.starts_with(magic) || be16(&node, 4)? != level || n > most {
+        // None is empty: each that is read takes the file on, so that a tree that comes back to itself ends.
+        if !node.starts_with(magic) || be16(&node, 4)? != level || !(1..=most).contains(&n) {
             return Err(self.wrong("a block of a tree of extents"));
         }
         if sb.has_sums && be64(&node, 56)? != self.inode.number {

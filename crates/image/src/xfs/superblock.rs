@@ -131,6 +131,11 @@ impl Superblock {
         self.block_at(group, u32::try_from(block).map_err(|_| beyond())?)
     }
 
+    /// Numbers that inodes of one group can have.
+    pub(super) fn inodes_of_a_group(&self) -> u64 {
+        u64::from(self.group_blocks) << self.inode_bits
+    }
+
     /// An inode's number on the volume.
     pub(super) fn number(&self, group: u32, within: u32) -> u64 {
         u64::from(group) << (self.group_bits + self.inode_bits) | u64::from(within)

@@ -148,7 +148,7 @@ fn mutations_of_containers_neither_panic_nor_hang() {
             .filter(|nth| whole[nth * 512..][..512].iter().any(|b| *b != 0))
             .filter(|nth| *nth < 1200 || *nth > whole.len() / 512 - 64)
             .collect();
-        for seed in 0..n_mutations().div_ceil(4) {
+        for seed in 0..n_mutations().div_ceil(2) {
             let mut dice = fastrand::Rng::with_seed(seed);
             let (near, short) = (dice.bool(), dice.bool());
             let nth = dice.usize(..if near { sectors.len().min(16) } else { sectors.len() });

@@ -4,6 +4,7 @@
 
 mod btrfs;
 mod containers;
+mod crafted;
 mod exfat;
 mod ext;
 mod fat;

@@ -2,8 +2,9 @@
 
 use crate::containers::bytes_of;
 use crate::made::{noise, run};
-use hashsweep_image::open;
+use hashsweep_image::{open, walk};
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -73,7 +74,7 @@ fn every_form_that_qemu_writes_gives_the_bytes_of_the_disk() {
         convert(&raw, &path, format, &options);
         let container = open(&path).unwrap_or_else(|fault| panic!("{name}: {fault}"));
         assert!(bytes_of(&*container.disk).unwrap() == expected, "{name}");
-        assert!(container.unread.is_empty() && container.notices.is_empty(), "{name}");
+        assert!(container.gaps.is_empty() && container.notices.is_empty(), "{name}");
     }
 }
 
@@ -189,6 +190,19 @@ fn snapshots_in_a_container_are_said() {
     run("qemu-img", &["snapshot", "-c", "before", image.to_str().unwrap()]);
     let notices = open(&image).unwrap().notices;
     assert_eq!(notices, ["the container holds older states of the disk too; they were not looked at"]);
+}
+
+#[test]
+fn a_fixed_vhd_without_its_beginning_is_read_as_it_lies_and_is_a_problem() {
+    let dir = tempfile::tempdir().unwrap();
+    let (raw, image) = (dir.path().join("raw"), dir.path().join("image"));
+    let disk = disk(&raw, 9);
+    convert(&raw, &image, "vpc", &["-o", "subformat=fixed,force_size=on"]);
+    fs::write(&image, &fs::read(&image).unwrap()[65_536..]).unwrap();
+    let container = open(&image).unwrap();
+    assert!(bytes_of(&*container.disk).unwrap() == disk[65_536..]);
+    assert_eq!(container.gaps, [("a fixed VHD is shorter than its disk", disk.len() as u64 - 65_536)]);
+    assert!(!walk(&container, &mut |_, _, _| ControlFlow::Continue(())).is_complete());
 }
 
 /// A differencing VHD, which no free tool here writes: a dynamic one whose kind, parent and bits are changed.

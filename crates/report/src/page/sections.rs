@@ -110,10 +110,14 @@ impl Story<'_> {
                 Text(&imbalance.to_string())
             )
         });
+        let go_on = if self.tally.owes_something() {
+            format!(" To go on:</p><code>{}</code>", shown(self.record.next_step.as_bytes()))
+        } else {
+            "</p>".to_owned()
+        };
         let incomplete = format!(
-            "<div class=\"banner incomplete\"><p><b>Incomplete.</b> {} What is missing could be anything. To go on:</p><code>{}</code></div>\n",
-            Text(&self.missing()),
-            shown(self.record.next_step.as_bytes())
+            "<div class=\"banner incomplete\"><p><b>Incomplete.</b> {} What is missing could be anything.{go_on}</div>\n",
+            Text(&self.missing())
         );
         [self.record.simulated.then_some(simulated), imbalance, (!self.is_complete()).then_some(incomplete)]
             .into_iter()

@@ -81,6 +81,9 @@ fn write_anew(path: &Path, digests: &[Digest]) -> anyhow::Result<()> {
         lines(digests, &file)?;
         file.sync_all()
     };
+    if file.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+        anyhow::bail!(CaseError::Taken(path.to_owned()));
+    }
     file.with_context(|| path.display().to_string()).and_then(|file| {
         write(file).inspect_err(|_| drop(fs::remove_file(path))).with_context(|| path.display().to_string())
     })
