@@ -388,9 +388,7 @@ impl Sending {
                     "the account's ledger {} would be on a network file system ({kind}), where it is not safe\n  hint: set XDG_STATE_HOME to a directory on a local disk",
                     path.display()
                 ),
-                error => {
-                    anyhow::Error::new(error).context(format!("open the account's ledger {}", path.display()))
-                }
+                error => error.into(),
             }),
             None => Ok(Account::in_memory()?),
         }

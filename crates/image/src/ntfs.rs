@@ -229,10 +229,12 @@ impl Walk<'_, '_> {
         let is_index = file.streams.iter().any(|stream| stream.kind == INDEX_ROOT);
         let tag = file.reparse_tag(self.mft);
         let mut faults = file.faults;
-        let mut main = None;
+        let (mut main, mut keeps_own) = (None, false);
         for stream in file.streams.into_iter().filter(|stream| stream.kind == DATA) {
             if !stream.name.is_empty() {
-                if !self.is_own_stream(number, &stream.name) {
+                if self.is_own_stream(number, &stream.name) {
+                    keeps_own = true;
+                } else {
                     self.alternate(number, &paths, stream);
                 }
             } else if main.replace(stream).is_some() {
@@ -256,7 +258,7 @@ impl Walk<'_, '_> {
                     self.found.summary.directories += 1;
                 }
                 (Err(fault), _) => self.found.lose(paths, fault),
-                (Ok(_), None) if is_index => self.found.summary.internal += 1,
+                (Ok(_), None) if is_index || keeps_own => self.found.summary.internal += 1,
                 (Ok(_), main) if is_reserved && main.as_ref().is_none_or(|main| main.size == 0) => {
                     self.found.summary.internal += 1;
                 }

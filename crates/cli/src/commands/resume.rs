@@ -60,6 +60,9 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
         case.belong_to(service)?;
     }
     let targets = if is_of_here(&sweep) { stored.targets() } else { Vec::new() };
+    if targets.len() < stored.targets().len() && resume.output.output.is_empty() {
+        say("its reports went to files of another machine and are not written again; -o says where to");
+    }
     let outputs = Outputs::resolve(&resume.output, terminal.stdout, targets)?;
     let mut outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
     outputs.emit = outputs.emit.or(stored.emit);

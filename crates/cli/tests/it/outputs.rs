@@ -42,6 +42,13 @@ fn an_output_is_replaced_whole_or_not_at_all() {
     lab.run(["scan", "tree", "--sim", "-o", "link.csv", "--fail-on", "never"]).exits(0);
     assert!(lab.path("link.csv").is_symlink());
     assert_eq!(rows(&std::fs::read(lab.path("out.csv")).unwrap()).len(), 1);
+    // Also one that leads to nothing yet, by way of another.
+    symlink("second.csv", lab.path("first.csv")).unwrap();
+    symlink("sub/made.csv", lab.path("second.csv")).unwrap();
+    lab.write("sub/other", "");
+    lab.run(["report", "--sim", "-o", "first.csv", "--fail-on", "never"]).exits(0);
+    assert!(lab.path("first.csv").is_symlink() && lab.path("second.csv").is_symlink());
+    assert_eq!(rows(&std::fs::read(lab.path("sub/made.csv")).unwrap()).len(), 1);
     let partial = std::fs::read_dir(lab.path("."))
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("partial"));
