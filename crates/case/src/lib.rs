@@ -63,7 +63,7 @@ pub use plan::{KnownBefore, Planned, Teller};
 pub use prune::{Dropped, Owing, Retention};
 pub use queue::{Backlog, Claim, Claimed, Taken};
 pub use results::{Only, Order};
-pub use runs::{Request, Run};
+pub use runs::{Reading, Request, Run};
 pub use standing::{CONTRADICTION, Stand, Standing};
 pub use sweeps::{IntakeTurn, Maker, NewRoot, NewSweep, RunId, StoredRoot, Sweep, SweepId};
 pub use verify::Check;

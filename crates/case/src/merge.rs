@@ -317,6 +317,8 @@ impl Group<'_> {
              FROM of_run JOIN src.run AS there ON there.id = of_run.src
              WHERE run.id = of_run.dst AND there.ended_at IS NOT NULL
                  AND (run.ended_at IS NULL OR run.exit_code IS NULL AND there.exit_code IS NOT NULL);
+             INSERT OR IGNORE INTO main.reading SELECT of_run.dst, at, n_files, n_bytes
+             FROM src.reading JOIN of_run ON of_run.src = reading.run;
              INSERT OR IGNORE INTO main.device SELECT id, name, trusted FROM src.device;",
         )?;
         Ok(())

@@ -180,6 +180,11 @@ impl Case {
         self.meta("uid")?.ok_or_else(|| CaseError::Damaged("a case without a name of its own".to_owned()))
     }
 
+    /// The file that says that this process is at work, as long as it is. Absent where it only reads.
+    pub fn session_file(&self) -> Option<&Path> {
+        self.session().map(|session| session.path.as_path())
+    }
+
     /// The session of this process. Absent where it only reads.
     pub(crate) fn session(&self) -> Option<&Session> {
         self.writer.as_ref().map(|writer| &writer.session)

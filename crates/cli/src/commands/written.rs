@@ -81,6 +81,9 @@ impl Troubles {
     }
 }
 
+/// Hands each row that is wanted to a report.
+pub(super) type Rows<'a> = &'a dyn Fn(&mut dyn FnMut(&Row) -> anyhow::Result<()>) -> anyhow::Result<()>;
+
 /// The standard columns; a row of a list is `FILE:ROW`.
 pub(crate) fn plain(
     case: &Case,
@@ -93,6 +96,11 @@ pub(crate) fn plain(
     let (only, order) = (only(emit), order(sweep));
     let rows =
         |each: &mut dyn FnMut(&Row) -> anyhow::Result<()>| case.rows(sweep.id, only, order, |row| each(&row));
+    // Forms without a place for what has happened to a row still leave out what is not wanted.
+    let wanted: Rows<'_> = &|each| match baseline.filter(|_| emit == Emit::New) {
+        Some(since) => since.mark(emit, rows, |row, _| each(row)),
+        None => rows(each),
+    };
     match format {
         Format::Csv => {
             let mut report = match baseline {
@@ -122,10 +130,10 @@ pub(crate) fn plain(
         Format::Markdown => documents::ticket(case, sweep, out)?,
         Format::Sarif => forensic::sarif(case, sweep, out)?,
         Format::Stix => forensic::stix(case, sweep, out)?,
-        Format::Dfxml => forensic::dfxml(case, sweep, only, out)?,
-        Format::Bodyfile => forensic::bodyfile(case, sweep, only, out)?,
-        Format::Hashdeep => forensic::hashdeep(case, sweep, only, out)?,
-        Format::Parquet | Format::Dataset => documents::parquet(case, sweep, only, out)?,
+        Format::Dfxml => forensic::dfxml(sweep, wanted, out)?,
+        Format::Bodyfile => forensic::bodyfile(wanted, out)?,
+        Format::Hashdeep => forensic::hashdeep(sweep, wanted, out)?,
+        Format::Parquet | Format::Dataset => documents::parquet(case, sweep, wanted, out)?,
         Format::Metrics => unreachable!("figures are written apart, under the names of their files"),
     }
     Ok(())

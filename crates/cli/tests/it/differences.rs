@@ -343,10 +343,41 @@ fn a_scan_against_a_baseline_marks_every_row_and_exits_by_what_is_new() {
     run.says("since sweep 1: 1 new, 1 changed, 1 moved, 1 gone; rows not shown by --emit new: 2");
     assert_eq!(changes(), [told("changed", "changed"), told("new bad", "new"), told("there", "moved")]);
     let whole = fs::read(lab.path("o.csv")).unwrap();
+    // Forms without a place for the word leave out the same rows.
+    let report = ["report", "--case", "c.db", "--emit", "new"];
+    for (form, is_row) in [("dfxml", "<fileobject>"), ("bodyfile", "|tree/"), ("hashdeep", ",tree/")] {
+        let run = lab.run(report.iter().copied().chain(["--format", form])).exits(1);
+        let text = String::from_utf8(run.stdout).unwrap();
+        assert_eq!(text.lines().filter(|line| line.contains(is_row)).count(), 3, "{form}: {text}");
+    }
+    let few = lab.run(report.iter().copied().chain(["-o", "new.parquet"])).exits(1);
+    few.says("rows not shown by --emit new: 2");
+    lab.run(["report", "--case", "c.db", "--emit", "all", "-o", "all.parquet"]).exits(1);
+    let n_rows = |name: &str| {
+        let list = lab.run([
+            "list",
+            name,
+            "--sim",
+            "--case",
+            "p.db",
+            "--column",
+            "sha1",
+            "--format",
+            "jsonl",
+            "--fail-on",
+            "never",
+        ]);
+        list.exits(0).stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count()
+    };
+    // What is gone is no row of this scan.
+    assert_eq!((n_rows("new.parquet"), n_rows("all.parquet")), (3, 5));
     let again = lab.run(["report", "--case", "c.db", "--format", "csv"]).exits(1);
     assert_eq!(again.stdout, whole);
     let totals = lab.totals(&lab.path("c.db"));
     assert_eq!(number(&totals["rows"]), 5);
+    lab.write("l.txt", "a9993e364706816aba3e25717850c26c9cd0d89d\n");
+    let run = lab.run(["list", "l.txt", "--sim", "--case", "c.db", "--baseline", "1"]);
+    run.exits(2).says("a list has no baseline: its rows are lines");
 }
 
 /// What a sweep is held against may go before it; then there is less to tell, and nothing to refuse.
