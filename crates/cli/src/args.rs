@@ -134,6 +134,9 @@ pub(crate) struct ImageReading {
     /// Look for deleted files of NTFS, FAT and exFAT, too; each path says how sure its content is
     #[arg(long)]
     pub(crate) deleted: bool,
+    /// Take the images for raw disks, whatever containers they look like
+    #[arg(long, conflicts_with = "verify")]
+    pub(crate) raw: bool,
     /// Leave out what matches, by path or by name (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
@@ -229,6 +232,9 @@ pub(crate) struct Hash {
     /// Look for deleted files in the images, too; each path says how sure its content is
     #[arg(long, requires = "image")]
     pub(crate) deleted: bool,
+    /// Take the images for raw disks, whatever containers they look like
+    #[arg(long, requires = "image")]
+    pub(crate) raw: bool,
     #[command(flatten)]
     pub(crate) walking: Walking,
     #[command(flatten)]

@@ -37,7 +37,7 @@ pub(crate) fn open_upon(path: &Path, depth: u32) -> Result<Container, Fault> {
         Some(at) => file.record(at, 512, 512)?,
         None => Vec::new(),
     };
-    let Some(form) = form(&head, &foot) else { return Ok(Container::of(Arc::new(Raw::open(path)?))) };
+    let Some(form) = form(&head, &foot) else { return open_raw(path) };
     let mut container = match form {
         Form::Refused(name) => return Err(Fault::Unsupported(format!("a container of the kind {name}"))),
         Form::Ewf => Container::of_ewf(Arc::new(Ewf::open(path)?)),
@@ -65,6 +65,12 @@ pub(crate) fn open_upon(path: &Path, depth: u32) -> Result<Container, Fault> {
     Ok(container)
 }
 
+/// Opens the file at `path`, or the set that begins with it, as the disk that lies in it, whatever container it looks
+/// like.
+pub fn open_raw(path: &Path) -> Result<Container, Fault> {
+    Ok(Container::of(Arc::new(Raw::open(path)?)))
+}
+
 /// What makes a file a container are bytes that no partition table and few volumes use: the boot code of an MBR, the
 /// disk's last sector. Whoever owns a machine can write them, and a raw image of its disk would then be taken for a
 /// container, and show other files.
@@ -80,7 +86,7 @@ fn is_a_disk_as_it_lies(raw: Raw) -> bool {
         }
 }
 
-const BOTH: &str = "a disk as it lies in the file, besides the container that was read";
+const BOTH: &str = "the file is a disk as it lies, too, which --raw reads";
 const SNAPSHOTS: &str = "the container holds older states of the disk too; they were not looked at";
 
 impl Container {

@@ -45,7 +45,7 @@ mod walk;
 mod xfs;
 
 pub use btrfs::Btrfs;
-pub use container::{Container, open, seems_an_image};
+pub use container::{Container, open, open_raw, seems_an_image};
 pub use deleted::{Confidence, Deleted, DeletedSink, DeletedSum, Remains, deleted};
 pub use ewf::{Ewf, Stored};
 pub use ext::Ext;

@@ -45,6 +45,8 @@ pub struct ImageOrder {
     pub path_map: PathMap,
     /// Whether to hold the disk against the digests that are stored with it.
     pub verify: bool,
+    /// Whether to take the images for raw disks, whatever containers they look like.
+    pub raw: bool,
     /// Whether to look for deleted files, too.
     pub deleted: bool,
     /// As in a [`Walk`](crate::Walk).

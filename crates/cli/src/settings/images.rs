@@ -20,6 +20,8 @@ pub(crate) struct Images {
     /// Sweeps of earlier versions do not say.
     #[serde(default)]
     deleted: bool,
+    #[serde(default)]
+    raw: bool,
     jobs: Option<NonZeroUsize>,
 }
 
@@ -33,6 +35,7 @@ impl Images {
             path_map: typed.path_map.clone(),
             verify: typed.verify,
             deleted: typed.deleted,
+            raw: typed.raw,
             jobs: typed.jobs,
         }
     }
@@ -48,6 +51,7 @@ impl Images {
             path_map: hash.path_map.clone(),
             verify: false,
             deleted: hash.deleted,
+            raw: hash.raw,
             jobs: walking.jobs,
         }
     }
@@ -61,6 +65,7 @@ impl Images {
             path_map,
             verify: self.verify,
             deleted: self.deleted,
+            raw: self.raw,
             include: globs(&self.include)?,
             exclude: globs(&self.exclude)?,
             min_size: self.min_size,

@@ -204,7 +204,7 @@ fn a_container_that_is_a_disk_as_it_lies_besides_is_a_problem() {
     let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
     file.write_all_at(&partition, 446).unwrap();
     file.write_all_at(&[0x55, 0xaa], 510).unwrap();
-    let both = "a disk as it lies in the file, besides the container that was read";
+    let both = "the file is a disk as it lies, too, which --raw reads";
     assert_eq!(open(&image).unwrap().gaps, [(both, 0)]);
 }
 

@@ -7,7 +7,7 @@ use crate::rows::Outbox;
 use crate::{Gauges, Recorded, Root, Rows};
 use hashsweep_image::{
     Confidence, Container, Content, Deleted, DeletedSum, ImageReader, Item, Kind, Stream, Sum, deleted, open,
-    walk,
+    open_raw, walk,
 };
 use hashsweep_model::{Place, Seen, Skip, SkipKind};
 use std::collections::HashSet;
@@ -75,6 +75,7 @@ impl<'w> Finder<'w> {
         }
         self.paths.clear();
         let shown = String::from_utf8_lossy(&given.given).into_owned();
+        let open = if self.order.raw { open_raw } else { open };
         let container = match open(&given.open_at) {
             Ok(container) => container,
             Err(fault) => return self.skip(root, [&given.given[..], b":/"].concat(), skip_of(&fault)),
