@@ -65,6 +65,11 @@ for thing in of("file"):
     assert stix2.File(hashes=thing["hashes"], **keys, allow_custom=True)["id"] == thing["id"], thing
 assert all(uuid.UUID(thing["id"].split("--")[1]).version == 5 for thing in bundle.objects)
 
+# DFXML: the schema as far as we write it, of a sweep and of `hash`.
+dfxml = etree.XMLSchema(etree.parse(str(pathlib.Path(__file__).with_name("dfxml.xsd"))))
+for document in ["f.dfxml", "hash.dfxml"]:
+    dfxml.assertValid(etree.parse(str(work / document)))
+
 # DFXML: hashdeep's own, of the same tree, tells of the same contents; a parser gives every name back.
 ours = etree.parse(str(work / "f.dfxml")).findall("{http://www.forensicswiki.org/wiki/Category:Digital_Forensics_XML}fileobject")
 names = [original(file.findtext("{*}filename")) for file in ours]
@@ -84,6 +89,8 @@ def contents(files):
 raw = run("hashdeep", "-d", "-r", "-c", "md5,sha1,sha256", "-o", "f", str(tree)).stdout
 theirs = etree.fromstring(re.sub(rb"[^\n -~]", b"?", raw)).findall("{*}fileobject")
 assert contents(ours) == contents(theirs), "hashdeep -d tells of other contents"
+hashed = etree.parse(str(work / "hash.dfxml")).findall("{*}fileobject")
+assert contents(hashed) == contents(theirs), "hash --format dfxml tells of other contents"
 
 # hashdeep audits the tree against our manifest. Names with a line end in them cannot be said in its form: of those it
 # knows the content, and says that they were moved.

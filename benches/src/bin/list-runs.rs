@@ -10,8 +10,7 @@ use hashsweep_source::list::{ListOrder, read, recognise};
 use hashsweep_source::{Gauges, Rows};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 /// Digests in a run: 33 MiB, within reach of the caches of two cores.
 const RUN: usize = 1 << 20;
@@ -45,8 +44,7 @@ fn main() {
     let order = ListOrder::new(path, Kinds::default());
     let layout = recognise(&order).expect("it is a list");
     let runs = Runs::default();
-    let read =
-        read(&order, &layout, 0, &runs, 1, &Gauges::default(), &AtomicBool::new(false)).expect("it is read");
+    let read = read(&order, &layout, 0, &runs, 1, &Gauges::default(), &Arc::default()).expect("it is read");
     let (open, mut runs) = runs.0.into_inner().expect("nobody panicked with it");
     runs.push(sorted(open));
     let n_digests: usize = runs.iter().map(Vec::len).sum();

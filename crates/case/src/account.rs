@@ -95,11 +95,16 @@ pub struct Slots {
 pub struct Books<'account> {
     transaction: Transaction<'account>,
     session: &'account str,
+    path: Option<&'account Path>,
 }
 
 impl Account {
     /// Opens an account's file, and makes it if it is not there. What dead processes held is booked as in doubt.
     pub fn open(path: &Path) -> Result<Account, CaseError> {
+        Account::open_file(path).map_err(of_account(Some(path)))
+    }
+
+    fn open_file(path: &Path) -> Result<Account, CaseError> {
         private_directory(path)?;
         let connection = open_database(path, &SCHEMA, PATIENCE)?;
         let session = Session::begin(path)?;
@@ -110,6 +115,10 @@ impl Account {
 
     /// Opens an account's file to look at it, beside whoever asks.
     pub fn open_to_read(path: &Path) -> Result<Account, CaseError> {
+        Account::look_at(path).map_err(of_account(Some(path)))
+    }
+
+    fn look_at(path: &Path) -> Result<Account, CaseError> {
         refuse_foreign(path, &SCHEMA)?;
         let connection = Connection::open_with_flags(only_to_read(path), LOOK)?;
         connection.busy_timeout(PATIENCE)?;
@@ -140,6 +149,10 @@ impl Account {
     /// What this product has cost from one moment's day to another's, the first included and the second not. What is
     /// held counts as in doubt on the day it was held.
     pub fn spent(&self, product: &str, during: &Range<Stamp>) -> Result<Quota, CaseError> {
+        self.sum(product, during).map_err(of_account(self.path()))
+    }
+
+    fn sum(&self, product: &str, during: &Range<Stamp>) -> Result<Quota, CaseError> {
         // One snapshot for both sums: what somebody settles between them would be in neither.
         let _snapshot = self.connection.unchecked_transaction()?;
         let days = day_number(during.start)..day_number(Stamp(during.end.0.saturating_sub(1))) + 1;
@@ -177,8 +190,10 @@ impl Account {
     /// Begins a transaction. Nobody else's begins before it ends.
     pub fn books(&mut self) -> Result<Books<'_>, CaseError> {
         let session = self.session.as_ref().map_or("", |session| session.name.as_str());
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        Ok(Books { transaction, session })
+        let path = self.path.as_deref();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = transaction.map_err(CaseError::from).map_err(of_account(path))?;
+        Ok(Books { transaction, session, path })
     }
 
     fn bury_the_dead(&mut self) -> Result<(), CaseError> {
@@ -232,7 +247,7 @@ fn next_slots(next: i64, n: usize, apart_ns: i64, now_ns: i64) -> (i64, i64) {
 impl Books<'_> {
     /// Makes everything durable.
     pub fn commit(self) -> Result<(), CaseError> {
-        Ok(self.transaction.commit()?)
+        self.transaction.commit().map_err(CaseError::from).map_err(of_account(self.path))
     }
 
     /// How many hashes may still be sent, and which window leaves no more; `None` where nothing bounds them.
@@ -254,7 +269,8 @@ impl Books<'_> {
             for window in windows {
                 let is_told = bounds.told.is_some_and(|told| told.0 >= window.start.0 + AROUND_RESET);
                 let before = if is_told { 0 } else { AROUND_RESET };
-                let room = bound.saturating_sub(self.weight(product, &window, before)?);
+                let weight = self.weight(product, &window, before).map_err(of_account(self.path))?;
+                let room = bound.saturating_sub(weight);
                 if least.is_none_or(|(found, _)| room < found) {
                     least = Some((room, period));
                 }
@@ -265,25 +281,30 @@ impl Books<'_> {
 
     /// Puts hashes aside that are about to leave.
     pub fn hold(&self, product: &str, n_hashes: usize, now: Stamp) -> Result<HoldId, CaseError> {
-        self.transaction
-            .prepare_cached("INSERT INTO held (session, product, n_hashes, at) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![self.session, product, column(n_hashes as u64), now.0])?;
-        Ok(HoldId(self.transaction.last_insert_rowid()))
+        let hold = || {
+            self.transaction
+                .prepare_cached("INSERT INTO held (session, product, n_hashes, at) VALUES (?1, ?2, ?3, ?4)")?
+                .insert(params![self.session, product, column(n_hashes as u64), now.0])
+        };
+        hold().map(HoldId).map_err(CaseError::from).map_err(of_account(self.path))
     }
 
     /// Books what a held request has cost, on the day it was held.
     pub fn settle(&self, hold: HoldId, quota: Quota) -> Result<(), CaseError> {
-        let (product, at) = self
-            .transaction
-            .prepare_cached("DELETE FROM held WHERE id = ?1 RETURNING product, at")?
-            .query_row([hold.0], |row| Ok((row.get::<_, String>(0)?, Stamp(row.get(1)?))))?;
-        self.book(&product, at, quota)
+        let settle = || {
+            let (product, at) = self
+                .transaction
+                .prepare_cached("DELETE FROM held WHERE id = ?1 RETURNING product, at")?
+                .query_row([hold.0], |row| Ok((row.get::<_, String>(0)?, Stamp(row.get(1)?))))?;
+            self.book(&product, at, quota)
+        };
+        settle().map_err(of_account(self.path))
     }
 
     /// Forgets a hold: its request never left.
     pub fn release(&self, hold: HoldId) -> Result<(), CaseError> {
-        self.transaction.prepare_cached("DELETE FROM held WHERE id = ?1")?.execute([hold.0])?;
-        Ok(())
+        let release = || self.transaction.prepare_cached("DELETE FROM held WHERE id = ?1")?.execute([hold.0]);
+        release().map(drop).map_err(CaseError::from).map_err(of_account(self.path))
     }
 
     /// What counts against a window: what is settled in it, what is held, and what left shortly `before` it began,
@@ -338,6 +359,15 @@ impl Books<'_> {
             self.settle(HoldId(id), doubt)?;
         }
         Ok(())
+    }
+}
+
+/// Says of an error that it is about an account. What is in memory has no name, and no way to fail but ours.
+fn of_account(path: Option<&Path>) -> impl FnOnce(CaseError) -> CaseError {
+    move |error| match (path, error) {
+        (_, named @ (CaseError::Account { .. } | CaseError::NetworkFileSystem { .. })) => named,
+        (Some(path), error) => CaseError::Account { path: path.to_owned(), error: Box::new(error) },
+        (None, error) => error,
     }
 }
 

@@ -73,7 +73,7 @@ impl Group<'_> {
 }
 
 /// Everything else, each after what refers to it. ?1 is the sweep, ?2 now.
-const LEAVE: [&str; 15] = [
+const LEAVE: [&str; 16] = [
     "DELETE FROM block WHERE id IN (SELECT block FROM queue WHERE sweep <> ?1)",
     "DELETE FROM queue WHERE sweep <> ?1",
     "DELETE FROM claim WHERE sweep <> ?1",
@@ -86,6 +86,7 @@ const LEAVE: [&str; 15] = [
     "DELETE FROM same_file WHERE answer NOT IN (SELECT id FROM answer)",
     "DELETE FROM attempt WHERE run NOT IN (SELECT id FROM run WHERE sweep = ?1)
          AND id NOT IN (SELECT attempt FROM want WHERE attempt IS NOT NULL)",
+    "DELETE FROM reading WHERE run NOT IN (SELECT id FROM run WHERE sweep = ?1)",
     "DELETE FROM run WHERE sweep <> ?1
          AND id NOT IN (SELECT run FROM answer) AND id NOT IN (SELECT run FROM attempt)",
     "UPDATE run SET arguments = NULL WHERE sweep <> ?1",

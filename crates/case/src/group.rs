@@ -93,6 +93,10 @@ impl Group<'_> {
             .transaction
             .prepare_cached("SELECT coalesce(max(seq), 0) FROM sighting WHERE sweep = ?1")?
             .query_row([sweep.0], |row| row.get(0))?;
+        let mut insert_listed = self.transaction.prepare_cached(
+            "INSERT INTO sighting (sweep, seq, root, line, md5, sha1, sha256, kind, class)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
         let mut insert = self.transaction.prepare_cached(
             "INSERT INTO sighting (sweep, seq, root, path, line, size, md5, sha1, sha256, kind, class, suspicion,
                  outcome, reason, device, inode, modified_ns, changed_ns, born_ns, note)
@@ -100,6 +104,22 @@ impl Group<'_> {
         )?;
         for row in rows {
             seq += 1;
+            // There is no file to judge by. One class for all, and the first: there is nothing to wait for.
+            if let Sighting { root, place: Place::Line(line), seen: Seen::Listed { digests, asked } } = row {
+                let Digests { md5, sha1, sha256 } = digests;
+                insert_listed.execute(params![
+                    sweep.0,
+                    seq,
+                    root,
+                    column(*line),
+                    md5.as_ref().map(Digest::as_bytes),
+                    sha1.as_ref().map(Digest::as_bytes),
+                    sha256.as_ref().map(Digest::as_bytes),
+                    kind_code(*asked),
+                    class_code(Class::First),
+                ])?;
+                continue;
+            }
             let (path, line) = match &row.place {
                 Place::Path(path) => (Some(path.as_slice()), None),
                 Place::Line(line) => (None, Some(column(*line))),
@@ -118,7 +138,6 @@ impl Group<'_> {
             };
             let (class, suspicion) = match &row.seen {
                 Seen::Read { suspicion, .. } => (Some(suspicion.class()), Some(suspicion.to_string())),
-                // There is no file to judge by. One class for all, and the first: there is nothing to wait for.
                 Seen::Listed { .. } => (Some(Class::First), None),
                 Seen::Invalid(_) | Seen::Skipped(_) => (None, None),
             };

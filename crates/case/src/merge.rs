@@ -37,7 +37,7 @@ pub struct Merged {
 /// Whose names here are whose there, and which side says how a sweep stands.
 const MAPS: &str = "
 CREATE TEMP TABLE of_origin (src INTEGER PRIMARY KEY, uid TEXT NOT NULL, dst INTEGER);
-CREATE TEMP TABLE of_sweep (src INTEGER PRIMARY KEY, dst INTEGER NOT NULL, leads INTEGER NOT NULL DEFAULT 1);
+CREATE TEMP TABLE of_sweep (src INTEGER PRIMARY KEY, dst INTEGER NOT NULL UNIQUE, leads INTEGER NOT NULL DEFAULT 1);
 CREATE TEMP TABLE of_run (src INTEGER PRIMARY KEY, dst INTEGER NOT NULL);
 CREATE TEMP TABLE of_attempt (src INTEGER PRIMARY KEY, dst INTEGER NOT NULL);
 CREATE TEMP TABLE of_answer (src INTEGER PRIMARY KEY, dst INTEGER NOT NULL);
@@ -317,6 +317,8 @@ impl Group<'_> {
              FROM of_run JOIN src.run AS there ON there.id = of_run.src
              WHERE run.id = of_run.dst AND there.ended_at IS NOT NULL
                  AND (run.ended_at IS NULL OR run.exit_code IS NULL AND there.exit_code IS NOT NULL);
+             INSERT OR IGNORE INTO main.reading SELECT of_run.dst, at, n_files, n_bytes
+             FROM src.reading JOIN of_run ON of_run.src = reading.run;
              INSERT OR IGNORE INTO main.device SELECT id, name, trusted FROM src.device;",
         )?;
         Ok(())
@@ -465,7 +467,8 @@ impl Group<'_> {
     fn bring_fates(&self) -> Result<(), CaseError> {
         self.transaction.execute_batch(
             "DELETE FROM main.want WHERE sweep IN (SELECT dst FROM of_sweep WHERE leads)
-                 AND NOT EXISTS (SELECT 1 FROM of_sweep JOIN src.want AS there ON there.sweep = of_sweep.src
+                 -- CROSS: of the two, SQLite would go through all fates over there for each one here.
+                 AND NOT EXISTS (SELECT 1 FROM of_sweep CROSS JOIN src.want AS there ON there.sweep = of_sweep.src
                      WHERE dst = want.sweep AND there.kind = want.kind AND there.digest = want.digest);
              INSERT INTO main.want (sweep, kind, digest, state, class, reason, answer, attempt, learned)
              SELECT of_sweep.dst, kind, digest, state, class, reason, of_answer.dst, of_attempt.dst, learned

@@ -72,6 +72,20 @@ impl Case {
         sweep: SweepId,
         only: Only,
         order: Order,
+        each: impl FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if (only, order) == (Only::All, Order::Arrival) && self.is_of_lists(sweep)? {
+            return self.listed(sweep, each);
+        }
+        self.joined(sweep, only, order, each)
+    }
+
+    /// The same for rows of any kind, each joined with what became of it.
+    pub(crate) fn joined<E: From<CaseError>>(
+        &self,
+        sweep: SweepId,
+        only: Only,
+        order: Order,
         mut each: impl FnMut(Row) -> Result<(), E>,
     ) -> Result<(), E> {
         let verdicts = match only {

@@ -29,7 +29,28 @@ pub struct Request {
     pub quota: Quota,
 }
 
+/// How far a run's hashing had come at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// When.
+    pub at: Stamp,
+    /// Files hashed by the run until then.
+    pub n_files: u64,
+    /// Their bytes.
+    pub n_bytes: u64,
+}
+
 impl Group<'_> {
+    /// Remembers how far a run's hashing has come; of two notes of one moment the later counts.
+    pub fn note_reading(&mut self, run: RunId, reading: Reading) -> Result<(), CaseError> {
+        self.transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO reading (run, at, n_files, n_bytes) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![run.0, reading.at.0, column(reading.n_files), column(reading.n_bytes)])?;
+        Ok(())
+    }
+
     /// Remembers what a run may spend, in hashes of quota.
     pub fn bound_run(&mut self, run: RunId, budget: u64) -> Result<(), CaseError> {
         self.transaction
@@ -53,6 +74,20 @@ impl Case {
             })
         })?;
         Ok(runs.collect::<Result<_, _>>()?)
+    }
+
+    /// Hands how far the hashing of a sweep's runs had come to `each`, run by run (by number), in the order of time.
+    pub fn readings_of(&self, sweep: SweepId, mut each: impl FnMut(i64, Reading)) -> Result<(), CaseError> {
+        let mut readings = self.connection.prepare(
+            "SELECT run, at, n_files, n_bytes FROM reading WHERE run IN (SELECT id FROM run WHERE sweep = ?1)
+             ORDER BY run, at",
+        )?;
+        let mut readings = readings.query([sweep.0])?;
+        while let Some(row) = readings.next()? {
+            let (n_files, n_bytes) = (count(row.get(2)?), count(row.get(3)?));
+            each(row.get(0)?, Reading { at: Stamp(row.get(1)?), n_files, n_bytes });
+        }
+        Ok(())
     }
 
     /// When a sweep's intake reached its end.

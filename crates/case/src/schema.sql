@@ -73,6 +73,15 @@ CREATE TABLE run (
 );
 CREATE UNIQUE INDEX run_uid ON run (uid);
 
+-- How far a run's hashing had come, from time to time: a few hundred lines at most, the later the further apart.
+CREATE TABLE reading (
+    run     INTEGER NOT NULL REFERENCES run,
+    at      INTEGER NOT NULL,
+    n_files INTEGER NOT NULL,                   -- hashed by this run until then
+    n_bytes INTEGER NOT NULL,
+    PRIMARY KEY (run, at)
+) WITHOUT ROWID;
+
 -- One row of the user's.
 CREATE TABLE sighting (
     sweep   INTEGER NOT NULL REFERENCES sweep,

@@ -15,7 +15,7 @@ pub(crate) struct Session {
     pub(crate) name: String,
     /// The database's own path, whatever links lead to it: everybody must look in the same place.
     pub(crate) database: PathBuf,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     _lock: File,
 }
 

@@ -104,6 +104,9 @@ pub(crate) struct Image {
     /// Disk images to sweep, each by its first piece: raw, split raw, E01, virtual disks
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) images: Vec<PathBuf>,
+    /// Say of every row what has happened to it since this sweep of the case: the exit code, and a last column `change`
+    #[arg(long, value_name = "SWEEP")]
+    pub(crate) baseline: Option<i64>,
     #[command(flatten)]
     pub(crate) reading: ImageReading,
     #[command(flatten)]
@@ -167,6 +170,9 @@ pub(crate) struct List {
     /// Lists to look up; - is stdin
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// Refused with a sentence: a list has no paths
+    #[arg(long, value_name = "SWEEP", hide = true)]
+    pub(crate) baseline: Option<i64>,
     #[command(flatten)]
     pub(crate) reading: ListReading,
     #[command(flatten)]
@@ -691,6 +697,7 @@ pub(crate) enum ManifestFormat {
     Hashdeep,
     Csv,
     Jsonl,
+    Dfxml,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -7,6 +7,7 @@
 use crate::args::Format;
 use crate::settings::{Outputs, Target};
 use anyhow::{Context, bail};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -15,6 +16,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
+
+/// What one call to the kernel writes. Guess, unmeasured.
+const BUFFER: usize = 256 << 10;
 
 /// Where halves of outputs lie, for whoever ends the process without dropping them. One that has been put in place, or
 /// was dropped, is not there any more.
@@ -45,6 +49,7 @@ enum Place {
 /// Opens all of them, or none. What is in use (the case, the lists that are read) is no place for a report.
 pub(crate) fn open(outputs: &Outputs, in_use: &[PathBuf]) -> anyhow::Result<Vec<Open>> {
     let in_use: Vec<PathBuf> = in_use.iter().map(|path| behind_links(path)).collect();
+    refuse_twice(outputs)?;
     outputs
         .targets
         .iter()
@@ -61,6 +66,21 @@ pub(crate) fn open(outputs: &Outputs, in_use: &[PathBuf]) -> anyhow::Result<Vec<
             }
         })
         .collect()
+}
+
+/// Two reports in one place: the second would take the first one's, and nobody would miss it before it is needed.
+fn refuse_twice(outputs: &Outputs) -> anyhow::Result<()> {
+    let mut places = HashSet::new();
+    for target in &outputs.targets {
+        match target {
+            Target::Stdout(_) if !places.insert(PathBuf::from("-")) => bail!("two outputs go to stdout"),
+            Target::File(path, _) if !places.insert(behind_links(path)) => {
+                bail!("two outputs go to {}", path.display())
+            }
+            Target::Stdout(_) | Target::File(..) => {}
+        }
+    }
+    Ok(())
 }
 
 fn within(directory: &Path) -> anyhow::Result<Place> {
@@ -88,7 +108,7 @@ pub(crate) fn discard_halves() {
     }
 }
 
-/// What a path leads to, also where the last of its links leads to nothing yet.
+/// What a path leads to, by one name whatever it is called, also where the last of its links leads to nothing yet.
 fn behind_links(path: &Path) -> PathBuf {
     /// As many as Linux follows.
     const MOST_LINKS: usize = 40;
@@ -100,7 +120,9 @@ fn behind_links(path: &Path) -> PathBuf {
         let Ok(link) = at.read_link() else { break };
         at = at.parent().unwrap_or(Path::new("")).join(link);
     }
-    at
+    // Whatever its directory is called.
+    let by_directory = || Some(at.parent()?.canonicalize().ok()?.join(at.file_name()?));
+    by_directory().unwrap_or(at)
 }
 
 fn place(path: &Path, no_clobber: bool) -> anyhow::Result<Place> {
@@ -136,6 +158,14 @@ impl Open {
         }
     }
 
+    /// The file that it is written to until it takes its place, under a name that nobody chose.
+    pub(crate) fn temporary(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Stdout | Place::Straight(..) => None,
+            Place::Beside { file, .. } | Place::Within { file, .. } => Some(file.path()),
+        }
+    }
+
     /// What it is called, without directory and ending.
     pub(crate) fn name(&self) -> Vec<u8> {
         let path = self.paths().into_iter().next().unwrap_or_default();
@@ -162,21 +192,22 @@ impl Open {
     ) -> anyhow::Result<()> {
         match self.place {
             Place::Stdout => {
-                let mut out = BufWriter::new(io::stdout().lock());
+                let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
                 write(self.format, &mut out)?;
                 out.flush()?;
             }
-            Place::Straight(_, file) => {
-                let mut out = BufWriter::new(file);
-                write(self.format, &mut out)?;
-                out.flush()?;
+            Place::Straight(path, file) => {
+                let mut out = BufWriter::with_capacity(BUFFER, file);
+                let written = write(self.format, &mut out).and_then(|()| Ok(out.flush()?));
+                named(&path, written)?;
             }
             Place::Within { directory, .. } => bail!("{} is given no place", directory.display()),
             Place::Beside { target, file } => {
-                let mut out = BufWriter::new(file);
-                write(self.format, &mut out)?;
+                let mut out = BufWriter::with_capacity(BUFFER, file);
+                let written = write(self.format, &mut out).and_then(|()| Ok(out.flush()?));
+                named(&target, written)?;
                 let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-                file.as_file().sync_all()?;
+                named(&target, file.as_file().sync_all().map_err(Into::into))?;
                 file.persist(&target)
                     .map_err(|e| e.error)
                     .with_context(|| format!("put {} in place", target.display()))?;
@@ -184,4 +215,12 @@ impl Open {
         }
         Ok(())
     }
+}
+
+/// A full disk says which of the outputs it is full for.
+fn named(target: &Path, written: anyhow::Result<()>) -> anyhow::Result<()> {
+    written.map_err(|error| {
+        let is_of_writing = error.chain().any(<dyn std::error::Error>::is::<io::Error>);
+        if is_of_writing { error.context(format!("write {}", target.display())) } else { error }
+    })
 }

@@ -1,6 +1,7 @@
 //! Progress on a terminal: two lines, redrawn ten times a second from the pipeline's gauges. Nothing is drawn
 //! where nobody looks.
 
+use crate::commands::herald::Herald;
 use crate::shell::{Terminal, day_and_time, say};
 use hashsweep_model::Verdict;
 use hashsweep_pipeline::{Gauges, Waiting};
@@ -28,11 +29,12 @@ pub(crate) struct Progress {
     lists: bool,
     /// Whether a line is said now and then where nothing is drawn.
     beats: bool,
+    herald: Herald,
 }
 
 impl Progress {
     /// Draws on stderr, or not at all.
-    pub(crate) fn new(terminal: &Terminal, gauges: Arc<Gauges>, lists: bool) -> Progress {
+    pub(crate) fn new(terminal: &Terminal, gauges: Arc<Gauges>, lists: bool, herald: Herald) -> Progress {
         let target = if terminal.draws_progress() {
             ProgressDrawTarget::stderr()
         } else {
@@ -48,15 +50,19 @@ impl Progress {
         } else {
             "  asked {bar:20} {human_pos}/{human_len} {wide_msg}"
         }));
-        Progress { drawn, reading, asking, gauges, lists, beats: terminal.beats() }
+        Progress { drawn, reading, asking, gauges, lists, beats: terminal.beats(), herald }
     }
 
     /// Redraws until it is dropped.
     #[expect(clippy::disallowed_methods, reason = "a display waits for the next frame, not for the service")]
-    pub(crate) async fn run(&self) {
+    pub(crate) async fn run(&mut self) {
         if !self.drawn.is_hidden() {
             loop {
                 self.draw();
+                for line in self.herald.news(&self.gauges) {
+                    // Above the lines that are redrawn. If stderr is closed there is nobody left to tell.
+                    let _ = self.drawn.println(line);
+                }
                 tokio::time::sleep(REDRAW).await;
             }
         }
@@ -64,6 +70,11 @@ impl Progress {
             loop {
                 tokio::time::sleep(HEARTBEAT).await;
                 say(self.beat());
+                self.herald.news(&self.gauges);
+                while self.herald.is_looking() {
+                    tokio::time::sleep(REDRAW).await;
+                    self.herald.news(&self.gauges).iter().for_each(say);
+                }
             }
         }
         std::future::pending::<()>().await;

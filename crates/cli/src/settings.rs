@@ -20,6 +20,7 @@ use hashsweep_spectra::{
     Client, ContentType, DEFAULT_URL, Dialect, Endpoint, Format as WireFormat, Settings,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
@@ -204,11 +205,12 @@ pub(crate) fn roots(paths: &[PathBuf], walking: &args::Walking) -> anyhow::Resul
             bytes.split(|b| *b == end).filter(|p| !p.is_empty()).map(|p| PathBuf::from(OsStr::from_bytes(p))),
         );
     }
+    let mut seen = HashSet::new();
     for path in paths.iter().cloned().chain(listed) {
         if path.as_os_str().is_empty() {
             bail!("an empty path was given");
         }
-        if !roots.contains(&path) {
+        if seen.insert(path.clone()) {
             roots.push(path);
         }
     }
@@ -216,6 +218,30 @@ pub(crate) fn roots(paths: &[PathBuf], walking: &args::Walking) -> anyhow::Resul
         bail!("there is no path to look at");
     }
     Ok(roots)
+}
+
+/// What is to be said of roots that lie within one another: each is swept under its own name, so that what is in both
+/// has a row for each.
+pub(crate) fn overlap(roots: &[PathBuf]) -> Option<String> {
+    let mut real: Vec<(PathBuf, &PathBuf)> =
+        roots.iter().filter_map(|root| Some((root.canonicalize().ok()?, root))).collect();
+    // By components, so that what lies within a directory comes right behind it.
+    real.sort();
+    let (mut outer, mut pairs) = (None::<&(PathBuf, &PathBuf)>, Vec::new());
+    for inner in &real {
+        match outer {
+            Some(outer) if inner.0.starts_with(&outer.0) => pairs.push((inner.1, outer.1)),
+            Some(_) | None => outer = Some(inner),
+        }
+    }
+    let (inner, outer) = pairs.first()?;
+    let more =
+        if pairs.len() > 1 { format!(", and {} more like it", pairs.len() - 1) } else { String::new() };
+    Some(format!(
+        "{} lies within {}{more}: what is in both has a row under each name, and is counted twice",
+        inner.display(),
+        outer.display()
+    ))
 }
 
 /// A path as it is opened later, from wherever.
@@ -362,9 +388,7 @@ impl Sending {
                     "the account's ledger {} would be on a network file system ({kind}), where it is not safe\n  hint: set XDG_STATE_HOME to a directory on a local disk",
                     path.display()
                 ),
-                error => {
-                    anyhow::Error::new(error).context(format!("open the account's ledger {}", path.display()))
-                }
+                error => error.into(),
             }),
             None => Ok(Account::in_memory()?),
         }

@@ -2,9 +2,12 @@
 //! raw disk it would look like one without volumes.
 
 use crate::ewf::{self, Ewf};
+use crate::ext::Ext;
 use crate::fault::Fault;
 use crate::pieces::{Piece, Raw};
 use crate::reader::ImageReader;
+use crate::signature::{self, Kind};
+use crate::volumes::volumes;
 use crate::{qcow2, vdi, vhd, vhdx, vmdk};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,47 +33,74 @@ pub fn open(path: &Path) -> Result<Container, Fault> {
 pub(crate) fn open_upon(path: &Path, depth: u32) -> Result<Container, Fault> {
     let file = Piece::open(path)?;
     let head = file.record(0, file.len.min(512), 512)?;
-    if head.starts_with(ewf::SIGNATURE) {
-        let ewf = Arc::new(Ewf::open(path)?);
-        let unread = "bytes that were unreadable when the image was made";
-        let gaps = ewf.unread().map(|(at, _)| (unread, at)).collect();
-        let disk = Arc::clone(&ewf) as Arc<dyn ImageReader>;
-        return Ok(Container { gaps, ewf: Some(ewf), ..Container::of(disk) });
-    }
     let foot = match file.len.checked_sub(512) {
         Some(at) => file.record(at, 512, 512)?,
         None => Vec::new(),
     };
-    if let Some(name) = refused(&head) {
-        return Err(Fault::Unsupported(format!("a container of the kind {name}")));
-    }
-    if head.starts_with(qcow2::SIGNATURE) {
-        let (disk, has_snapshots) = qcow2::open(path, depth)?;
-        let notices = if has_snapshots { vec![SNAPSHOTS] } else { Vec::new() };
-        return Ok(Container { notices, ..Container::of(Arc::new(disk)) });
-    }
-    let disk: Arc<dyn ImageReader> = match form(&head, &foot) {
-        Some(Form::Vmdk) => vmdk::open(path, depth)?,
-        Some(Form::Vhdx) => Arc::new(vhdx::open(path)?),
-        Some(Form::Vhd) => {
-            let (disk, gap) = vhd::open(path, depth)?;
-            return Ok(Container { gaps: gap.into_iter().collect(), ..Container::of(Arc::new(disk)) });
+    let Some(form) = form(&head, &foot) else { return Ok(Container::of(Arc::new(Raw::open(path)?))) };
+    let mut container = match form {
+        Form::Refused(name) => return Err(Fault::Unsupported(format!("a container of the kind {name}"))),
+        Form::Ewf => Container::of_ewf(Arc::new(Ewf::open(path)?)),
+        Form::Qcow2 => {
+            let (disk, has_snapshots) = qcow2::open(path, depth)?;
+            let notices = if has_snapshots { vec![SNAPSHOTS] } else { Vec::new() };
+            Container { notices, ..Container::of(Arc::new(disk)) }
         }
-        Some(Form::Vdi) => Arc::new(vdi::open(path)?),
-        None => Arc::new(Raw::open(path)?),
+        Form::Vmdk => Container::of(vmdk::open(path, depth)?),
+        Form::Vhdx => Container::of(Arc::new(vhdx::open(path)?)),
+        Form::Vhd => {
+            let vhd = vhd::open(path, depth)?;
+            let container =
+                Container { gaps: vhd.gap.into_iter().collect(), ..Container::of(Arc::new(vhd.disk)) };
+            if vhd.is_fixed {
+                return Ok(container);
+            }
+            container
+        }
+        Form::Vdi => Container::of(Arc::new(vdi::open(path)?)),
     };
-    Ok(Container::of(disk))
+    if is_a_disk_as_it_lies(Raw::open(path)?) {
+        container.gaps.push((BOTH, 0));
+    }
+    Ok(container)
 }
 
+/// What makes a file a container are bytes that no partition table and few volumes use: the boot code of an MBR, the
+/// disk's last sector. Whoever owns a machine can write them, and a raw image of its disk would then be taken for a
+/// container, and show other files.
+fn is_a_disk_as_it_lies(raw: Raw) -> bool {
+    let raw: Arc<dyn ImageReader> = Arc::new(raw);
+    let has_partitions = volumes(&*raw).volumes.iter().any(|volume| volume.name != "p0");
+    has_partitions
+        || match signature::of(&*raw) {
+            None | Some(Kind::Unknown) => false,
+            // Two bytes are too few to tell it from what happens to lie there.
+            Some(Kind::Ext) => Ext::open(raw).is_ok(),
+            Some(_) => true,
+        }
+}
+
+const BOTH: &str = "a disk as it lies in the file, besides the container that was read";
 const SNAPSHOTS: &str = "the container holds older states of the disk too; they were not looked at";
 
 impl Container {
     fn of(disk: Arc<dyn ImageReader>) -> Container {
         Container { disk, gaps: Vec::new(), ewf: None, notices: Vec::new() }
     }
+
+    fn of_ewf(ewf: Arc<Ewf>) -> Container {
+        let unread = "bytes that were unreadable when the image was made";
+        let gaps = ewf.unread().map(|(at, _)| (unread, at)).collect();
+        let disk = Arc::clone(&ewf) as Arc<dyn ImageReader>;
+        Container { gaps, ewf: Some(ewf), ..Container::of(disk) }
+    }
 }
 
 enum Form {
+    /// Known by this name, and not read.
+    Refused(&'static str),
+    Ewf,
+    Qcow2,
     Vmdk,
     Vhdx,
     Vhd,
@@ -78,7 +108,13 @@ enum Form {
 }
 
 fn form(head: &[u8], foot: &[u8]) -> Option<Form> {
-    if head.starts_with(vmdk::SPARSE) || head.starts_with(vmdk::TEXT) {
+    if let Some(name) = refused(head) {
+        Some(Form::Refused(name))
+    } else if head.starts_with(ewf::SIGNATURE) {
+        Some(Form::Ewf)
+    } else if head.starts_with(qcow2::SIGNATURE) {
+        Some(Form::Qcow2)
+    } else if head.starts_with(vmdk::SPARSE) || head.starts_with(vmdk::TEXT) {
         Some(Form::Vmdk)
     } else if head.starts_with(vhdx::SIGNATURE) {
         Some(Form::Vhdx)
@@ -97,11 +133,7 @@ fn form(head: &[u8], foot: &[u8]) -> Option<Form> {
 /// Whether the first 512 bytes of a file are those of a container, of a disk with a partition table or of a volume
 /// that begins with a boot sector. A raw volume of another kind cannot be told by so little.
 pub fn seems_an_image(head: &[u8]) -> bool {
-    let is_container = head.starts_with(ewf::SIGNATURE)
-        || head.starts_with(qcow2::SIGNATURE)
-        || form(head, &[]).is_some()
-        || refused(head).is_some();
-    if is_container {
+    if form(head, &[]).is_some() {
         return true;
     }
     let (Some(sector), Some(table)) = (head.get(..512), head.get(446..510)) else { return false };

@@ -64,6 +64,12 @@ impl FileSystem for Ext {
         let allocated = self.allocated(&mut found);
         let dirs: Vec<u32> =
             allocated.iter().filter(|(_, mode)| **mode == Some(Mode::Directory)).map(|(n, _)| *n).collect();
+        if allocated.get(&superblock::ROOT) != Some(&Some(Mode::Directory)) {
+            found.problem(
+                b"/".to_vec(),
+                damaged("a root that is no directory in use", superblock::ROOT.into()),
+            );
+        }
         let names = self.names(&dirs, &allocated, &mut budget, &mut found);
         for (number, mode) in &allocated {
             if found.stopped {
@@ -143,16 +149,17 @@ impl Ext {
     /// Gives the one inode to the sink.
     fn give(&self, number: u32, names: &Names, budget: &mut Budget, found: &mut Found<'_>) {
         let paths = || names.paths_of(number.into());
+        let is_internal = self.sb.is_internal(number) && !names.is_named(number.into());
         let inode = match Inode::read(self, number) {
             Ok(inode) => inode,
             // The reserved ones may hold anything.
-            Err(_) if self.sb.is_internal(number) => {
+            Err(_) if is_internal => {
                 found.summary.internal += 1;
                 return;
             }
             Err(fault) => return found.lose(paths(), fault),
         };
-        if self.sb.is_internal(number) || inode.is_attribute_value() {
+        if is_internal || inode.is_attribute_value() && !names.is_named(number.into()) {
             found.summary.internal += 1;
             return;
         }

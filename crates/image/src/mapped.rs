@@ -116,7 +116,11 @@ pub(crate) fn parent(child: &Path, named: &str, depth: u32) -> Result<Arc<dyn Im
     if depth >= MOST_PARENTS {
         return Err(Fault::Limit { what: "disks upon one another", limit: MOST_PARENTS.into() });
     }
-    Ok(container::open_upon(&path, depth + 1)?.disk)
+    let parent = container::open_upon(&path, depth + 1)?;
+    match parent.gaps.first() {
+        Some((what, at)) => Err(damaged(what, *at)),
+        None => Ok(parent.disk),
+    }
 }
 
 /// The file of that name beside `image`, whatever directory the name says.

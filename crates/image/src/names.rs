@@ -1,6 +1,6 @@
 //! What directories call each inode, and the paths that come of it.
 
-use crate::fault::Fault;
+use crate::fault::{Fault, damaged};
 use std::collections::{HashMap, HashSet};
 
 /// Paths of one file: more hard links than file systems permit (65,000 of ext4, the fewest) are damage.
@@ -22,13 +22,25 @@ impl Names {
         Names { root, of: HashMap::new() }
     }
 
+    /// A name with a slash, which no kernel writes, is kept with `\x2f` for it, so that it does not look like a path; it
+    /// is an error all the same.
     pub(crate) fn add(&mut self, inode: u64, dir: u64, name: Box<[u8]>) -> Result<(), Fault> {
         let known = self.of.entry(inode).or_default();
         if known.len() >= MOST_NAMES {
             return Err(Fault::Limit { what: "names of one inode", limit: MOST_NAMES as u64 });
         }
+        if name.contains(&b'/') {
+            let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
+            known.push((dir, parts.join(&br"\x2f"[..]).into()));
+            return Err(damaged("a name with a slash in it", inode));
+        }
         known.push((dir, name));
         Ok(())
+    }
+
+    /// Whether a directory names the inode. Such a one is somebody's file, whatever the superblock says of it.
+    pub(crate) fn is_named(&self, inode: u64) -> bool {
+        self.of.contains_key(&inode)
     }
 
     /// All paths of an inode; one under `/$Orphans` if no directory names it.

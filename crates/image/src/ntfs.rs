@@ -37,6 +37,10 @@ const OWN: u64 = 12;
 const RESERVED: u64 = 16;
 /// The record of `$Extend`, the directory of more files of the file system's own.
 const EXTEND: u64 = 11;
+/// The record of the volume's name, which has no content.
+const VOLUME: u64 = 3;
+/// The record of clusters that cannot be read: a stream as large as the volume, and where all is well one hole.
+const BAD: u64 = 8;
 /// Numbers that are kept free for the table's own continuation.
 const KEPT: u64 = 24;
 /// Bytes of holes that a volume's files may have together before the rest is reported: zeros cost time to hash.
@@ -235,10 +239,16 @@ impl Walk<'_, '_> {
         let is_index = file.streams.iter().any(|stream| stream.kind == INDEX_ROOT);
         let tag = file.reparse_tag(self.mft);
         let mut faults = file.faults;
-        let mut main = None;
+        let (mut main, mut keeps_own) = (None, false);
         for stream in file.streams.into_iter().filter(|stream| stream.kind == DATA) {
             if !stream.name.is_empty() {
-                if !self.is_own_stream(number, &stream.name) {
+                if self.is_own_stream(number, &stream.name) {
+                    keeps_own = true;
+                    if number == BAD && stream.extents.as_ref().is_ok_and(|extents| there(extents) > 0) {
+                        let what = "clusters that are marked bad; nobody looked at them";
+                        faults.push(Fault::Unsupported(what.into()));
+                    }
+                } else {
                     self.alternate(number, &paths, stream);
                 }
             } else if main.replace(stream).is_some() {
@@ -247,6 +257,9 @@ impl Walk<'_, '_> {
         }
         let mut faults = faults.into_iter();
         if is_own {
+            if number == VOLUME {
+                self.hidden(number, &paths, main);
+            }
             self.found.summary.internal += 1;
         } else if let Some(fault) = faults.next() {
             self.found.lose(paths, fault);
@@ -262,7 +275,7 @@ impl Walk<'_, '_> {
                     self.found.summary.directories += 1;
                 }
                 (Err(fault), _) => self.found.lose(paths, fault),
-                (Ok(_), None) if is_index => self.found.summary.internal += 1,
+                (Ok(_), None) if is_index || keeps_own => self.found.summary.internal += 1,
                 (Ok(_), main) if is_reserved && main.as_ref().is_none_or(|main| main.size == 0) => {
                     self.found.summary.internal += 1;
                 }
@@ -288,7 +301,7 @@ impl Walk<'_, '_> {
     fn is_own_stream(&self, number: u64, name: &[u8]) -> bool {
         let name = utf8(name);
         match number {
-            8 => name == b"$Bad",
+            BAD => name == b"$Bad",
             9 => name == b"$SDS",
             10 => name == b"$Info",
             // The journal of changes, the log of transactions, and what was repaired.

@@ -11,20 +11,17 @@ use crate::cache::Chunks;
 use crate::fault::{Fault, be16, be32, be64, damaged, size};
 use crate::mapped::{Map, Mapped, Run, parent};
 use crate::pieces::Piece;
+use std::cmp::Ordering;
 use std::path::Path;
 
 pub(crate) const SIGNATURE: &[u8] = b"conectix";
 /// 16 million blocks of the usual 2 MiB.
 const MOST_TABLE: u64 = 64 << 20;
 const MOST_BLOCK: u64 = 256 << 20;
-const SHORT: &str = "a fixed VHD is shorter than its disk";
 const UNUSED: u32 = u32::MAX;
 /// Sectors looked at for how far an answer holds: all of a block of 2 MiB, so that a large block's bits are not gone
 /// through again for every few bytes of it.
 const MOST_SAME: usize = 4096;
-
-/// What is missing, and at which byte.
-type Gap = (&'static str, u64);
 
 pub(crate) struct Vhd {
     size: u64,
@@ -41,20 +38,30 @@ struct Blocks {
     bits: Chunks,
 }
 
-/// The disk, and what is missing of it: a fixed one that lacks its beginning is read as it lies, for what is left of it
-/// may begin with a volume. Nothing is put upon such a disk.
-pub(crate) fn open(path: &Path, depth: u32) -> Result<(Mapped<Vhd>, Option<Gap>), Fault> {
+/// A VHD that was opened.
+pub(crate) struct Opened {
+    pub(crate) disk: Mapped<Vhd>,
+    /// Whether the file is the disk as it lies, but for the footer.
+    pub(crate) is_fixed: bool,
+    /// What is not read of it, and at which byte.
+    pub(crate) gap: Option<(&'static str, u64)>,
+}
+
+/// A fixed disk that lacks its beginning is read as it lies, for what is left of it may begin with a volume.
+pub(crate) fn open(path: &Path, depth: u32) -> Result<Opened, Fault> {
     let file = Piece::open(path)?;
     let foot = footer(&file)?;
     let size = be64(&foot, 48)?;
     match be32(&foot, 60)? {
         2 => {
             let there = file.len.saturating_sub(512);
-            let gap = (size > there).then_some((SHORT, there));
-            match gap {
-                Some((what, at)) if depth > 0 => Err(damaged(what, at)),
-                gap => Ok((Mapped::new(file, Vhd { size: size.min(there), blocks: None }, None), gap)),
-            }
+            let gap = match size.cmp(&there) {
+                Ordering::Less => Some(("bytes between a fixed VHD's disk and its footer", size)),
+                Ordering::Equal => None,
+                Ordering::Greater => Some(("a fixed VHD is shorter than its disk", there)),
+            };
+            let disk = Mapped::new(file, Vhd { size: size.min(there), blocks: None }, None);
+            Ok(Opened { disk, is_fixed: true, gap })
         }
         kind @ (3 | 4) => {
             let head = file.record(be64(&foot, 16)?, 1024, 1024)?;
@@ -63,7 +70,8 @@ pub(crate) fn open(path: &Path, depth: u32) -> Result<(Mapped<Vhd>, Option<Gap>)
                 4 => Some(upon(path, &head, depth)?),
                 _ => None,
             };
-            Ok((Mapped::new(file, Vhd { size, blocks: Some(blocks) }, upon), None))
+            let disk = Mapped::new(file, Vhd { size, blocks: Some(blocks) }, upon);
+            Ok(Opened { disk, is_fixed: false, gap: None })
         }
         kind => Err(Fault::Unsupported(format!("VHD of the unknown kind {kind}"))),
     }

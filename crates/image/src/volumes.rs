@@ -61,10 +61,35 @@ pub fn volumes(disk: &dyn ImageReader) -> Table {
             table.problems.push(damaged("a volume reaches past the end of the disk", volume.start));
         }
     }
+    table.bound(disk.size());
     table
 }
 
 impl Table {
+    /// Says which volumes share bytes, which no honest table has them do, and leaves those out that would make more to
+    /// read than twice the disk.
+    fn bound(&mut self, disk: u64) {
+        let mut by_start: Vec<&Volume> = self.volumes.iter().collect();
+        by_start.sort_by_key(|volume| volume.start);
+        let shares = |pair: &&[&Volume]| pair[0].start.saturating_add(pair[0].len) > pair[1].start;
+        if let Some(pair) = by_start.windows(2).find(shares) {
+            let which =
+                format!("volumes that share bytes: {} and {}, perhaps others", pair[0].name, pair[1].name);
+            self.problems.push(Fault::Unsupported(which));
+        }
+        let mut left = disk.saturating_mul(2);
+        let mut fits = |volume: &Volume| {
+            let rest = left.checked_sub(volume.len);
+            left = rest.unwrap_or(left);
+            rest.is_some()
+        };
+        let n_before = self.volumes.len();
+        self.volumes.retain(&mut fits);
+        if self.volumes.len() < n_before {
+            self.problems.push(Fault::Limit { what: "bytes of volumes beside twice the disk", limit: disk });
+        }
+    }
+
     fn read(&mut self, disk: &dyn ImageReader) -> Result<(), Fault> {
         let whole = Volume { name: "p0".into(), start: 0, len: disk.size(), purpose: None };
         let found = signature::of(disk);

@@ -141,7 +141,7 @@ impl Xfs {
 
     /// Gives the one inode to the sink.
     fn give(&self, number: u64, names: &Names, budget: &mut Budget, found: &mut Found<'_>) {
-        if self.sb.internal.contains(&number) {
+        if self.sb.internal.contains(&number) && !names.is_named(number) {
             found.summary.internal += 1;
             return;
         }
@@ -261,6 +261,9 @@ impl FileSystem for Xfs {
         let mut budget = Budget::of_shared(n_blocks, self.sb.block_size, n_times);
         self.say_what_is_wrong_with_the_whole(&mut found);
         let allocated = self.allocated(&mut budget, &mut found);
+        if allocated.get(&self.sb.root) != Some(&Some(Mode::Directory)) {
+            found.problem(b"/".to_vec(), damaged("a root that is no directory in use", self.sb.root));
+        }
         let names = self.names(&allocated, &mut budget, &mut found);
         for (number, mode) in &allocated {
             if found.stopped {

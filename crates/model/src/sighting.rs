@@ -1,6 +1,6 @@
 //! What a source saw: one sighting for one row.
 
-use crate::{DigestError, Digests, HashKind, Skip, Suspicion};
+use crate::{Dates, DigestError, Digests, HashKind, Skip, Suspicion};
 
 /// Where a row comes from within its root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,4 +73,15 @@ pub struct Trace {
     /// Whether its file system changes `changed_ns` with every write, and the last change is long enough ago that
     /// another one would show.
     pub is_trusted: bool,
+}
+
+impl From<Trace> for Dates {
+    fn from(trace: Trace) -> Dates {
+        Dates {
+            inode: Some(trace.inode),
+            modified_ns: Some(trace.modified_ns),
+            changed_ns: trace.is_trusted.then_some(trace.changed_ns),
+            born_ns: trace.born_ns,
+        }
+    }
 }

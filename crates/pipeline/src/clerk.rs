@@ -8,6 +8,7 @@
 //! be simpler, but tokio holds a paused clock still while any blocking thread is busy, and one that only waits at
 //! a door is busy too: no scenario could pass time.
 
+use crate::course::Course;
 use crate::crash::{self, Moment};
 use crate::intake::Before;
 use crate::judge::Denied;
@@ -18,7 +19,7 @@ use hashsweep_case::{
     Account, AttemptId, Backlog, Beside, Books, Case, CaseError, Claim, Fate, Freshness, Group, HoldId,
     IntakeTurn, RunId, Standing, SweepId, Taken, Walked,
 };
-use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp};
+use hashsweep_model::{Batch, Class, Digest, Quota, Sighting, Source, Stamp, Verdict};
 use hashsweep_spectra::Allowance;
 use std::num::NonZeroU64;
 use std::ops::ControlFlow;
@@ -74,6 +75,22 @@ pub(crate) enum Request {
     Settle { settlement: Settlement, reply: oneshot::Sender<()> },
     /// Spend no more than the account's limits leave.
     Bind { allowance: Allowance, reply: oneshot::Sender<()> },
+}
+
+impl Request {
+    /// Digests that it settles as findings.
+    fn n_found(&self) -> u64 {
+        let is_finding = |fate: &Fate| match fate {
+            Fate::Answered(answer) => matches!(answer.verdict, Verdict::Malicious | Verdict::Suspicious),
+            Fate::Failed(_) | Fate::Invalid(_) | Fate::Deferred(_) => false,
+        };
+        match self {
+            Request::Settle { settlement, .. } => {
+                settlement.fates.iter().filter(|(_, fate)| is_finding(fate)).count() as u64
+            }
+            Request::Claim { .. } | Request::Reserve { .. } | Request::Bind { .. } => 0,
+        }
+    }
 }
 
 /// What one attempt is known by: in the case's ledger and in the account's.
@@ -171,6 +188,8 @@ pub(crate) struct Work {
     pub(crate) standing: Arc<Standing>,
     /// Whether anybody is asked.
     pub(crate) asks: bool,
+    /// How hashing has gone so far.
+    pub(crate) course: Course,
 }
 
 /// The two doors and the window. Dropping both doors ends the clerk.
@@ -335,10 +354,17 @@ impl Work {
             distrust,
             standing,
             asks,
+            course,
         } = self;
         let mut left = *queue;
         let mut turns = Vec::new();
+        let n_found: u64 = requests.iter().map(Request::n_found).sum();
+        let is_end = deliveries.iter().any(|delivery| matches!(delivery, Delivery::Finished { .. }));
+        let reading = course.due(clock.now(), gauges, is_end);
         let confirmations = case.group(|group| {
+            if let Some(reading) = reading {
+                group.note_reading(*run, reading)?;
+            }
             for delivery in deliveries {
                 match delivery {
                     Delivery::Rows(rows) => {
@@ -389,6 +415,7 @@ impl Work {
             crash::point(Moment::Reserved);
         }
         *queue = left;
+        gauges.found.fetch_add(n_found, Relaxed);
         gauges.queued.store(left.waiting, Relaxed);
         gauges.intake_finished.store(!left.intake_open, Relaxed);
         for (reply, turn) in turns {

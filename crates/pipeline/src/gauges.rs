@@ -47,6 +47,8 @@ pub struct Gauges {
     pub in_flight: AtomicUsize,
     /// Digests answered, by verdict, in the order of `Verdict`.
     verdicts: [AtomicU64; 4],
+    /// Digests answered with `malicious` or `suspicious` whose answers are in the case: whoever reads it finds them.
+    pub found: AtomicU64,
     /// Whether more digests may still come.
     pub intake_finished: std::sync::atomic::AtomicBool,
     waiting: Mutex<Waiting>,

@@ -59,12 +59,21 @@ impl Beginning {
         }
     }
 
-    /// Whether the list as it stands now begins with the same rows.
-    fn holds(&self, order: &ListOrder, layout: &Layout) -> Result<bool, ListError> {
+    /// Whether the list as it stands now begins with the same rows. `None` if nobody wants to know any more.
+    fn holds(
+        &self,
+        order: &ListOrder,
+        layout: &Layout,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Option<bool>, ListError> {
         let mut now = Beginning::default();
-        let mut rows = RawRows::open(order, layout)?;
+        let mut rows = RawRows::open(order, layout)?.stopped_by(Arc::clone(stop));
         while now.last_row < self.last_row {
-            let Some(row) = rows.next() else { return Ok(false) };
+            let row = rows.next();
+            if stop.load(Relaxed) {
+                return Ok(None);
+            }
+            let Some(row) = row else { return Ok(Some(false)) };
             match row.content {
                 Content::Digests { digests, .. } => {
                     let first = digests.iter().next().expect("there is one");
@@ -75,7 +84,7 @@ impl Beginning {
             }
         }
         let print = |beginning: &Beginning| beginning.halves.each_ref().map(Hasher::finish);
-        Ok(print(&now) == print(self))
+        Ok(Some(print(&now) == print(self)))
     }
 }
 
@@ -162,7 +171,7 @@ pub(crate) fn take_in(
     before: &Before,
     door: &RowsDoor,
     gauges: &Gauges,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
 ) -> Result<Vec<String>, PipelineError> {
     let mut said = Vec::new();
     let (finished, excluded, walked) = match intake {
@@ -196,16 +205,24 @@ fn read_lists(
     before: &Before,
     door: &RowsDoor,
     gauges: &Gauges,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
 ) -> Result<bool, PipelineError> {
     for (root, (order, layout)) in (0u32..).zip(lists) {
         let beginning = before.lists.get(root as usize).cloned().unwrap_or_default();
-        if !beginning.holds(order, layout)? {
-            return Err(PipelineError::ListChanged(order.path.clone()));
+        match beginning.holds(order, layout, stop)? {
+            None => return Ok(false),
+            Some(false) => return Err(PipelineError::ListChanged(order.path.clone())),
+            Some(true) => {}
         }
         let first_row = beginning.last_row + 1;
-        let ListRead { finished, fingerprint, with_bad_cell, first_bad_cell, .. } =
+        let ListRead { finished, rows, fingerprint, with_digest, with_bad_cell, first_bad_cell, .. } =
             list::read(order, layout, root, door, first_row, &gauges.source, stop)?;
+        if finished && first_row == 1 && rows > 0 && with_digest == 0 {
+            tracing::warn!(
+                "{}: not one of its {rows} rows holds a hash; --column, --field or --extract say where they are",
+                order.path.display()
+            );
+        }
         if let Some((row, BadCell { cell, why })) = first_bad_cell {
             tracing::warn!(
                 "{}: {with_bad_cell} rows have a cell that holds no hash beside one that does; the first is cell {cell} of row {row}: {why}",

@@ -14,6 +14,7 @@
 mod asking;
 mod clerk;
 mod clock;
+mod course;
 pub mod crash;
 mod details;
 mod exhaustion;

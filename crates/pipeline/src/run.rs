@@ -1,6 +1,7 @@
 //! The story of a run.
 
 use crate::clerk::{Queue, RowsDoor, Turn, Work, doors};
+use crate::course::Course;
 use crate::halt::Halt;
 use crate::intake::{Before, take_in};
 use crate::judge::Judge;
@@ -111,8 +112,7 @@ pub async fn sweep<S: Service>(
         group.want_carried(sweep, &fresh, asks)?;
         Ok((run, Queue::of(group, intake_open)))
     })?;
-    let judge = Judge::new(&asking, case.unknowns_are_reported()?);
-    let slots = account.slots()?;
+    let (judge, slots) = (Judge::new(&asking, case.unknowns_are_reported()?), account.slots()?);
 
     let work = Work {
         case,
@@ -128,6 +128,7 @@ pub async fn sweep<S: Service>(
         distrust,
         standing: Arc::new(Standing::nothing(sweep)),
         asks,
+        course: Course::default(),
     };
     let (doors, clerk) = doors(work, asking.outstanding());
     let clerk = tokio::spawn(clerk.run());

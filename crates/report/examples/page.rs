@@ -6,7 +6,7 @@
 use hashsweep_model::{
     Answer, Dates, Digest, Digests, Outcome, Place, Quota, Row, Settled, Source, Stamp, Tally, Verdict,
 };
-use hashsweep_report::{ListNames, Overview, Page, Progress, Record, Run, What};
+use hashsweep_report::{Hashing, ListNames, Overview, Page, Progress, Record, Run, What};
 use std::io::{self, BufWriter};
 
 const HOSTILE: [&str; 9] = [
@@ -48,6 +48,16 @@ fn main() -> io::Result<()> {
         let quota = Quota { charged_max: 100, charged_min: 60, in_doubt: u64::from(second % 97 == 0) };
         progress.add(Stamp(1_795_359_845_000 + second * 1000), 100, quota);
     }
+    let mut hashing = Hashing::default();
+    for minute in 0..10_i64 {
+        let at = |minute: i64| Stamp(1_795_359_845_000 + minute * 60_000);
+        hashing.add(
+            at(minute),
+            at(minute + 1),
+            90_000,
+            40_000_000_000 + 3_000_000_000 * minute.unsigned_abs(),
+        );
+    }
     tally.requests = 600;
     tally.quota = Quota { charged_max: 60_000, charged_min: 36_000, in_doubt: 7 };
     let record = Record {
@@ -66,6 +76,7 @@ fn main() -> io::Result<()> {
             budget: Some(80_000),
         }],
         progress,
+        hashing,
         next_step: format!("hashsweep resume --case '{}'", HOSTILE[1]),
         case_name: HOSTILE[3].as_bytes().to_vec(),
     };

@@ -7,7 +7,7 @@
 //! A row reaches the writer in one piece, so a failed write never leaves half a row of ours behind a whole one.
 //! Hand in a buffered writer.
 
-use crate::columns::{CHANGE, CONTENT, Cell, JUDGED, ListNames, content, judged, when};
+use crate::columns::{CHANGE, CONTENT, Cell, JUDGED, ListNames, content, judged, push_when};
 use crate::list::{ListHeader, our_names, shape};
 use crate::safe;
 use hashsweep_model::{Digests, Row};
@@ -164,7 +164,7 @@ pub(crate) fn push_cell(line: &mut Vec<u8>, delimiter: u8, cell: Cell<'_>) {
         Cell::Digest(digest) => write!(line, "{digest}").expect(plain),
         Cell::Word(word) => line.extend_from_slice(word.as_bytes()),
         Cell::Text(text) => push_quoted(line, delimiter, safe::cell(text.as_bytes()).as_bytes()),
-        Cell::When(stamp) => line.extend_from_slice(when(stamp).as_bytes()),
+        Cell::When(stamp) => push_when(line, stamp),
     }
 }
 

@@ -4,8 +4,8 @@
 //! every byte of a name: what it cannot is spelled as [`safe::xml`] does.
 
 use crate::columns::when;
-use crate::{Record, safe};
-use hashsweep_model::{Digests, HashKind, Outcome, Row, Skip, SkipKind};
+use crate::safe;
+use hashsweep_model::{Dates, Digests, HashKind, Outcome, Row, Skip, SkipKind, Stamp};
 use jiff::Timestamp;
 use std::io::{self, Write};
 
@@ -15,8 +15,8 @@ pub struct Dfxml<W: Write> {
 }
 
 impl<W: Write> Dfxml<W> {
-    /// Writes what stands before the files.
-    pub fn new(mut out: W, record: &Record) -> io::Result<Dfxml<W>> {
+    /// Writes what stands before the files: when the reading of them began, and below which roots.
+    pub fn new(mut out: W, started_at: Stamp, roots: &[&[u8]]) -> io::Result<Dfxml<W>> {
         out.write_all(
             b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
               <dfxml xmlns=\"http://www.forensicswiki.org/wiki/Category:Digital_Forensics_XML\" \
@@ -28,10 +28,10 @@ impl<W: Write> Dfxml<W> {
             out,
             "<version>{}</version><execution_environment><start_time>{}</start_time></execution_environment></creator>",
             env!("CARGO_PKG_VERSION"),
-            when(record.started_at)
+            when(started_at)
         )?;
         write!(out, "<source>")?;
-        for root in &record.roots {
+        for root in roots {
             write!(out, "<image_filename>{}</image_filename>", text(root))?;
         }
         writeln!(out, "</source>")?;
@@ -40,29 +40,40 @@ impl<W: Write> Dfxml<W> {
 
     /// Writes one row under this name.
     pub fn file(&mut self, path: &[u8], row: &Row) -> io::Result<()> {
+        self.object(path, name_type(row), row.size, &row.dates, &row.digests)
+    }
+
+    /// Writes a file that was hashed and about which nobody was asked.
+    pub fn hashed(&mut self, path: &[u8], size: u64, dates: &Dates, digests: &Digests) -> io::Result<()> {
+        self.object(path, 'r', Some(size), dates, digests)
+    }
+
+    fn object(
+        &mut self,
+        path: &[u8],
+        name_type: char,
+        size: Option<u64>,
+        dates: &Dates,
+        digests: &Digests,
+    ) -> io::Result<()> {
         write!(
             self.out,
-            "<fileobject><filename>{}</filename><name_type>{}</name_type>",
-            text(path),
-            name_type(row)
+            "<fileobject><filename>{}</filename><name_type>{name_type}</name_type>",
+            text(path)
         )?;
-        if let Some(size) = row.size {
+        if let Some(size) = size {
             write!(self.out, "<filesize>{size}</filesize>")?;
         }
-        if let Some(inode) = row.dates.inode {
+        if let Some(inode) = dates.inode {
             write!(self.out, "<inode>{inode}</inode>")?;
         }
-        let dates = [
-            ("mtime", row.dates.modified_ns),
-            ("ctime", row.dates.changed_ns),
-            ("crtime", row.dates.born_ns),
-        ];
+        let dates = [("mtime", dates.modified_ns), ("ctime", dates.changed_ns), ("crtime", dates.born_ns)];
         for (element, ns) in dates {
             if let Some(at) = ns.and_then(|ns| Timestamp::from_nanosecond(ns.into()).ok()) {
                 write!(self.out, "<{element}>{at}</{element}>")?;
             }
         }
-        self.digests(&row.digests)?;
+        self.digests(digests)?;
         writeln!(self.out, "</fileobject>")
     }
 

@@ -40,7 +40,8 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
-fn scaled(n: f64) -> String {
+/// `4.2 GB` of a number that need not be whole.
+pub(crate) fn scaled(n: f64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     // Rounded first, so that 999,999 is 1 MB and not 1,000 kB.
     let mut n = round(n);

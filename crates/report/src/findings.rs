@@ -128,6 +128,19 @@ impl Findings {
     }
 }
 
+/// A finding as one line: `malicious  Win32.Trojan.Generic  /srv/a.exe`.
+pub fn finding_line(names: &ListNames, row: &Row) -> String {
+    let mut words: Vec<String> = row.verdict().map(|verdict| verdict.to_string()).into_iter().collect();
+    if let Some(settled) = &row.answer {
+        words.extend(settled.answer.threat_name.as_ref().map(|name| safe::terminal(name.as_bytes())));
+    }
+    words.push(safe::terminal(&names.path(row)));
+    if row.answer.as_ref().is_some_and(|settled| settled.source == Source::Simulator) {
+        words.push("(simulator)".to_owned());
+    }
+    words.join("  ")
+}
+
 fn nothing(emit: Emit) -> &'static str {
     match emit {
         Emit::All => "There are no rows.",

@@ -57,14 +57,14 @@ pub use difference::{
 pub use emit::Emit;
 pub use evidence::{Labels, Seal, write_evidence};
 pub use figures::{bytes, thousands};
-pub use findings::{Findings, Layout};
+pub use findings::{Findings, Layout, finding_line};
 pub use jsonl::{JsonlReport, ListJsonl};
 pub use list::ListHeader;
 pub use manifest::{Format, Manifest};
 pub use metrics::{Circumstances, write_metrics};
 pub use page::{Overview, Page};
 pub use parquet::ParquetReport;
-pub use record::{Progress, Record, Run};
+pub use record::{Hashing, Progress, Record, Run};
 pub use sarif::Sarif;
 pub use stix::Stix;
 pub use summary::{Figures, Speed, Summary, What};

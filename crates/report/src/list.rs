@@ -69,6 +69,10 @@ pub(crate) fn shape(record: &[u8], delimiter: u8) -> Shape {
         /// After a quote within a quoted cell: its end, or the first half of a doubled one.
         Quote,
     }
+    if memchr::memchr(b'"', record).is_none() {
+        let n_cells = 1 + memchr::memchr_iter(delimiter, record).count();
+        return Shape { n_cells, is_open: false };
+    }
     let mut at = At::Start;
     let mut n_cells = 1;
     for &byte in record {

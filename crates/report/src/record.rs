@@ -27,6 +27,8 @@ pub struct Record {
     pub runs: Vec<Run>,
     /// What its requests brought and cost over time.
     pub progress: Progress,
+    /// How its files were hashed over time.
+    pub hashing: Hashing,
     /// What to type to finish it.
     pub next_step: String,
     /// The case's own name, without its directory: a case that is moved still gives the same report.
@@ -122,6 +124,79 @@ impl Slot {
     }
 }
 
+/// Hashing over time: legs between two moments at which somebody wrote down how far it was.
+#[derive(Clone, Debug, Default)]
+pub struct Hashing {
+    legs: Vec<Leg>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Leg {
+    from: i64,
+    to: i64,
+    n_files: u64,
+    n_bytes: u64,
+}
+
+/// What was hashed within one slot, as far as it can be told: a leg is taken to have gone at one speed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Hashed {
+    pub(crate) n_files: f64,
+    pub(crate) n_bytes: f64,
+}
+
+impl Hashing {
+    /// Adds what was hashed between two moments. A clock that was set back tells nothing of a speed, and is left out.
+    pub fn add(&mut self, from: Stamp, to: Stamp, n_files: u64, n_bytes: u64) {
+        if to > from {
+            self.legs.push(Leg { from: from.0, to: to.0, n_files, n_bytes });
+        }
+    }
+
+    pub(crate) fn n_legs(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// The first moment and the last.
+    pub(crate) fn span(&self) -> Option<(Stamp, Stamp)> {
+        let from = self.legs.iter().map(|leg| leg.from).min()?;
+        let to = self.legs.iter().map(|leg| leg.to).max()?;
+        Some((Stamp(from), Stamp(to)))
+    }
+
+    /// As many slots of equal length as a page has room for, and the milliseconds of one.
+    pub(crate) fn slots(&self) -> (Vec<Hashed>, f64) {
+        let Some((Stamp(first), Stamp(last))) = self.span() else { return (Vec::new(), 0.0) };
+        let mut slots = vec![Hashed::default(); MAX_SLOTS];
+        let slot = real(last.saturating_sub(first)) / real_len(MAX_SLOTS);
+        for leg in &self.legs {
+            let (from, to) = (real(leg.from.saturating_sub(first)), real(leg.to.saturating_sub(first)));
+            for (nth, hashed) in slots.iter_mut().enumerate() {
+                let begin = real_len(nth) * slot;
+                let share = ((begin + slot).min(to) - begin.max(from)).max(0.0) / (to - from);
+                hashed.n_files += count(leg.n_files) * share;
+                hashed.n_bytes += count(leg.n_bytes) * share;
+            }
+        }
+        (slots, slot)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a place in a figure")]
+fn real(millis: i64) -> f64 {
+    millis as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "at most MAX_SLOTS")]
+fn real_len(n: usize) -> f64 {
+    n as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "three digits of it are shown")]
+fn count(n: u64) -> f64 {
+    n as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +212,23 @@ mod tests {
         assert_eq!(progress.slots.iter().map(|slot| slot.quota.charged_max).sum::<u64>(), 100_000);
         let (first, last) = progress.span();
         assert!(first == Stamp(1_000_000) && last.0 >= 1_000_000 + 49_999 * 7);
+    }
+
+    #[test]
+    fn hashing_is_spread_over_its_legs_and_nothing_is_lost() {
+        let mut hashing = Hashing::default();
+        hashing.add(Stamp(1_000), Stamp(2_000), 10, 1_000);
+        hashing.add(Stamp(2_000), Stamp(2_000), 7, 7);
+        hashing.add(Stamp(3_000), Stamp(4_000), 30, 3_000);
+        let (slots, slot) = hashing.slots();
+        assert_eq!((slots.len(), hashing.span()), (MAX_SLOTS, Some((Stamp(1_000), Stamp(4_000)))));
+        assert!((slot - 31.25).abs() < 1e-9);
+        let sum = |of: fn(&Hashed) -> f64, slots: &[Hashed]| slots.iter().map(of).sum::<f64>();
+        assert!((sum(|slot| slot.n_files, &slots) - 40.0).abs() < 1e-9);
+        let thirds: Vec<f64> = slots.chunks(32).map(|third| sum(|slot| slot.n_bytes, third)).collect();
+        assert!((thirds[0] - 1_000.0).abs() < 1e-6 && thirds[1].abs() < 1e-6, "{thirds:?}");
+        assert!((thirds[2] - 3_000.0).abs() < 1e-6, "{thirds:?}");
+        assert!(Hashing::default().slots().0.is_empty());
     }
 
     #[test]

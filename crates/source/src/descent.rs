@@ -474,6 +474,7 @@ impl<'w> Descent<'w> {
                         self.links.lock().expect("no panic while it is held").push(link);
                     }
                 }
+                Ok((meta, _)) if self.order.own.is_passing(meta.id) => {}
                 Ok((meta, links)) => {
                     // It is read here and now, so others may go on with the files behind it.
                     if meta.size >= LARGE && meta.n_links > 1 && names.len > 0 {

@@ -25,6 +25,7 @@ pub mod fuzzing;
 mod hashdeep;
 mod json;
 mod layout;
+mod leaves;
 mod opened;
 mod raw;
 mod recognise;
@@ -45,6 +46,7 @@ use crate::rows::Outbox;
 use crate::{Gauges, Rows};
 use hashsweep_model::{HashKind, Kinds, Place, Seen};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What to read, and how. Whatever is not said is found out.
@@ -100,6 +102,8 @@ pub struct ListRead {
     pub finished: bool,
     /// Rows in the list, or up to where the reading was broken off.
     pub rows: u64,
+    /// Rows that name a digest.
+    pub with_digest: u64,
     /// Rows with a cell that should hold a hash and does not, beside one that does.
     pub with_bad_cell: u64,
     /// The first of them: its row, and the cell.
@@ -112,7 +116,7 @@ pub struct ListRead {
 
 /// Offers one sighting for every row from `first_row` on; the rows before it are in the case already.
 ///
-/// `stop` is looked at between rows; what was read by then is still offered.
+/// `stop` is looked at between rows and within long ones; what was read by then is still offered.
 pub fn read(
     order: &ListOrder,
     layout: &Layout,
@@ -120,19 +124,21 @@ pub fn read(
     rows: &dyn Rows,
     first_row: u64,
     gauges: &Gauges,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
 ) -> Result<ListRead, ListError> {
     let closed = AtomicBool::new(false);
     let mut out = Outbox::new(rows, gauges, &closed);
-    let mut list = RawRows::open(order, layout)?;
-    let (mut n_rows, mut with_bad_cell, mut first_bad_cell) = (0, 0, None);
+    let mut list = RawRows::open(order, layout)?.stopped_by(Arc::clone(stop));
+    let (mut n_rows, mut with_digest, mut with_bad_cell, mut first_bad_cell) = (0, 0, 0, None);
     let mut broken_off = false;
     loop {
+        let row = list.next();
+        // A row that was reached as the reading was stopped may be a part of one.
         if closed.load(Relaxed) || stop.load(Relaxed) {
             broken_off = true;
             break;
         }
-        let Some(row) = list.next() else { break };
+        let Some(row) = row else { break };
         n_rows = row.number;
         if row.number < first_row {
             continue;
@@ -140,6 +146,7 @@ pub fn read(
         let number = row.number;
         let seen = match row.content {
             Content::Digests { digests, bad } => {
+                with_digest += 1;
                 if let Some(bad) = bad {
                     with_bad_cell += 1;
                     first_bad_cell.get_or_insert((number, bad));
@@ -156,5 +163,5 @@ pub fn read(
     let finished = !broken_off && !closed.load(Relaxed);
     let n_bytes = list.n_bytes();
     let fingerprint = if broken_off { None } else { Some(list.finish()?.fingerprint) };
-    Ok(ListRead { finished, rows: n_rows, with_bad_cell, first_bad_cell, fingerprint, n_bytes })
+    Ok(ListRead { finished, rows: n_rows, with_digest, with_bad_cell, first_bad_cell, fingerprint, n_bytes })
 }

@@ -112,7 +112,9 @@ impl<'a> Outbox<'a> {
 
     pub(crate) fn flush(&mut self) {
         self.held_bytes = 0;
-        let rows = mem::take(&mut self.rows);
+        // As large as the one before: growing from nothing would copy every row once more.
+        let room = Vec::with_capacity(self.rows.len());
+        let rows = mem::replace(&mut self.rows, room);
         if !rows.is_empty() && !self.closed.load(Relaxed) && self.door.take(rows).is_break() {
             self.closed.store(true, Relaxed);
         }

@@ -1,6 +1,6 @@
 //! The account: what is held, settled and left over, across days, processes and their deaths.
 
-use hashsweep_case::{Account, Bounds, CaseError, Period, day_of, month_of};
+use hashsweep_case::{Account, Bounds, Period, day_of, month_of};
 use hashsweep_model::{Quota, Stamp};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -167,11 +167,26 @@ fn an_account_is_private_and_refuses_what_is_none() {
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     let foreign = dir.path().join("notes");
     std::fs::write(&foreign, "mine").unwrap();
-    assert!(matches!(Account::open(&foreign), Err(CaseError::NotACase(_))));
+    let refused = |path: &Path| Account::open(path).unwrap_err().to_string();
+    assert!(refused(&foreign).ends_with("notes is not an account's ledger; it was left untouched"));
     assert_eq!(std::fs::read(&foreign).unwrap(), b"mine");
     let case = dir.path().join("case.db");
     drop(hashsweep_case::Case::open(&case).unwrap());
-    assert!(matches!(Account::open(&case), Err(CaseError::NotACase(_))));
+    assert!(refused(&case).ends_with("case.db is not an account's ledger; it was left untouched"));
+}
+
+/// Whoever reads "the case" would look at the wrong file.
+#[test]
+fn what_is_wrong_with_an_account_is_said_of_the_account() {
+    let (_dir, path) = place();
+    let mut account = Account::open(&path).unwrap();
+    let by_hand = rusqlite::Connection::open(&path).unwrap();
+    by_hand.execute_batch("DROP TABLE held").unwrap();
+    let failed = account.books().unwrap().hold("TCA-0101", 1, NOON).unwrap_err();
+    let words = failed.to_string();
+    let begins = format!("the account's ledger {} cannot be written or read: no such table", path.display());
+    assert!(words.starts_with(&begins), "{words}");
+    assert!(!failed.names_no_file());
 }
 
 #[test]

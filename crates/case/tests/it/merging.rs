@@ -2,7 +2,7 @@
 
 use crate::pruning::{Found, answer, assert_sound, night, sweeps};
 use crate::{World, everything, files};
-use hashsweep_case::{Case, CaseError, Freshness, Maker, Merged, Retention, Scope, SweepId};
+use hashsweep_case::{Case, CaseError, Freshness, Maker, Merged, Reading, Retention, Scope, SweepId};
 use hashsweep_model::{Outcome, Stamp, Verdict};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -31,6 +31,7 @@ fn dump(path: &Path) -> Vec<String> {
         "sweep",
         "root",
         "run",
+        "reading",
         "sighting",
         "device",
         "answer",
@@ -64,6 +65,8 @@ impl World {
     fn whole_night(&mut self, found: &[Found], bad: u32, n: i64) {
         self.begin_night();
         self.walk_on(&night(found), true);
+        let reading = Reading { at: Stamp(n), n_files: 7, n_bytes: 700 };
+        self.case.group(|group| group.note_reading(self.run, reading)).unwrap();
         answer(self, bad, n);
         self.end();
     }
@@ -95,6 +98,8 @@ fn two_machines_become_one_case_and_coming_again_adds_nothing() {
     assert_eq!(all.merge(&b).unwrap(), Merged::default());
     assert_eq!(dump(&all.path), before);
     assert_eq!(dump(&a.path), source, "a source is only read");
+    let readings = before.iter().filter(|line| line.starts_with("reading: "));
+    assert_eq!(readings.count(), 6, "how each night's hashing went comes along");
     let hosts: Vec<_> = all.case.info().unwrap().sweeps.into_iter().filter_map(|sweep| sweep.host).collect();
     assert_eq!(hosts.iter().filter(|host| *host == "alpha").count(), 3);
 }

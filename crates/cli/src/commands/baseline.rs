@@ -31,11 +31,11 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    /// Whether there is such a sweep to hold a scan against; better said before anything is read.
+    /// Whether there is such a sweep to hold files against; better said before anything is read.
     pub(crate) fn check(case: &Case, number: Option<i64>, emit: Option<Emit>) -> anyhow::Result<()> {
         let Some(number) = number else { return needs_none(emit) };
         if case.sweep(Some(SweepId(number)))?.command == "list" {
-            bail!("sweep {number} is of a list, and lists have no paths to hold a scan against");
+            bail!("sweep {number} is of a list, and lists have no paths to hold files against");
         }
         Ok(())
     }

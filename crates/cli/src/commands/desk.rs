@@ -48,10 +48,11 @@ impl Desk {
     }
 
     /// What a walk leaves alone: those files and the outputs, also where they are not there yet.
-    pub(crate) fn own(&self, open: &[Open]) -> OwnFiles {
+    pub(crate) fn own(&self, case: &Case, open: &[Open]) -> OwnFiles {
         let paths: Vec<_> = self.files().into_iter().chain(open.iter().flat_map(Open::paths)).collect();
         let own = paths.iter().fold(OwnFiles::of(&paths), OwnFiles::expecting);
         let own = own.expecting_prefix(Case::sessions_of(&self.case));
+        let own = own.passing(open.iter().filter_map(Open::temporary)).passing(case.session_file());
         match &self.copy {
             Some(copy) => own.expecting_prefix(copy),
             None => own,

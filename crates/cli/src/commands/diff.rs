@@ -247,9 +247,12 @@ fn lists(sweep: &Sweep) -> Option<Vec<[u8; 32]>> {
 }
 
 fn side(sweep: &Sweep, left_out: LeftOut) -> Side {
+    let given = sweep.roots.iter().map(|root| root.given.clone());
     let roots = match sweep.command.as_str() {
         "list" => Vec::new(),
-        _ => sweep.roots.iter().map(|root| root.given.clone()).collect(),
+        // What is in an image lies below its name and a colon.
+        "image" => given.map(|name| [&name[..], b":"].concat()).collect(),
+        _ => given.collect(),
     };
     Side { roots, intake_finished: sweep.intake_finished, left_out }
 }

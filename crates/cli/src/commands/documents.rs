@@ -1,13 +1,13 @@
 //! Reports that are more than rows: what they tell of a sweep is read from its case here.
 
 use super::sweep::resume_exactly;
-use super::written::{names, order};
+use super::written::{Rows, names, order};
 use crate::settings::SIMULATOR;
 use anyhow::Context;
-use hashsweep_case::{Case, Only, Sweep};
+use hashsweep_case::{Case, Only, Reading, Sweep};
 use hashsweep_model::{Outcome, Tally};
 use hashsweep_report::{
-    Circumstances, Labels, Overview, Page, ParquetReport, Progress, Record, Run, Seal, Ticket, What,
+    Circumstances, Hashing, Labels, Overview, Page, ParquetReport, Progress, Record, Run, Seal, Ticket, What,
     write_evidence, write_metrics,
 };
 use std::io::Write;
@@ -44,10 +44,10 @@ pub(crate) fn manifest(
 }
 
 /// Rows as Parquet.
-pub(crate) fn parquet(case: &Case, sweep: &Sweep, only: Only, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn parquet(case: &Case, sweep: &Sweep, rows: Rows<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
     let record = record(case, sweep, &case.tally(sweep.id)?)?;
     let mut report = ParquetReport::new(out, names(sweep), &record)?;
-    case.rows(sweep.id, only, order(sweep), |row| Ok::<_, anyhow::Error>(report.row(&row)?))?;
+    rows(&mut |row| Ok(report.row(row)?))?;
     report.finish()?;
     Ok(())
 }
@@ -84,6 +84,20 @@ pub(crate) fn record(case: &Case, sweep: &Sweep, tally: &Tally) -> anyhow::Resul
     case.requests_of(sweep.id, |request| {
         progress.add(request.settled_at, request.n_answered, request.quota);
     })?;
+    let runs = case.runs(sweep.id)?;
+    let mut hashing = Hashing::default();
+    let mut before = None;
+    case.readings_of(sweep.id, |run, reading| {
+        let began =
+            runs.iter().find(|known| known.number == run).map_or(reading.at, |known| known.started_at);
+        let (from, n_files, n_bytes) = match before {
+            Some((of, Reading { at, n_files, n_bytes })) if of == run => (at, n_files, n_bytes),
+            _ => (began, 0, 0),
+        };
+        let gone_on = (reading.n_files.saturating_sub(n_files), reading.n_bytes.saturating_sub(n_bytes));
+        hashing.add(from, reading.at, gone_on.0, gone_on.1);
+        before = Some((run, reading));
+    })?;
     let run = |run: hashsweep_case::Run| {
         let hashsweep_case::Run { number, started_at, ended_at, budget } = run;
         Run { number, started_at, ended_at, budget }
@@ -101,8 +115,9 @@ pub(crate) fn record(case: &Case, sweep: &Sweep, tally: &Tally) -> anyhow::Resul
         service,
         started_at: sweep.started_at,
         intake_finished_at: case.intake_finished_at(sweep.id)?,
-        runs: case.runs(sweep.id)?.into_iter().map(run).collect(),
+        runs: runs.into_iter().map(run).collect(),
         progress,
+        hashing,
         next_step: resume_exactly(case, sweep.id),
         case_name: case.path().file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default(),
     })

@@ -1,7 +1,7 @@
 //! Reports in the forms of other people's tools: forensic inventories, and findings for pipelines.
 
 use super::documents::record;
-use super::written::{names, order};
+use super::written::{Rows, names, order};
 use crate::stored::Stored;
 use anyhow::Context;
 use hashsweep_case::{Case, Only, Sweep};
@@ -30,30 +30,30 @@ pub(crate) fn stix(case: &Case, sweep: &Sweep, mut out: &mut dyn Write) -> anyho
 }
 
 /// Files as DFXML.
-pub(crate) fn dfxml(case: &Case, sweep: &Sweep, only: Only, out: &mut dyn Write) -> anyhow::Result<()> {
-    let tally = case.tally(sweep.id)?;
-    let mut document = Dfxml::new(out, &record(case, sweep, &tally)?)?;
-    files(case, sweep, only, |path, row| Ok(document.file(path, row)?))?;
+pub(crate) fn dfxml(sweep: &Sweep, rows: Rows<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
+    let roots: Vec<&[u8]> = sweep.roots.iter().map(|root| root.given.as_slice()).collect();
+    let mut document = Dfxml::new(out, sweep.started_at, &roots)?;
+    files(rows, |path, row| Ok(document.file(path, row)?))?;
     document.finish()?;
     Ok(())
 }
 
 /// Files as a bodyfile.
-pub(crate) fn bodyfile(case: &Case, sweep: &Sweep, only: Only, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn bodyfile(rows: Rows<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut bodyfile = Bodyfile::new(out);
-    files(case, sweep, only, |path, row| Ok(bodyfile.file(path, row)?))?;
+    files(rows, |path, row| Ok(bodyfile.file(path, row)?))?;
     bodyfile.finish()?;
     Ok(())
 }
 
 /// Files that were hashed as a manifest of hashdeep. The others are counted at its end.
-pub(crate) fn hashdeep(case: &Case, sweep: &Sweep, only: Only, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(crate) fn hashdeep(sweep: &Sweep, rows: Rows<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
     let kinds: Kinds =
         Stored::parse(&sweep.settings)?.kinds.parse().context("read the sweep's hash functions")?;
     let comments = [format!("made by hashsweep {} of sweep {}", env!("CARGO_PKG_VERSION"), sweep.id.0)];
     let mut manifest = Manifest::new(out, Format::Hashdeep, &kinds, &comments)?;
     let mut n_without = 0_u64;
-    files(case, sweep, only, |path, row| {
+    files(rows, |path, row| {
         match row.size {
             Some(size) if kinds.iter().all(|kind| row.digests.get(kind).is_some()) => {
                 manifest.file(path, size, &row.digests)?;
@@ -70,14 +70,9 @@ pub(crate) fn hashdeep(case: &Case, sweep: &Sweep, only: Only, out: &mut dyn Wri
 }
 
 /// Each row of a sweep of files, with its name.
-fn files(
-    case: &Case,
-    sweep: &Sweep,
-    only: Only,
-    mut each: impl FnMut(&[u8], &Row) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    case.rows(sweep.id, only, order(sweep), |row| match &row.place {
-        Place::Path(path) => each(path, &row),
+fn files(rows: Rows<'_>, mut each: impl FnMut(&[u8], &Row) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    rows(&mut |row| match &row.place {
+        Place::Path(path) => each(path, row),
         Place::Line(_) => anyhow::bail!("a row of a list where files are written"),
     })
 }

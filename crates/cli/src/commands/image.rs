@@ -1,6 +1,6 @@
 //! `hashsweep image`: the files inside disk images.
 
-use super::baseline::needs_none;
+use super::baseline::Baseline;
 use super::desk::Desk;
 use super::sweep::Ready;
 use crate::args::Image;
@@ -18,7 +18,6 @@ use std::path::PathBuf;
 
 pub(crate) fn run(image: Image, terminal: &Terminal) -> anyhow::Result<Exit> {
     let outputs = Outputs::resolve(&image.output, terminal.stdout, Vec::new())?;
-    needs_none(outputs.emit)?;
     let ending = Ending::resolve(&image.ending, None);
     let sending = Sending::resolve(&image.sending, &StoredSending::default())?;
     sending.speech.can_ask(image.hashing.hash.first())?;
@@ -43,8 +42,10 @@ pub(crate) fn run(image: Image, terminal: &Terminal) -> anyhow::Result<Exit> {
     if let Some(service) = &sending.identity {
         case.belong_to(service)?;
     }
+    Baseline::check(&case, image.baseline, outputs.emit)?;
     let stored = Stored::new(kinds.to_string(), None, None, to_store(&image.sending)?, &outputs, &ending)
-        .of_images(&images);
+        .of_images(&images)
+        .since(image.baseline);
     let new = NewSweep { command: "image".to_owned(), settings: stored.json(), roots };
     let sweep = case.group(|group| group.begin_sweep(&new, now()))?;
     let intake = intake(&images, &stored_roots, kinds, &desk, &open)?;

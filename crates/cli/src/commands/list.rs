@@ -19,6 +19,11 @@ use std::os::unix::ffi::OsStrExt;
 
 pub(crate) fn run(list: List, terminal: &Terminal) -> anyhow::Result<Exit> {
     let outputs = Outputs::resolve(&list.output, terminal.stdout, Vec::new())?.of_list()?;
+    if list.baseline.is_some() {
+        bail!(
+            "a list has no baseline: its rows are lines, and where the list has changed nobody can tell which line was which\n  hint: 'hashsweep diff OLD NEW' compares two sweeps of the same list"
+        );
+    }
     needs_none(outputs.emit)?;
     let ending = Ending::resolve(&list.ending, None);
     let sending = Sending::resolve(&list.sending, &StoredSending::default())?;

@@ -8,6 +8,7 @@ mod diff;
 mod documents;
 mod forensic;
 mod hash;
+pub(crate) mod herald;
 mod image;
 mod list;
 mod metrics;

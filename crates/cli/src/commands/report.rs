@@ -24,7 +24,7 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
     let tally = case.tally(sweep.id)?;
     let baseline = Baseline::of(&case, &sweep, report.output.emit.or(stored.emit))?;
     let ending = Baseline::exit(baseline.as_ref(), &tally, &ending);
-    let figures = Figures {
+    let mut figures = Figures {
         what: if sweep.command == "list" { What::Rows } else { What::Files },
         remarks: Vec::new(),
         speed: None,
@@ -33,9 +33,8 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
         next_step: Some(resume_command(&case, sweep.id)?),
         case_path: Some(path_bytes(&case)),
     };
-    let summary = Summary::new(&tally, &figures);
     if report.json {
-        writeln!(std::io::stdout(), "{}", summary.json())?;
+        writeln!(std::io::stdout(), "{}", Summary::new(&tally, &figures).json())?;
         return Ok(ending);
     }
     let outputs = Outputs::resolve(&report.output, terminal.stdout, Vec::new())?;
@@ -67,8 +66,10 @@ pub(crate) fn run(report: Report, terminal: &Terminal) -> anyhow::Result<Exit> {
         troubles.note(written::table(&case, &sweep, (emit, baseline.as_ref()), terminal, simulated));
     }
     if !terminal.talk.quiet {
+        figures.remarks.extend(baseline.map(|since| since.words(report.output.emit.or(stored.emit))));
         // If stderr is closed there is nobody left to tell; the exit code still says it.
-        let _ = summary.write(&mut std::io::stderr().lock(), terminal.stderr && terminal.colour);
+        let _ = Summary::new(&tally, &figures)
+            .write(&mut std::io::stderr().lock(), terminal.stderr && terminal.colour);
     }
     troubles.first()?;
     Ok(ending)

@@ -2,17 +2,20 @@
 
 use super::baseline::Baseline;
 use super::desk::Desk;
+use super::metrics::write_metrics;
 use super::sweep::Ready;
 use super::{image, list, scan, written};
-use crate::args::Resume;
+use crate::args::{Format, Output, Resume};
 use crate::exit::Exit;
-use crate::outputs;
+use crate::outputs::{self, Open};
 use crate::settings::{Ending, Outputs, SIMULATOR, Sending, case_path};
 use crate::shell::{Terminal, maker, say};
 use crate::stored::Stored;
 use anyhow::{Context, bail};
 use hashsweep_case::{Case, Sweep, SweepId};
+use hashsweep_model::Tally;
 use hashsweep_pipeline::Intake;
+use hashsweep_report::Circumstances;
 use std::path::PathBuf;
 
 /// What no report may replace: the case and the lists or images of its sweep.
@@ -45,8 +48,9 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     let tally = case.tally(sweep.id)?;
     if !tally.owes_something() {
         say("this sweep owes nothing; 'hashsweep report' writes it again");
-        if !resume.output.output.is_empty() {
-            write_again(&resume, &case, &sweep, &stored, &desk, terminal)?;
+        let Output { output, metrics, dataset, .. } = &resume.output;
+        if !output.is_empty() || metrics.is_some() || dataset.is_some() {
+            write_again(&resume, &case, &sweep, &stored, (&desk, &tally), terminal)?;
         }
         let baseline = Baseline::of(&case, &sweep, resume.output.emit)?;
         return Ok(Baseline::exit(baseline.as_ref(), &tally, &ending));
@@ -56,6 +60,9 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
         case.belong_to(service)?;
     }
     let targets = if is_of_here(&sweep) { stored.targets() } else { Vec::new() };
+    if targets.len() < stored.targets().len() && resume.output.output.is_empty() {
+        say("its reports went to files of another machine and are not written again; -o says where to");
+    }
     let outputs = Outputs::resolve(&resume.output, terminal.stdout, targets)?;
     let mut outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
     outputs.emit = outputs.emit.or(stored.emit);
@@ -65,7 +72,7 @@ pub(crate) fn run(resume: Resume, terminal: &Terminal) -> anyhow::Result<Exit> {
     let intake = match (sweep.intake_finished, &stored.walking, &stored.images) {
         (true, ..) => Intake::Finished,
         (false, Some(filters), _) => {
-            scan::intake(filters, &sweep.roots, kinds()?, sweep.started_at, desk.own(&open))?
+            scan::intake(filters, &sweep.roots, kinds()?, sweep.started_at, desk.own(&case, &open))?
         }
         (false, None, Some(images)) => image::intake(images, &sweep.roots, kinds()?, &desk, &open)?,
         (false, None, None) => list::intake(&sweep.roots, &stored)?,
@@ -85,13 +92,21 @@ fn write_again(
     case: &Case,
     sweep: &Sweep,
     stored: &Stored,
-    desk: &Desk,
+    (desk, tally): (&Desk, &Tally),
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
-    let mut outputs = Outputs::resolve(&resume.output, terminal.stdout, Vec::new())?;
+    let outputs = Outputs::resolve(&resume.output, terminal.stdout, Vec::new())?;
+    let mut outputs = if sweep.command == "list" { outputs.of_list()? } else { outputs };
     outputs.emit = outputs.emit.or(stored.emit);
     let open = outputs::open(&outputs, &in_use(desk, sweep))?;
+    let (metrics, open): (Vec<Open>, Vec<Open>) =
+        open.into_iter().partition(|open| open.format == Format::Metrics);
+    write_metrics(metrics, case, sweep.id, tally, &Circumstances::default())?;
     let simulated = case.service()?.as_deref() == Some(SIMULATOR);
     let baseline = Baseline::of(case, sweep, outputs.emit)?;
-    written::write_all(case, sweep.id, &outputs, open, terminal, simulated, baseline.as_ref())
+    written::write_all(case, sweep.id, &outputs, open, terminal, simulated, baseline.as_ref())?;
+    if let Some(since) = baseline.filter(|_| !terminal.talk.quiet) {
+        say(since.words(outputs.emit));
+    }
+    Ok(())
 }

@@ -7,9 +7,9 @@ use crate::args::{Rehashing, Scan};
 use crate::exit::Exit;
 use crate::outputs;
 use crate::settings::{
-    Ending, Filters, Outputs, Sending, StoredSending, absolute, case_path, roots, to_store,
+    Ending, Filters, Outputs, Sending, StoredSending, absolute, case_path, overlap, roots, to_store,
 };
-use crate::shell::Terminal;
+use crate::shell::{Terminal, lines_safe, say};
 use crate::stored::Stored;
 use hashsweep_case::{NewRoot, NewSweep, StoredRoot};
 use hashsweep_model::{Kinds, Stamp};
@@ -17,6 +17,7 @@ use hashsweep_pipeline::{Intake, now};
 use hashsweep_source::{OwnFiles, Root, check_roots};
 use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
     let outputs = Outputs::resolve(&scan.output, terminal.stdout, Vec::new())?;
@@ -24,7 +25,9 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
     let sending = Sending::resolve(&scan.sending, &StoredSending::default())?;
     sending.speech.can_ask(scan.hashing.hash.first())?;
     let filters = Filters::new(&scan.walking)?;
-    let new_roots = roots(&scan.paths, &scan.walking)?
+    let given = roots(&scan.paths, &scan.walking)?;
+    say_overlap(&given, terminal);
+    let new_roots = given
         .into_iter()
         .map(|path| Ok(NewRoot { given: path.as_os_str().as_bytes().to_vec(), opened: absolute(&path)? }))
         .collect::<anyhow::Result<Vec<_>>>()?;
@@ -58,10 +61,17 @@ pub(crate) fn run(scan: Scan, terminal: &Terminal) -> anyhow::Result<Exit> {
         group.join_series(sweep, &stored.shape())?;
         Ok(sweep)
     })?;
-    let own = desk.own(&open);
+    let own = desk.own(&case, &open);
     let intake = intake(&filters, &stored_roots, scan.hashing.hash, started, own)?;
     let distrust = stored.distrust;
     Ready { case, desk, sweep, intake, sending, outputs, open, ending, distrust }.run(terminal)
+}
+
+/// Not in a quiet night: the command line is the same every time.
+pub(crate) fn say_overlap(roots: &[PathBuf], terminal: &Terminal) {
+    if let Some(words) = overlap(roots).filter(|_| !terminal.talk.quiet) {
+        say(lines_safe(&words));
+    }
 }
 
 /// A walk that leaves our own files alone.

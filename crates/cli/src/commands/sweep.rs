@@ -2,6 +2,7 @@
 
 use super::baseline::Baseline;
 use super::desk::Desk;
+use super::herald::Herald;
 use super::metrics::{Budget, write_metrics};
 use super::plan::Plan;
 use super::written;
@@ -226,7 +227,9 @@ async fn carry_out(
     stop: CancellationToken,
     terminal: &Terminal,
 ) -> anyhow::Result<Ended> {
-    let progress = Progress::new(terminal, Arc::clone(gauges), matches!(order.intake, Intake::Lists(_)));
+    let herald = Herald::new(order.case.path().to_owned(), order.sweep);
+    let lists = matches!(order.intake, Intake::Lists(_));
+    let mut progress = Progress::new(terminal, Arc::clone(gauges), lists, herald);
     tokio::select! {
         ended = sweep(order, Arc::clone(gauges), stop) => Ok(ended?),
         () = progress.run() => unreachable!("progress is drawn until the run ends"),

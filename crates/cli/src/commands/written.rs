@@ -81,6 +81,9 @@ impl Troubles {
     }
 }
 
+/// Hands each row that is wanted to a report.
+pub(super) type Rows<'a> = &'a dyn Fn(&mut dyn FnMut(&Row) -> anyhow::Result<()>) -> anyhow::Result<()>;
+
 /// The standard columns; a row of a list is `FILE:ROW`.
 pub(crate) fn plain(
     case: &Case,
@@ -93,6 +96,11 @@ pub(crate) fn plain(
     let (only, order) = (only(emit), order(sweep));
     let rows =
         |each: &mut dyn FnMut(&Row) -> anyhow::Result<()>| case.rows(sweep.id, only, order, |row| each(&row));
+    // Forms without a place for what has happened to a row still leave out what is not wanted.
+    let wanted: Rows<'_> = &|each| match baseline.filter(|_| emit == Emit::New) {
+        Some(since) => since.mark(emit, rows, |row, _| each(row)),
+        None => rows(each),
+    };
     match format {
         Format::Csv => {
             let mut report = match baseline {
@@ -122,10 +130,10 @@ pub(crate) fn plain(
         Format::Markdown => documents::ticket(case, sweep, out)?,
         Format::Sarif => forensic::sarif(case, sweep, out)?,
         Format::Stix => forensic::stix(case, sweep, out)?,
-        Format::Dfxml => forensic::dfxml(case, sweep, only, out)?,
-        Format::Bodyfile => forensic::bodyfile(case, sweep, only, out)?,
-        Format::Hashdeep => forensic::hashdeep(case, sweep, only, out)?,
-        Format::Parquet | Format::Dataset => documents::parquet(case, sweep, only, out)?,
+        Format::Dfxml => forensic::dfxml(sweep, wanted, out)?,
+        Format::Bodyfile => forensic::bodyfile(wanted, out)?,
+        Format::Hashdeep => forensic::hashdeep(sweep, wanted, out)?,
+        Format::Parquet | Format::Dataset => documents::parquet(case, sweep, wanted, out)?,
         Format::Metrics => unreachable!("figures are written apart, under the names of their files"),
     }
     Ok(())
@@ -334,16 +342,16 @@ impl Join<'_> {
             self.rows = Some(RawRows::open(&list.order, &list.layout)?);
             self.read = 0;
         }
-        let changed = self.changed();
+        let given = self.lists[self.at].given;
         let rows = self.rows.as_mut().context("the list is closed")?;
         // Rows that are not wanted are passed over.
         for _ in self.read + 1..line {
             if rows.next().is_none() {
-                bail!(changed);
+                bail!(changed(given));
             }
         }
         self.read = line;
-        let Some(found) = rows.next() else { bail!(changed) };
+        let Some(found) = rows.next() else { bail!(changed(given)) };
         // Whether or not the whole list can be held against its fingerprint, this row must be the row that was read.
         let is = |outcome, why: String| row.outcome == outcome && row.reason.as_ref() == Some(&why);
         let is_same = match &found.content {
@@ -352,7 +360,7 @@ impl Join<'_> {
             Content::Lost(skip) => is(Outcome::Skipped, skip.to_string()),
         };
         if !is_same {
-            bail!(changed);
+            bail!(changed(given));
         }
         Ok(found)
     }
@@ -378,15 +386,15 @@ impl Join<'_> {
         if Some(rows.finish()?.fingerprint) == self.lists[self.at].root.fingerprint {
             return Ok(());
         }
-        bail!(self.changed())
+        bail!(changed(self.lists[self.at].given))
     }
+}
 
-    fn changed(&self) -> String {
-        format!(
-            "{} changed between reading and enriching, so its rows cannot be joined with their verdicts\n  hint: 'hashsweep report' writes what was read as FILE:ROW",
-            String::from_utf8_lossy(self.lists[self.at].given)
-        )
-    }
+fn changed(list: &[u8]) -> String {
+    format!(
+        "{} changed between reading and enriching, so its rows cannot be joined with their verdicts\n  hint: 'hashsweep report' writes what was read as FILE:ROW",
+        String::from_utf8_lossy(list)
+    )
 }
 
 /// Whether the rows of two lists can stand in one output.

@@ -1,6 +1,6 @@
 //! `hashsweep case`: the case looked at for its own sake.
 
-use crate::lab::{Lab, fixtures, number};
+use crate::lab::{Lab, Run, fixtures, number};
 use hashsweep_case::{Case, Claim, Fate, Freshness, NewRoot, NewSweep};
 use hashsweep_model::{
     Answer, Class, Content, Digest, Digests, HashKind, Location, Place, Quota, Seen, Sighting, Source, Stamp,
@@ -304,4 +304,43 @@ fn verify_holds_a_case_against_the_account_that_paid_for_it() {
     assert!(broken["example"].as_str().unwrap().ends_with("2 in the case, 1 in the accounts"), "{broken}");
     std::fs::remove_dir_all(&accounts).unwrap();
     assert_eq!(rule(&verify(0)), None, "there is nothing to hold it against");
+}
+
+/// A case may come from anybody: it must not choose who is shown a password, nor which files are replaced.
+#[test]
+fn a_case_from_elsewhere_chooses_no_service_and_no_file() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    lab.write("mine.csv", "years of work");
+    lab.run(["scan", "tree", "--offline", "--case", "c.db", "-o", "o.csv"]).exits(3);
+    let by_hand = rusqlite::Connection::open(lab.path("c.db")).unwrap();
+    by_hand
+        .execute_batch(
+            "UPDATE sweep SET host = 'elsewhere', settings = json_set(settings, '$.sending.api_url',
+                 'https://collector.example', '$.outputs[0].path', replace(settings ->> '$.outputs[0].path', 'o.csv', 'mine.csv'))",
+        )
+        .unwrap();
+    drop(by_hand);
+    let mut resume = lab.command();
+    resume.args(["resume", "--case", "c.db"]).env("SPECTRA_USERNAME", "u").env("SPECTRA_PASSWORD", "p");
+    let refused: Run = resume.output().unwrap().into();
+    refused
+        .exits(2)
+        .says("the case says to ask collector.example, which you have never asked from this machine");
+    let run = lab.run(["resume", "--case", "c.db", "--offline"]).exits(3);
+    run.says("its reports went to files of another machine and are not written again");
+    assert_eq!(std::fs::read(lab.path("mine.csv")).unwrap(), b"years of work");
+}
+
+/// Their rows cannot be read, and asking does not change that.
+#[test]
+fn what_cannot_be_read_is_nothing_to_resume() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    let missing =
+        ["scan", "tree", "gone", "--missing-root", "skip", "--sim", "--case", "c.db", "-o", "r.html"];
+    let run = lab.run(missing).exits(3);
+    assert!(!run.stderr.contains("next:"), "{}", run.stderr);
+    let page = std::fs::read_to_string(lab.path("r.html")).unwrap();
+    assert!(page.contains("Incomplete.") && !page.contains("To go on:"));
 }

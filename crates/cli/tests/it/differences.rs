@@ -1,6 +1,6 @@
 //! Two sweeps of the same tree, and what `hashsweep diff` makes of what happened in between.
 
-use crate::lab::{Beside, Lab, Run, fixtures, number};
+use crate::lab::{Beside, Lab, Run, fixtures, number, rows};
 use hashsweep_case::{Case, NewRoot, NewSweep};
 use hashsweep_model::Stamp;
 use hashsweep_sim::{Verdicts, World};
@@ -343,8 +343,61 @@ fn a_scan_against_a_baseline_marks_every_row_and_exits_by_what_is_new() {
     run.says("since sweep 1: 1 new, 1 changed, 1 moved, 1 gone; rows not shown by --emit new: 2");
     assert_eq!(changes(), [told("changed", "changed"), told("new bad", "new"), told("there", "moved")]);
     let whole = fs::read(lab.path("o.csv")).unwrap();
+    // Forms without a place for the word leave out the same rows.
+    let report = ["report", "--case", "c.db", "--emit", "new"];
+    for (form, is_row) in [("dfxml", "<fileobject>"), ("bodyfile", "|tree/"), ("hashdeep", ",tree/")] {
+        let run = lab.run(report.iter().copied().chain(["--format", form])).exits(1);
+        let text = String::from_utf8(run.stdout).unwrap();
+        assert_eq!(text.lines().filter(|line| line.contains(is_row)).count(), 3, "{form}: {text}");
+    }
+    let few = lab.run(report.iter().copied().chain(["-o", "new.parquet"])).exits(1);
+    few.says("rows not shown by --emit new: 2");
+    lab.run(["report", "--case", "c.db", "--emit", "all", "-o", "all.parquet"]).exits(1);
+    let n_rows = |name: &str| {
+        let list = lab.run([
+            "list",
+            name,
+            "--sim",
+            "--case",
+            "p.db",
+            "--column",
+            "sha1",
+            "--format",
+            "jsonl",
+            "--fail-on",
+            "never",
+        ]);
+        list.exits(0).stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count()
+    };
+    // What is gone is no row of this scan.
+    assert_eq!((n_rows("new.parquet"), n_rows("all.parquet")), (3, 5));
     let again = lab.run(["report", "--case", "c.db", "--format", "csv"]).exits(1);
     assert_eq!(again.stdout, whole);
     let totals = lab.totals(&lab.path("c.db"));
     assert_eq!(number(&totals["rows"]), 5);
+    lab.write("l.txt", "a9993e364706816aba3e25717850c26c9cd0d89d\n");
+    let run = lab.run(["list", "l.txt", "--sim", "--case", "c.db", "--baseline", "1"]);
+    run.exits(2).says("a list has no baseline: its rows are lines");
+}
+
+/// What a sweep is held against may go before it; then there is less to tell, and nothing to refuse.
+#[test]
+fn a_sweep_is_finished_and_reported_without_its_baseline() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    lab.run(["scan", "tree", "--sim", "--case", "c.db", "--fail-on", "never"]).exits(0);
+    lab.write("tree/b", "b");
+    let offline = ["scan", "tree", "--sim", "--case", "c.db", "--offline", "--refresh", "--baseline", "1"];
+    lab.run(offline).exits(3);
+    lab.run(["case", "export", "--case", "c.db", "--sweep", "2", "only.db"]).exits(0);
+    lab.run(["report", "--case", "only.db", "-o", "only.csv"])
+        .exits(3)
+        .says("cannot be told: sweep 1 was pruned on");
+    lab.run(["case", "prune", "--case", "c.db", "--keep", "1"]).exits(0);
+    let run = lab.run(["resume", "--case", "c.db", "-o", "o.csv", "--fail-on", "never"]).exits(0);
+    run.says("what is new since then cannot be told: sweep 1 was pruned on");
+    assert_eq!(rows(&std::fs::read(lab.path("o.csv")).unwrap()).len(), 2);
+    lab.run(["resume", "--case", "c.db", "--emit", "new", "-o", "o.csv"])
+        .exits(2)
+        .says("--baseline names none");
 }

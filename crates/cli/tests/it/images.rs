@@ -277,3 +277,30 @@ fn shadow_copies_of_a_windows_volume_are_counted_and_the_sweep_is_not_whole_with
     assert_eq!(rows(&run.stdout)["c.dd:/p0/"]["reason"], "snapshots: 1 not looked at");
     lab.run(args.into_iter().chain(["--incomplete-ok=snapshots"])).exits(0);
 }
+
+#[test]
+fn an_image_against_a_baseline_says_what_is_new_in_it() {
+    let lab = Lab::new();
+    for name in ["stays", "goes", "changes"] {
+        lab.write(format!("tree/{name}"), format!("content of {name}"));
+    }
+    volume(&lab);
+    let image = |more: &[&str]| {
+        let args = ["image", "volume", "--sim", "--case", "c.db", "--fail-on", "never", "-o", "o.csv"];
+        lab.run(args.iter().chain(more))
+    };
+    image(&["--baseline", "1"]).exits(2).says("no sweep 1");
+    image(&["--emit", "new"]).exits(2).says("--baseline names none");
+    image(&[]).exits(0);
+    std::fs::remove_file(lab.path("tree/goes")).unwrap();
+    lab.write("tree/changes", "other content");
+    lab.write("tree/comes", "content of its own");
+    volume(&lab);
+    image(&["--baseline", "1"]).exits(0).says("since sweep 1: 1 new, 1 changed, 1 gone");
+    let rows = rows(&std::fs::read(lab.path("o.csv")).unwrap());
+    let change = |name: &str| rows[&format!("volume:/p0/{name}")]["change"].as_str();
+    assert_eq!(
+        (change("stays"), change("comes"), change("changes"), change("goes")),
+        ("known", "new", "changed", "gone")
+    );
+}

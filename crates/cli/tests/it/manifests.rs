@@ -66,6 +66,24 @@ fn csv_and_jsonl_have_the_first_five_columns() {
 }
 
 #[test]
+fn dfxml_is_well_formed_and_can_be_swept_as_a_list() {
+    let lab = Lab::new();
+    tree(&lab);
+    lab.write("tree/<&>", "4");
+    let hash = ["hash", "tree", "--format", "dfxml", "--hash", "md5,sha1", "-o", "m.dfxml"];
+    lab.run(hash).exits(0);
+    let text = std::fs::read_to_string(lab.path("m.dfxml")).unwrap();
+    assert!(text.contains("<image_filename>tree</image_filename>"), "{text}");
+    assert!(text.contains(
+        "<filename>tree/&lt;&amp;&gt;</filename><name_type>r</name_type><filesize>1</filesize><inode>"
+    ));
+    assert_eq!(text.matches("<mtime>").count(), 5);
+    let run = lab.run(["list", "m.dfxml", "--sim", "--fail-on", "never", "--format", "jsonl"]).exits(0);
+    let digests = String::from_utf8(run.stdout).unwrap();
+    assert_eq!(digests.lines().count(), 5, "{digests}");
+}
+
+#[test]
 fn hash_says_what_it_could_not_read_and_asks_nobody() {
     let lab = Lab::new();
     lab.write("tree/a", "abc");

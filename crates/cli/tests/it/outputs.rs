@@ -42,10 +42,69 @@ fn an_output_is_replaced_whole_or_not_at_all() {
     lab.run(["scan", "tree", "--sim", "-o", "link.csv", "--fail-on", "never"]).exits(0);
     assert!(lab.path("link.csv").is_symlink());
     assert_eq!(rows(&std::fs::read(lab.path("out.csv")).unwrap()).len(), 1);
+    // Also one that leads to nothing yet, by way of another.
+    symlink("second.csv", lab.path("first.csv")).unwrap();
+    symlink("sub/made.csv", lab.path("second.csv")).unwrap();
+    lab.write("sub/other", "");
+    lab.run(["report", "--sim", "-o", "first.csv", "--fail-on", "never"]).exits(0);
+    assert!(lab.path("first.csv").is_symlink() && lab.path("second.csv").is_symlink());
+    assert_eq!(rows(&std::fs::read(lab.path("sub/made.csv")).unwrap()).len(), 1);
     let partial = std::fs::read_dir(lab.path("."))
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("partial"));
     assert_eq!(partial.count(), 0);
+}
+
+#[test]
+fn two_outputs_in_one_place_are_refused_by_any_spelling() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    lab.write("there.csv", "older");
+    symlink("there.csv", lab.path("link.csv")).unwrap();
+    for pair in [["o.csv", "./o.csv"], ["tree/../o.csv", "o.csv"], ["there.csv", "link.csv"], ["-", "-"]] {
+        let run = lab.run(["scan", "tree", "--sim", "-o", pair[0], "-o", pair[1]]).exits(2);
+        run.says("two outputs go to");
+    }
+    lab.run(["scan", "tree", "--sim", "-o", "m.prom", "--metrics", "m.prom"])
+        .exits(2)
+        .says("two outputs go to");
+    assert_eq!(std::fs::read(lab.path("there.csv")).unwrap(), b"older");
+    assert!(!lab.path("o.csv").exists() && !lab.path("state/hashsweep/simulator.db").exists());
+}
+
+#[test]
+fn a_full_disk_says_which_output_it_is_full_for() {
+    let lab = Lab::new();
+    lab.write("tree/a", "a");
+    let full = ["-o", "/dev/full", "--format", "csv"];
+    let scan = ["scan", "tree", "--sim", "--case", "c.db", "--fail-on", "never"];
+    lab.run(scan.iter().chain(&full)).exits(2).says("write /dev/full: No space left on device");
+    lab.run(["hash", "tree"].iter().chain(&full)).exits(2).says("write /dev/full: No space left on device");
+    lab.run(["report", "--case", "c.db"].iter().chain(&full)).exits(2).says("write /dev/full");
+}
+
+#[test]
+fn resuming_what_owes_nothing_writes_what_it_is_asked_for() {
+    let lab = Lab::new();
+    lab.run([
+        "scan".as_ref(),
+        fixtures().join("demo").as_os_str(),
+        "--sim".as_ref(),
+        "-o".as_ref(),
+        "a.csv".as_ref(),
+    ])
+    .exits(1);
+    let resume =
+        ["resume", "--sim", "-o", "b.csv", "-o", "p.html", "--metrics", "m.prom", "--dataset", "nights"];
+    lab.run(resume).exits(1).says("owes nothing");
+    let read = |name: &str| std::fs::read(lab.path(name)).unwrap();
+    assert_eq!(read("a.csv"), read("b.csv"));
+    assert!(read("p.html").starts_with(b"<!DOCTYPE html>"));
+    assert!(String::from_utf8(read("m.prom")).unwrap().contains("hashsweep_complete{name=\"m\"} 1"));
+    assert_eq!(std::fs::read_dir(lab.path("nights")).unwrap().count(), 1);
+    lab.write("l.csv", "hash\na9993e364706816aba3e25717850c26c9cd0d89d\n");
+    lab.run(["list", "l.csv", "--sim", "--case", "l.db", "--fail-on", "never"]).exits(0);
+    lab.run(["resume", "--sim", "--case", "l.db", "-o", "x.dfxml"]).exits(2).says("a list has no files");
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn a_second_interrupt_stops_at_once_and_loses_no_answer() {
     tree(&lab, 500, 64);
     let service = Beside::new(World { latency: Duration::from_secs(120), ..World::default() });
     let url = service.url();
-    let child = start(&lab, &["scan", "tree", "--api-url", &url, "--case", "c.db"]);
+    let child = start(&lab, &["scan", "tree", "--api-url", &url, "--case", "c.db", "-o", "o.csv"]);
     asked(&service, 1);
     signal(&child, Signal::INT);
     // The first one has to be heard before the second counts.
@@ -119,6 +119,8 @@ fn a_second_interrupt_stops_at_once_and_loses_no_answer() {
     signal(&child, Signal::INT);
     let run: Run = child.wait_with_output().unwrap().into();
     assert_eq!(run.code, 130, "{}", run.stderr);
+    let names = std::fs::read_dir(lab.path(".")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().contains("partial")).count(), 0);
     let quota = lab.run(["quota", "--json", "--offline", "--case", "c.db"]).exits(0);
     let quota: serde_json::Value = serde_json::from_slice(&quota.stdout).unwrap();
     assert_eq!(quota["ledger"]["in_doubt"], 100);

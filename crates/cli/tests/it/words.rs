@@ -72,6 +72,37 @@ fn the_table_on_a_terminal_shows_findings_and_no_control_sequence_of_a_file_name
     insta::assert_snapshot!("table", shown);
 }
 
+#[test]
+fn a_finding_is_said_with_its_path_while_the_sweep_is_at_work() {
+    let lab = Lab::new();
+    for name in ["one", "two", "three"] {
+        lab.write(format!("tree/{name}"), format!("content of {name}"));
+    }
+    let bad = std::fs::read(fixtures().join("demo/Windows/System32/svch0st.dll")).unwrap();
+    lab.write("tree/evil\u{1b}]0;owned\u{7}\u{202e}fdp.exe", bad);
+    // A request a second: there is time to look.
+    let command = format!(
+        "stty cols 40; {} scan tree --sim --rate 1/s --batch-size 1 -o o.csv 2>&1 >/dev/null",
+        env!("CARGO_BIN_EXE_hashsweep")
+    );
+    let output = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("NO_COLOR", "1")
+        .env("XDG_STATE_HOME", lab.path("state"))
+        .current_dir(lab.path("."))
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let (at_work, summary) = shown.split_once("1 malicious, 0 suspicious").expect("a summary");
+    let line = "tree/evil\\x1B]0;owned\\x07\\u{202E}fdp.exe  (simulator)";
+    assert_eq!(at_work.matches(line).count(), 1, "{shown:?}");
+    assert!(at_work.lines().any(|said| said.contains("malicious  ") && said.contains(line)), "{shown:?}");
+    assert!(
+        !summary.contains("evil") && !shown.contains("\u{1b}]") && !shown.contains('\u{202e}'),
+        "{shown:?}"
+    );
+}
+
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
 }

@@ -29,6 +29,7 @@ const UNDERSTOOD: u32 = FILETYPE
 const GDT_CSUM: u32 = 0x10;
 const METADATA_CSUM: u32 = 0x400;
 const INODE_UNINIT: u16 = 1;
+const LAST_RESERVED: u32 = 10;
 
 pub(crate) struct Group {
     inode_bitmap: u64,
@@ -41,7 +42,6 @@ pub(crate) struct Superblock {
     pub(crate) n_blocks: u64,
     inodes_per_group: u32,
     pub(crate) inode_size: u64,
-    first_inode: u32,
     pub(crate) groups: Vec<Group>,
     pub(crate) needs_recovery: bool,
     /// Where the volume's metadata has checksums.
@@ -96,7 +96,6 @@ impl Superblock {
             n_blocks,
             inodes_per_group,
             inode_size,
-            first_inode: if is_old { 11 } else { le32(&sb, 84)? },
             groups: Vec::new(),
             needs_recovery: incompat & RECOVER != 0,
             seed,
@@ -208,9 +207,10 @@ impl Superblock {
         plus(times(table, self.block_size, "a table beyond all sizes")?, within, "a table beyond all sizes")
     }
 
-    /// Whether the inode is the file system's own.
+    /// Whether the inode is the file system's own, if no directory names it. What the superblock calls the first of the
+    /// others is not believed: files can be hidden below it.
     pub(crate) fn is_internal(&self, number: u32) -> bool {
-        number != ROOT && (number < self.first_inode.max(11) || self.own.contains(&number))
+        number != ROOT && (number <= LAST_RESERVED || self.own.contains(&number))
     }
 }
 

@@ -104,3 +104,41 @@ fn a_file_that_is_encrypted_or_damaged_is_a_problem_and_costs_no_other() {
     assert!(text.contains("/secret: not supported: an encrypted file"), "{text}");
     assert!(!read.walked.is_complete() && read.walked.volumes[0].summary.adds_up());
 }
+
+/// The superblock of an image comes from whoever owned the machine.
+#[test]
+fn no_file_with_a_name_can_be_called_the_file_systems_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, image) = (dir.path().join("tree"), dir.path().join("image"));
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("evil"), "evil").unwrap();
+    let claims = [
+        &["set_super_value first_ino 5000"][..],
+        &["set_super_value orphan_file_inum 12"],
+        &["feature quota", "set_super_value usr_quota_inum 12"],
+        &["set_inode_field /evil flags 0x280000"],
+    ];
+    for claim in claims {
+        ext(&image, &root, 8, &["-t", "ext4", "-O", "^metadata_csum"]);
+        for command in claim {
+            run("debugfs", &["-w", "-R", command, image.to_str().unwrap()]);
+        }
+        let read = read(&image);
+        assert!(read.sums.get("p0").is_some_and(|sums| sums.contains_key("/evil")), "{claim:?}: {read:?}");
+    }
+}
+
+#[test]
+fn a_root_that_is_not_in_use_is_a_problem() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, image) = (dir.path().join("tree"), dir.path().join("image"));
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("evil"), "evil").unwrap();
+    ext(&image, &root, 8, &["-t", "ext4", "-O", "^has_journal,^metadata_csum,uninit_bg"]);
+    for command in ["set_bg 0 flags 0x1", "set_bg 0 checksum calc"] {
+        run("debugfs", &["-w", "-R", command, image.to_str().unwrap()]);
+    }
+    let read = read(&image);
+    assert_eq!(read.problems, ["/: damaged: a root that is no directory in use at byte 2"]);
+    assert!(!read.walked.is_complete());
+}

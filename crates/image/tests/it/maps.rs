@@ -192,6 +192,22 @@ fn snapshots_in_a_container_are_said() {
     assert_eq!(notices, ["the container holds older states of the disk too; they were not looked at"]);
 }
 
+/// The boot code of an MBR is free for whoever owns a machine to write a container's header into.
+#[test]
+fn a_container_that_is_a_disk_as_it_lies_besides_is_a_problem() {
+    let dir = tempfile::tempdir().unwrap();
+    let (raw, image) = (dir.path().join("raw"), dir.path().join("image"));
+    disk(&raw, 7);
+    convert(&raw, &image, "qcow2", &[]);
+    assert_eq!(open(&image).unwrap().gaps, []);
+    let partition = [0, 0, 0, 0, 0x83, 0, 0, 0, 0, 1, 0, 0, 64, 0, 0, 0];
+    let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
+    file.write_all_at(&partition, 446).unwrap();
+    file.write_all_at(&[0x55, 0xaa], 510).unwrap();
+    let both = "a disk as it lies in the file, besides the container that was read";
+    assert_eq!(open(&image).unwrap().gaps, [(both, 0)]);
+}
+
 #[test]
 fn a_fixed_vhd_without_its_beginning_is_read_as_it_lies_and_is_a_problem() {
     let dir = tempfile::tempdir().unwrap();

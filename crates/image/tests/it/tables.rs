@@ -203,3 +203,23 @@ fn volumes_that_are_not_read_are_refused_by_name() {
         assert!(!read.walked.is_complete());
     }
 }
+
+#[test]
+fn partitions_that_share_bytes_are_a_problem_and_read_twice_at_most() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = disk(dir.path(), "label: dos\nstart=2048,size=90000,type=83\n", &[1]);
+    assert!(volumes(&Raw::open(&disk).unwrap()).problems.is_empty());
+    let file = fs::OpenOptions::new().write(true).open(&disk).unwrap();
+    let mut mbr = [0; 64];
+    for (nth, entry) in mbr.chunks_exact_mut(16).enumerate() {
+        entry[4] = 0x83;
+        entry[8..12].copy_from_slice(&(2048 + 8 * u32::try_from(nth).unwrap()).to_le_bytes());
+        entry[12..].copy_from_slice(&90_000_u32.to_le_bytes());
+    }
+    file.write_all_at(&mbr, 446).unwrap();
+    let table = volumes(&Raw::open(&disk).unwrap());
+    assert_eq!(table.volumes.len(), 2);
+    let said: Vec<String> = table.problems.iter().map(ToString::to_string).collect();
+    assert!(said.iter().any(|fault| fault.contains("volumes that share bytes: p1 and p2")), "{said:?}");
+    assert!(said.iter().any(|fault| fault.contains("twice the disk")), "{said:?}");
+}

@@ -71,6 +71,7 @@ impl Run {
                 has_company: false,
             },
             gauges: Arc::clone(&gauges),
+            course: crate::course::Course::default(),
         };
         let (Doors { rows, requests, queue }, clerk): (Doors, Clerk) =
             clerk::doors(work, asking.outstanding());

@@ -8,7 +8,7 @@ use super::plots::{self, Where};
 use super::sections::{MAX_PARTS, Story};
 use crate::figures::thousands;
 use crate::safe;
-use hashsweep_model::Outcome;
+use hashsweep_model::{Outcome, Stamp};
 use std::fmt::Write;
 
 const PLAIN: &str = "a String takes every text";
@@ -17,6 +17,8 @@ const PLAIN: &str = "a String takes every text";
 const MAX_THREATS: usize = 12;
 /// Slots of time that show a course. The rate over fewer is that of a request or two.
 const LEAST_SLOTS: usize = 8;
+/// Legs of hashing that show a course; fewer are the average that the summary has.
+const LEAST_LEGS: usize = 4;
 /// Bars of the timeline: five years of months.
 const MAX_BARS: usize = 60;
 
@@ -26,6 +28,7 @@ impl Story<'_> {
         figures += &self.first_seen();
         figures += &self.tree_map(Where::Findings);
         figures += &self.tree_map(Where::Unknowns);
+        figures += &self.hashing();
         figures += &self.throughput();
         if figures.is_empty() { String::new() } else { format!("<div class=\"figures\">\n{figures}</div>\n") }
     }
@@ -114,16 +117,25 @@ impl Story<'_> {
         )
     }
 
+    fn hashing(&self) -> String {
+        let (slots, slot) = self.record.hashing.slots();
+        let Some((from, to)) = self.record.hashing.span() else { return String::new() };
+        if self.record.hashing.n_legs() < LEAST_LEGS || slots.iter().all(|hashed| hashed.n_bytes <= 0.0) {
+            return String::new();
+        }
+        let ends = between(from, to);
+        let label = "Bytes hashed a second, over the run";
+        figure(
+            "Hashing over time",
+            "bytes a second",
+            &plots::hashing(&slots, slot, [&ends[0], &ends[1]], label),
+        )
+    }
+
     /// The ends of the time over which there were requests: the day is said where it changes.
     pub(super) fn ends(&self) -> [String; 2] {
         let (from, to) = self.record.progress.span();
-        let (from, to) = (moment(from), moment(to));
-        let day = |text: &str| text.split(' ').next().map(str::to_owned);
-        if day(&from) == day(&to) {
-            [from, to].map(|text| text.split(' ').nth(1).unwrap_or_default().to_owned())
-        } else {
-            [from, to].map(|text| text.get(..16).unwrap_or_default().to_owned())
-        }
+        between(from, to)
     }
 
     pub(super) fn gaps(&self) -> String {
@@ -155,6 +167,17 @@ impl Story<'_> {
         format!(
             "<section class=\"card\" aria-labelledby=\"gaps\"><h2 id=\"gaps\">What was not covered{first}</h2><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Rows that were not covered\"><table class=\"gaps\"><thead><tr><th scope=\"col\">Outcome</th><th scope=\"col\">Reason</th><th scope=\"col\">Path</th></tr></thead><tbody>{rows}</tbody></table></div></section>\n"
         )
+    }
+}
+
+/// Two moments as the ends of an axis.
+fn between(from: Stamp, to: Stamp) -> [String; 2] {
+    let (from, to) = (moment(from), moment(to));
+    let day = |text: &str| text.split(' ').next().map(str::to_owned);
+    if day(&from) == day(&to) {
+        [from, to].map(|text| text.split(' ').nth(1).unwrap_or_default().to_owned())
+    } else {
+        [from, to].map(|text| text.get(..16).unwrap_or_default().to_owned())
     }
 }
 

@@ -6,8 +6,8 @@
 use super::html::{Text, shown};
 use super::places::{Part, Weights};
 use super::treemap::{real, squarify};
-use crate::figures::thousands;
-use crate::record::Progress;
+use crate::figures::{scaled, thousands};
+use crate::record::{Hashed, Progress};
 use std::fmt::Write;
 
 const PLAIN: &str = "a String takes every text";
@@ -150,6 +150,21 @@ pub(super) fn throughput(progress: &Progress, ends: [&str; 2], label: &str) -> S
         upright(&mut svg, THROUGHPUT, (i, progress.slots.len()), &[("f-accent", 0.0, height)], &title);
     }
     axis(&mut svg, THROUGHPUT, &format!("{} hashes/s", whole(rate(most))), [ends[0], "", ends[1]]);
+    svg + "</svg>"
+}
+
+/// Bytes hashed a second, over the run; a slot lasts so many milliseconds.
+pub(super) fn hashing(slots: &[Hashed], slot: f64, ends: [&str; 2], label: &str) -> String {
+    let a_second = |n: f64| n * 1000.0 / slot.max(1.0);
+    let most = slots.iter().map(|hashed| hashed.n_bytes).fold(0.0, f64::max);
+    let mut svg = open("bars", THROUGHPUT + AXIS, label);
+    for (i, hashed) in slots.iter().enumerate() {
+        let height = hashed.n_bytes / most.max(1.0) * f64::from(THROUGHPUT - HEAD);
+        let title =
+            format!("{}/s, {} files/s", scaled(a_second(hashed.n_bytes)), whole(a_second(hashed.n_files)));
+        upright(&mut svg, THROUGHPUT, (i, slots.len()), &[("f-accent", 0.0, height)], &title);
+    }
+    axis(&mut svg, THROUGHPUT, &format!("{}/s", scaled(a_second(most))), [ends[0], "", ends[1]]);
     svg + "</svg>"
 }
 

@@ -91,7 +91,9 @@ fn a_bodyfile_has_one_row_a_file_and_gives_the_names_back() {
 #[test]
 fn a_hostile_sweep_as_dfxml() {
     let rows = files();
-    let mut document = Dfxml::new(Vec::new(), &record()).unwrap();
+    let record = record();
+    let roots: Vec<&[u8]> = record.roots.iter().map(Vec::as_slice).collect();
+    let mut document = Dfxml::new(Vec::new(), record.started_at, &roots).unwrap();
     for row in &rows {
         document.file(path(row), row).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use crate::hostile;
 use hashsweep_model::{Outcome, Quota, Row, Stamp, Tally};
-use hashsweep_report::{ListNames, Overview, Page, Progress, Record, Run, What};
+use hashsweep_report::{Hashing, ListNames, Overview, Page, Progress, Record, Run, What};
 use serde_json::Value;
 
 pub(crate) fn record() -> Record {
@@ -10,6 +10,11 @@ pub(crate) fn record() -> Record {
     for i in 0..3 {
         let quota = Quota { charged_max: 10, charged_min: 6, in_doubt: 0 };
         progress.add(Stamp(1_795_359_846_000 + i * 40), 10, quota);
+    }
+    let mut hashing = Hashing::default();
+    for i in 0..4 {
+        let at = |n: i64| Stamp(1_795_359_846_000 + n * 125);
+        hashing.add(at(i), at(i + 1), 40, 1_000_000 * (4 - i.unsigned_abs()));
     }
     Record {
         what: What::Files,
@@ -27,6 +32,7 @@ pub(crate) fn record() -> Record {
             budget: Some(40),
         }],
         progress,
+        hashing,
         next_step: "hashsweep resume --case 'x&y'".to_owned(),
         case_name: b"case.db".to_vec(),
     }

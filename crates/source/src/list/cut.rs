@@ -107,7 +107,8 @@ pub enum Content {
     },
     /// It names none.
     Invalid(DigestError),
-    /// It could not be read, and what stands behind it neither.
+    /// It could not be read, or not to its end: a hash may stand in it that was not looked at. If the list ends with
+    /// it, neither was what stands behind it.
     Lost(Skip),
 }
 

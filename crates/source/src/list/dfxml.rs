@@ -3,7 +3,8 @@
 //! Only the file's own hashes count: those of byte runs and of what else lies deeper are about pieces of it.
 
 use super::cut::{Cells, Content, Cut, Extent, Gathered};
-use hashsweep_model::{DigestError, HashKind};
+use super::value;
+use hashsweep_model::{DigestError, HashKind, Skip, SkipKind};
 use memchr::memmem;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
@@ -128,7 +129,12 @@ pub(super) fn read(element: &[u8], only: Option<HashKind>, cells: &mut Cells) ->
         cells.push_made(text.map_or("", |(_, text)| text).as_bytes());
     }
     if let Some(why) = broken {
-        return Content::Invalid(DigestError::Form(format!("not XML: {why}")));
+        return if value::holds_hash(element) {
+            let why = format!("not XML ({why}), and a hash stands in it");
+            Content::Lost(Skip::because(SkipKind::Unreadable, why))
+        } else {
+            Content::Invalid(DigestError::Form(format!("not XML: {why}")))
+        };
     }
     let mut gathered = Gathered::default();
     for (name, text) in &object.hashes {

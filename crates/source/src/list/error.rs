@@ -109,6 +109,16 @@ pub enum ListError {
         /// The texts in them.
         fields: Columns,
     },
+    /// Hashes stand in arrays within the values, of which there may be any number.
+    #[error(
+        "say which hashes of {path:?} are meant: some stand in arrays within its values, which have no rows of their own: {fields}\n  hint: --field /NAME takes that one member of each value, --extract takes every hash; elements become rows with: jq -c '.NAME[]' FILE | hashsweep list -"
+    )]
+    HashesInArrays {
+        /// The list.
+        path: PathBuf,
+        /// Where; an asterisk is the number of an element.
+        fields: Columns,
+    },
     /// More than one text of each value is a hash of one kind, or of different things by their names.
     #[error(
         "choose a field of {path:?}: hashes that cannot all be the row's own stand in {fields}\n  hint: name one with --field"

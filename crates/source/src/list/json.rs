@@ -1,8 +1,10 @@
 //! Rows of JSON: the lines of JSONL, the values of a stream (`jq .`), or the elements of an array.
 
 use super::cut::{self, Cells, Content, Cut, Extent, Gathered};
-use hashsweep_model::{DigestError, HashKind};
-use serde_json::Value;
+use super::leaves::{Leaf, each_leaf};
+use super::value;
+use hashsweep_model::{Digest, DigestError, HashKind, Skip, SkipKind};
+use serde::de::IgnoredAny;
 
 /// How the values stand in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +100,7 @@ fn end_of_value(value: &[u8]) -> Option<usize> {
 }
 
 /// Behind the quote that closes the string at `start`.
-fn end_of_string(value: &[u8], start: usize) -> Option<usize> {
+pub(super) fn end_of_string(value: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     loop {
         at += memchr::memchr2(b'"', b'\\', value.get(at..)?)?;
@@ -109,10 +111,10 @@ fn end_of_string(value: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// The value, read leniently.
-pub(super) fn parse(value: &[u8]) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice(value)
-        .or_else(|error| serde_json::from_str(&made_readable(value)).map_err(|_| error))
+/// Whether it is a value of JSON. What a name says in no characters, how large a number is and how deep an array lies
+/// is no matter.
+pub(super) fn check(value: &[u8]) -> Result<(), serde_json::Error> {
+    serde_json::from_slice::<IgnoredAny>(value).map(|_| ())
 }
 
 /// Whether a value at the end of the list has no end of its own. Numbers and words show none.
@@ -120,10 +122,10 @@ pub(super) fn is_torn(value: &[u8]) -> bool {
     matches!(value.first(), Some(b'{' | b'[' | b'"')) && end_of_value(value).is_none()
 }
 
-/// What a parser of characters takes: a lone half of a surrogate pair, as Python writes a byte of a file name that is
+/// What a parser of characters takes of a text: a lone half of a surrogate pair, as Python writes a byte of a file name that is
 /// no UTF-8, and bytes that are no UTF-8 themselves become U+FFFD. A file's name must not keep its hash from being
 /// asked.
-fn made_readable(value: &[u8]) -> String {
+pub(super) fn made_readable(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
     let mut readable = String::with_capacity(text.len());
     let mut rest = &*text;
@@ -152,60 +154,104 @@ fn surrogate(escape: &str) -> Option<u16> {
     u16::from_str_radix(digits, 16).ok().filter(|unit| (0xd800..0xe000).contains(unit))
 }
 
-/// The hashes at the fields; the cell is the value as it stands.
-pub(super) fn read(value: &[u8], fields: &[JsonField], cells: &mut Cells) -> Content {
+/// The hashes at the fields; the cell is the value as it stands. `is_named`: the user named the field, so that hashes
+/// elsewhere are left out on purpose.
+pub(super) fn read(value: &[u8], fields: &[JsonField], is_named: bool, cells: &mut Cells) -> Content {
     let (start, end) = cut::trimmed(value, 0, value.len());
     cells.push_piece(start, end);
     if start == end {
         return Content::Invalid(DigestError::Empty);
     }
-    let parsed = match parse(value) {
-        Ok(parsed) => parsed,
-        Err(error) => return Content::Invalid(DigestError::Form(format!("not JSON: {error}"))),
+    if let Err(error) = check(value) {
+        return if value::holds_hash(value) {
+            unseen(format!("not JSON ({error}), and a hash stands in it"))
+        } else {
+            Content::Invalid(DigestError::Form(format!("not JSON: {error}")))
+        };
+    }
+    let mut members = Members {
+        fields,
+        is_named,
+        gathered: Gathered::default(),
+        n_there: 0,
+        first: [None; N_FIELDS],
+        unseen: None,
     };
-    let mut gathered = Gathered::default();
-    let mut n_there = 0;
-    for (i, field) in fields.iter().enumerate() {
-        match parsed.pointer(&field.pointer) {
-            None | Some(Value::Null) => {}
-            Some(Value::String(text)) => {
-                n_there += 1;
-                gathered.add(i, text.as_bytes(), field.kind);
+    each_leaf(value, |at, leaf| members.add(at.pointer, at.is_in_array, &leaf));
+    members.content()
+}
+
+/// Hashes stand in the row that nobody looked at. Such a row is not merely invalid: the sweep is incomplete.
+fn unseen(why: String) -> Content {
+    Content::Lost(Skip::because(SkipKind::Unreadable, why))
+}
+
+/// Fields differ by the kinds that they hold.
+const N_FIELDS: usize = HashKind::ALL.len();
+
+/// What the members of one value hold.
+struct Members<'a> {
+    fields: &'a [JsonField],
+    is_named: bool,
+    gathered: Gathered,
+    n_there: usize,
+    /// The first hash at each field.
+    first: [Option<Digest>; N_FIELDS],
+    unseen: Option<String>,
+}
+
+impl Members<'_> {
+    fn add(&mut self, pointer: &str, is_in_array: bool, leaf: &Leaf<'_>) {
+        let Some(i) = self.fields.iter().position(|field| field.pointer == pointer) else {
+            if let Leaf::Text(text) = leaf
+                && is_in_array
+                && !self.is_named
+                && self.unseen.is_none()
+                && value::parse(text, None).is_ok()
+            {
+                self.unseen = Some(format!("a hash in an array, at {pointer}; see --field and --extract"));
             }
-            Some(_) => {
-                n_there += 1;
-                gathered.fault(i, DigestError::Form(format!("{} is no text", shown(&field.pointer))));
+            return;
+        };
+        match leaf {
+            Leaf::Null => {}
+            Leaf::Text(text) => {
+                self.n_there += 1;
+                self.see(i, text);
+                self.gathered.add(i, text, self.fields[i].kind);
+            }
+            Leaf::Other => {
+                self.n_there += 1;
+                let why = format!("{} is no text", shown(pointer));
+                self.gathered.fault(i, DigestError::Form(why));
             }
         }
     }
-    if n_there == 0 {
-        let names: Vec<&str> = fields.iter().map(|field| shown(&field.pointer)).collect();
-        return Content::Invalid(DigestError::Form(format!("no {}", names.join(", "))));
+
+    /// A second member of the same name, with another hash: parsers disagree which of the two counts.
+    fn see(&mut self, i: usize, text: &[u8]) {
+        let Ok(digest) = value::parse(text, self.fields[i].kind) else { return };
+        let Some(first) = self.first.get_mut(i) else { return };
+        if *first.get_or_insert(digest) != digest {
+            let why = format!("two members {} with different hashes", shown(&self.fields[i].pointer));
+            self.unseen.get_or_insert(why);
+        }
     }
-    gathered.content()
+
+    fn content(self) -> Content {
+        if let Some(why) = self.unseen {
+            return unseen(why);
+        }
+        if self.n_there == 0 {
+            let names: Vec<&str> = self.fields.iter().map(|field| shown(&field.pointer)).collect();
+            return Content::Invalid(DigestError::Form(format!("no {}", names.join(", "))));
+        }
+        self.gathered.content()
+    }
 }
 
 fn shown(pointer: &str) -> &str {
     if pointer.is_empty() { "text" } else { pointer }
-}
-
-/// Every text in a value with the pointer to it; what lies in arrays has no name and is left out.
-pub(super) fn texts(value: &Value) -> Vec<(String, &str)> {
-    fn descend<'a>(value: &'a Value, pointer: &str, texts: &mut Vec<(String, &'a str)>) {
-        match value {
-            Value::String(text) => texts.push((pointer.to_owned(), text)),
-            Value::Object(members) => {
-                for (name, member) in members {
-                    let name = name.replace('~', "~0").replace('/', "~1");
-                    descend(member, &format!("{pointer}/{name}"), texts);
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {}
-        }
-    }
-    let mut texts = Vec::new();
-    descend(value, "", &mut texts);
-    texts
 }
 
 #[cfg(test)]

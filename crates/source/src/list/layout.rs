@@ -27,6 +27,8 @@ pub enum Layout {
         shape: JsonShape,
         /// Where the hashes are in each.
         fields: Vec<JsonField>,
+        /// The user named the field: hashes anywhere else are left out on purpose.
+        is_named: bool,
     },
     /// Any text, for the hashes in it.
     Extract,

@@ -11,10 +11,12 @@ use super::{JsonShape, ListError, ListOrder, bodyfile, coreutils, dfxml, hashdee
 use hashsweep_model::{DigestError, HashKind, Skip, SkipKind};
 use memchr::{memchr2, memmem};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Records, values and elements up to this length are kept in memory whole, however hostile; a hostile one (all
 /// delimiters) takes 25 times as much beside it. Honest ones are far shorter.
-const MAX_RECORD: usize = 4 << 20;
+pub(super) const MAX_RECORD: usize = 4 << 20;
 
 /// How many bytes a table's quotes may be sought over in vain, at the beginning and for each byte that is read. A few
 /// quotes that are never closed are looked for over all of [`MAX_RECORD`]; thousands of them would take hours.
@@ -184,6 +186,14 @@ impl RawRows {
         cut::line(self.tape.unread(), self.tape.is_at_end())
     }
 
+    /// The same rows, which end early once this is set: after a long row, say, or within one of gigabytes. Whoever sets
+    /// it must not believe the last row.
+    #[must_use]
+    pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> RawRows {
+        self.tape.stop = Some(stop);
+        self
+    }
+
     /// Everything before the first row of a table: a byte order mark, and the header with its terminator.
     pub fn preamble(&self) -> &[u8] {
         &self.preamble
@@ -211,8 +221,15 @@ impl RawRows {
                 Content::Lost(skip)
             }
             None => match self.content(extent, cut) {
-                Content::Invalid(why) => Content::Invalid(self.placed(why, extent)),
-                content => content,
+                Content::Invalid(why) => match self.line_apart(extent) {
+                    Some(line) => Content::Invalid(DigestError::Form(format!("{why} (line {line})"))),
+                    None => Content::Invalid(why),
+                },
+                Content::Lost(Skip { kind, detail }) => match self.line_apart(extent) {
+                    Some(line) => Content::Lost(Skip::because(kind, format!("{detail} (line {line})"))),
+                    None => Content::Lost(Skip::because(kind, detail)),
+                },
+                content @ Content::Digests { .. } => content,
             },
         };
         let (before, raw, terminator) = if cut.is_some() {
@@ -235,17 +252,13 @@ impl RawRows {
         })
     }
 
-    /// Where rows are not lines, for they hold line breaks or blank lines lie between them, an editor finds a row by its
-    /// line.
-    fn placed(&self, why: DigestError, extent: Extent) -> DigestError {
+    /// The row's line, where rows are not lines, for they hold line breaks or blank lines lie between them: an editor
+    /// finds a row by its line.
+    fn line_apart(&self, extent: Extent) -> Option<u64> {
         let before = &self.tape.unread()[..extent.before];
         let line = self.n_lines + count_lines(before) + 1;
-        match self.layout {
-            Layout::Table(_) if line != self.n_lines_of_header + self.n_rows => {
-                DigestError::Form(format!("{why} (line {line})"))
-            }
-            _ => why,
-        }
+        let is_table = matches!(self.layout, Layout::Table(_));
+        (is_table && line != self.n_lines_of_header + self.n_rows).then_some(line)
     }
 
     /// Reads whatever rows are left and says what the whole file was.
@@ -369,7 +382,7 @@ impl RawRows {
             Layout::Json { shape: JsonShape::Array | JsonShape::Stream, .. } | Layout::Dfxml => {
                 let content = self.content(extent, None);
                 self.cells.clear();
-                matches!(content, Content::Invalid(_)) && self.lacks_its_end(extent)
+                !matches!(content, Content::Digests { .. }) && self.lacks_its_end(extent)
             }
             _ => self.tape.trouble().is_some(),
         }
@@ -498,7 +511,8 @@ impl RawRows {
         let RawRows { layout, only, tape, cells, .. } = self;
         if let Some(n_bytes) = cut {
             cells.push_piece(0, self.held.len());
-            return Content::Invalid(DigestError::Form(format!("{n_bytes} bytes in one row")));
+            // Only its beginning was looked at, and a hash may stand anywhere.
+            return Content::Lost(Skip::because(SkipKind::Limit, format!("{n_bytes} bytes in one row")));
         }
         let bytes = tape.unread();
         let raw = &bytes[extent.before..extent.before + extent.raw];
@@ -526,7 +540,7 @@ impl RawRows {
             Layout::Coreutils => coreutils::read(raw, *only, cells),
             Layout::Bodyfile => bodyfile::read(raw, *only, cells),
             Layout::Dfxml => dfxml::read(raw, *only, cells),
-            Layout::Json { fields, .. } => json::read(raw, fields, cells),
+            Layout::Json { fields, is_named, .. } => json::read(raw, fields, *is_named, cells),
             Layout::Extract => self.extraction.read(bytes, extent, *only, cells),
         }
     }

@@ -3,14 +3,16 @@
 //! Wrong guesses lose rows, so it guesses little: where two readings are possible it says what it saw and asks.
 
 use super::cut::{self, Cut};
+use super::leaves::{Leaf, each_leaf};
 use super::opened::Packing;
 use super::tape::Tape;
 use super::{
     Columns, InputFormat, JsonField, JsonShape, Layout, ListError, ListOrder, bodyfile, coreutils, hashdeep,
-    json, sniff, value,
+    json, raw, sniff, value,
 };
 use hashsweep_model::{DigestError, HashKind};
 use hashsweep_tables::Kind;
+use std::collections::BTreeSet;
 
 /// Rows that are looked at. Enough to get past a few blank cells; a list that begins with more is named by
 /// its column.
@@ -18,6 +20,9 @@ pub(super) const SAMPLE: usize = 200;
 
 /// Bytes that are looked at: 200 rows of 1 KiB, and some more.
 const PEEK: usize = 256 << 10;
+
+/// How our own manifest says what it is.
+const MANIFEST: &[u8] = b"\"kind\":\"hashsweep manifest\"";
 
 /// The beginning of a list.
 pub(super) struct Head<'a> {
@@ -37,6 +42,11 @@ pub fn recognise(order: &ListOrder) -> Result<Layout, ListError> {
     let mut tape =
         Tape::open(&order.path).map_err(|source| ListError::Unreadable { path: path(), source })?;
     while tape.unread().len() < PEEK && tape.more() {}
+    // A first row may be longer than that.
+    while memchr::memchr2(b'\n', b'\r', tape.unread()).is_none()
+        && tape.unread().len() < raw::MAX_RECORD
+        && tape.more()
+    {}
     if tape.unread().is_empty()
         && let Some(trouble) = tape.trouble()
     {
@@ -170,6 +180,10 @@ impl Head<'_> {
             start if Packing::of(start).is_some() => {
                 ("packed twice", "unpack it once: zcat FILE | hashsweep list -")
             }
+            start if start.starts_with(b"{") && memchr::memmem::find(start, MANIFEST).is_some() => (
+                "hashsweep's manifest, which seals a sweep and holds no rows",
+                "give the report that it seals",
+            ),
             [b'P', b'K', 3, 4, ..] => {
                 ("a ZIP archive, as Excel's workbooks are", "unpack it, or save the sheet as CSV")
             }
@@ -185,7 +199,7 @@ impl Head<'_> {
         Err(ListError::Foreign { path: self.order.path.clone(), what, hint })
     }
 
-    /// Manifests whose lines end otherwise would be one row with everything in its name.
+    /// Manifests and plain lists whose lines end otherwise would be one row with everything in it.
     fn without_lines(&self) -> Result<(), ListError> {
         if memchr::memchr(b'\n', self.bytes).is_some() {
             return Ok(());
@@ -193,16 +207,14 @@ impl Head<'_> {
         for (end, what, hint) in [
             (
                 b'\r',
-                "a manifest whose lines end in a carriage return alone",
+                "a list whose lines end in a carriage return alone",
                 "tr '\\r' '\\n' < FILE | hashsweep list -",
             ),
-            (
-                0,
-                "a manifest whose lines end in a NUL, as with -z",
-                "tr '\\0' '\\n' < FILE | hashsweep list -",
-            ),
+            (0, "a list whose lines end in a NUL, as with -z", "tr '\\0' '\\n' < FILE | hashsweep list -"),
         ] {
-            let is_row = |line: &&[u8]| coreutils::is_row(line) || bodyfile::is_row(line);
+            let is_row = |line: &&[u8]| {
+                coreutils::is_row(line) || bodyfile::is_row(line) || is_hash(line, self.order.hash_type)
+            };
             let lines = || self.bytes.split(|byte| *byte == end).take(SAMPLE);
             let is_hashdeep = self.bytes.starts_with(hashdeep::MARK) && lines().count() > 2;
             if is_hashdeep || lines().filter(is_row).count() > 1 {
@@ -249,6 +261,11 @@ impl Head<'_> {
         Ok(Layout::Bodyfile)
     }
 
+    /// Whether the first row ends in sight.
+    pub(super) fn has_a_row(&self) -> bool {
+        self.is_whole || memchr::memchr2(b'\n', b'\r', self.bytes).is_some()
+    }
+
     /// The first lines, the torn last one not among them.
     pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.bytes;
@@ -276,7 +293,7 @@ impl Head<'_> {
     /// How JSON stands in it, if its first value is one.
     fn json_shape(&self) -> Option<JsonShape> {
         let start = self.bytes.trim_ascii_start();
-        let is_value = |bytes: &[u8]| json::parse(bytes).is_ok();
+        let is_value = |bytes: &[u8]| json::check(bytes).is_ok();
         match start.first()? {
             b'[' => {
                 // Also the beginning of an INI file, or of a defanged address.
@@ -285,8 +302,9 @@ impl Head<'_> {
                 is_array.then_some(JsonShape::Array)
             }
             b'{' => {
-                let line = self.lines().find(|line| !line.trim_ascii().is_empty())?;
-                if is_value(line) {
+                // Where no line ends in sight there may still be a value that does.
+                let mut lines = self.lines();
+                if lines.find(|line| !line.trim_ascii().is_empty()).is_some_and(is_value) {
                     return Some(JsonShape::Lines);
                 }
                 self.values(JsonShape::Stream).next().filter(|value| is_value(value))?;
@@ -316,21 +334,30 @@ impl Head<'_> {
         if let Some(field) = &self.order.field {
             let pointer =
                 if field.is_empty() || field.starts_with('/') { field.clone() } else { format!("/{field}") };
-            return Ok(Layout::Json { shape, fields: vec![JsonField { pointer, kind: only }] });
-        }
-        let mut found = sniff::Found::default();
-        for value in self.values(shape) {
-            let Ok(value) = json::parse(value) else { continue };
-            for (pointer, text) in json::texts(&value) {
-                found.add(&pointer, text.as_bytes(), only);
-            }
+            let fields = vec![JsonField { pointer, kind: only }];
+            return Ok(Layout::Json { shape, fields, is_named: true });
         }
         let path = || self.order.path.clone();
+        let mut found = sniff::Found::default();
+        let mut in_arrays = BTreeSet::new();
+        for value in self.values(shape).filter(|value| json::check(value).is_ok()) {
+            each_leaf(value, |at, leaf| match leaf {
+                Leaf::Text(text) if !at.is_in_array => found.add(at.pointer, &text, only),
+                Leaf::Text(text) if is_hash(&text, only) => {
+                    in_arrays.insert(without_numbers(at.pointer));
+                }
+                Leaf::Text(_) | Leaf::Null | Leaf::Other => {}
+            });
+        }
+        if !in_arrays.is_empty() {
+            let fields = Columns((1..).zip(in_arrays).collect());
+            return Err(ListError::HashesInArrays { path: path(), fields });
+        }
         match found.chosen(|pointer| sniff::subject(pointer.as_bytes())) {
             Ok(chosen) if chosen.is_empty() && found.is_empty() && self.values(shape).next().is_none() => {
                 // An empty array, or nothing at all: nothing is lost.
                 let fields = vec![JsonField { pointer: String::new(), kind: only }];
-                Ok(Layout::Json { shape, fields })
+                Ok(Layout::Json { shape, fields, is_named: false })
             }
             Ok(chosen) if chosen.is_empty() => {
                 Err(ListError::NoHashField { path: path(), fields: found.all() })
@@ -342,7 +369,7 @@ impl Head<'_> {
                 };
                 let mut fields: Vec<JsonField> = chosen.into_iter().map(field).collect();
                 add_siblings(&mut fields);
-                Ok(Layout::Json { shape, fields })
+                Ok(Layout::Json { shape, fields, is_named: false })
             }
             Err(fields) => Err(ListError::SeveralHashFields { path: path(), fields }),
         }
@@ -353,6 +380,12 @@ impl Head<'_> {
         let line = self.lines().find(|line| !line.trim_ascii().is_empty()).unwrap_or(self.bytes);
         String::from_utf8_lossy(&line[..line.len().min(400)]).chars().take(60).collect()
     }
+}
+
+/// A pointer with an asterisk for the number of each element.
+fn without_numbers(pointer: &str) -> String {
+    let part = |part| if str::parse::<usize>(part).is_ok() { "*" } else { part };
+    pointer.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
 /// Where a member is called `sha1`, the rows to come may have an `md5` beside it that the first ones lack.

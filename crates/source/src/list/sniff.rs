@@ -16,7 +16,12 @@ type Record = Vec<Vec<u8>>;
 pub(super) fn text_or_table(head: &Head<'_>) -> Result<Layout, ListError> {
     let only = head.order.hash_type;
     let mut said = head.lines().filter(|line| !line.trim_ascii().is_empty());
-    let Some(first) = said.next() else { return Ok(Layout::Text) };
+    let first = match said.next() {
+        Some(first) => first,
+        None if head.is_whole => return Ok(Layout::Text),
+        // No line ends in sight.
+        None => head.bytes,
+    };
     let second_is_hash = said.next().is_some_and(|line| is_hash(line, None));
     if is_hash(first, None) {
         return Ok(Layout::Text);
@@ -35,7 +40,7 @@ pub(super) fn text_or_table(head: &Head<'_>) -> Result<Layout, ListError> {
     if head.lines().any(looks_like_hash) {
         return Ok(Layout::Text);
     }
-    if reading.n_columns > 1 {
+    if reading.n_columns > 1 && head.has_a_row() {
         return reading.layout(head);
     }
     Err(ListError::NoHashes { path: head.order.path.clone(), seen: head.seen() })
@@ -217,12 +222,25 @@ impl Reading {
     fn counted(&self, head: &Head<'_>, first: usize) -> Found {
         let mut found = Found::default();
         let numbers: Vec<String> = (0..self.n_columns).map(column_number).collect();
+        let repeats: Vec<bool> = (0..self.n_columns).map(|at| self.repeats(at)).collect();
         for record in self.records.iter().skip(first) {
-            for (number, cell) in numbers.iter().zip(record) {
+            for ((number, cell), _) in
+                numbers.iter().zip(record).zip(&repeats).filter(|(_, repeats)| !**repeats)
+            {
                 found.add(number, cell, head.order.hash_type);
             }
         }
         found
+    }
+
+    /// Whether a column holds the bytes of the digests in another one, as our own Parquet has them side by side.
+    fn repeats(&self, column: usize) -> bool {
+        let name = |at: usize| self.first().get(at).map(Vec::as_slice);
+        let Some(of) = name(column).and_then(|name| name.strip_suffix(b"_bytes")) else { return false };
+        let Some(other) = (0..self.first().len()).find(|at| name(*at) == Some(of)) else { return false };
+        let digest = |record: &Record, at: usize| record.get(at).map(|cell| value::parse(cell, None));
+        kind_named(of).is_some()
+            && self.records.iter().skip(1).all(|record| digest(record, column) == digest(record, other))
     }
 
     /// The columns that are named like hashes, where none was seen.

@@ -4,6 +4,8 @@ use super::opened::{Opened, Packing, is_utf16};
 use hashsweep_model::{Skip, SkipKind};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What is read at least when more is needed.
 const BLOCK: usize = 64 * 1024;
@@ -17,12 +19,14 @@ pub(super) struct Tape {
     at: usize,
     is_at_end: bool,
     trouble: Option<Skip>,
+    /// Nobody wants more once it is set.
+    pub(super) stop: Option<Arc<AtomicBool>>,
 }
 
 impl Tape {
     pub(super) fn open(path: &Path) -> io::Result<Tape> {
         let opened = Opened::new(path)?;
-        let mut tape = Tape { opened, kept: Vec::new(), at: 0, is_at_end: false, trouble: None };
+        let mut tape = Tape { opened, kept: Vec::new(), at: 0, is_at_end: false, trouble: None, stop: None };
         while tape.kept.len() < 4 && tape.more() {}
         if !tape.is_table()
             && let Some(big_endian) = is_utf16(&tape.kept)
@@ -73,6 +77,9 @@ impl Tape {
     /// Gets more of the list; `false` at its end. As much again as is unread, so that whoever looks at all of it
     /// anew after each call still takes linear time.
     pub(super) fn more(&mut self) -> bool {
+        if self.stop.as_ref().is_some_and(|stop| stop.load(Relaxed)) {
+            self.is_at_end = true;
+        }
         if self.is_at_end {
             return false;
         }

@@ -4,13 +4,27 @@ use hashsweep_model::{Digest, DigestError, HashKind};
 
 /// Surrounding blanks, one pair of quotes and a `0x` are not part of a hash.
 pub(super) fn parse(cell: &[u8], hash_type: Option<HashKind>) -> Result<Digest, DigestError> {
-    let digest: Digest = String::from_utf8_lossy(bare(cell)).parse()?;
+    let bare = bare(cell);
+    let digest = match Digest::from_digits(bare) {
+        Some(digest) => digest,
+        None => String::from_utf8_lossy(bare).parse()?,
+    };
     match hash_type {
         Some(kind) if kind != digest.kind() => {
             Err(DigestError::Length { n_digits: digest.kind().n_bytes() * 2 })
         }
         _ => Ok(digest),
     }
+}
+
+/// Whether a word of so many hexadecimal digits as a hash has stands anywhere in a text.
+pub(super) fn holds_hash(text: &[u8]) -> bool {
+    let words = text.split(|byte| !byte.is_ascii_alphanumeric());
+    words.map(|word| word.strip_prefix(b"0x").unwrap_or(word)).any(|word| {
+        HashKind::of_length(word.len() / 2).is_some()
+            && word.len().is_multiple_of(2)
+            && word.iter().all(u8::is_ascii_hexdigit)
+    })
 }
 
 fn bare(cell: &[u8]) -> &[u8] {
@@ -51,6 +65,15 @@ mod tests {
         check(b"\"", "invalid: not hex at character 1");
         check(b"\"\"", "invalid: empty");
         check(b"0x", "invalid: empty");
+    }
+
+    #[test]
+    fn a_hash_is_seen_among_other_words() {
+        let sha1 = "a".repeat(40);
+        assert!(holds_hash(format!("{{\"sha1\":\"{sha1}\"").as_bytes()));
+        assert!(holds_hash(format!("h=0x{sha1}").as_bytes()));
+        assert!(!holds_hash(format!("{sha1}z {sha1}a").as_bytes()));
+        assert!(!holds_hash(b""));
     }
 
     #[test]

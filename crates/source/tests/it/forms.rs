@@ -304,7 +304,7 @@ fn a_bomb_is_one_row() {
         let n_bytes = (24 << 20) - MD5.len() - 1;
         assert_eq!(
             rows(&order, 1).unwrap().0,
-            [(1, MD5.to_owned()), (2, format!("invalid: {n_bytes} bytes in one row")), (3, SHA1.to_owned())]
+            [(1, MD5.to_owned()), (2, format!("limit: {n_bytes} bytes in one row")), (3, SHA1.to_owned())]
         );
     }
 }

@@ -1,15 +1,17 @@
 //! Lists of hashes: what is recognised, what each row becomes, and that not a byte of them is lost.
 
 use crate::support::{Kept, told};
-use hashsweep_model::{HashKind, Kinds, Place};
-use hashsweep_source::Gauges;
+use hashsweep_model::{HashKind, Kinds, Place, Sighting};
 use hashsweep_source::list::{
     ColumnChoice, InputFormat, Layout, ListError, ListOrder, ListRead, RawRows, Table, read, recognise,
 };
+use hashsweep_source::{Gauges, Rows};
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
-use std::sync::atomic::AtomicBool;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
 const SHA1: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
@@ -25,8 +27,7 @@ pub(crate) fn order(content: &[u8]) -> (tempfile::TempDir, ListOrder) {
 pub(crate) fn rows(order: &ListOrder, first_row: u64) -> Result<(Vec<(u64, String)>, ListRead), ListError> {
     let kept = Kept::default();
     let layout = recognise(order)?;
-    let stop = AtomicBool::new(false);
-    let list = read(order, &layout, 3, &kept, first_row, &Gauges::default(), &stop)?;
+    let list = read(order, &layout, 3, &kept, first_row, &Gauges::default(), &Arc::default())?;
     let rows = kept
         .0
         .into_inner()
@@ -231,6 +232,7 @@ fn a_list_that_cannot_be_understood_says_what_was_seen_and_what_to_do() {
         (b"%PDF-1.7\n", "a PDF", "--extract"),
         (b"BZh91AY&SY", "packed with bzip2", "bzcat"),
         (b"<html><body>", "markup", "--extract"),
+        (b"{\"command\":\"scan\",\"kind\":\"hashsweep manifest\"}\n", "hashsweep's manifest", "report"),
         (b"0|/a|1|r/r|0|0|5|1|2|3|4\n", "a bodyfile without hashes", "-h"),
     ] {
         let said = refused(content, |_| {});
@@ -296,13 +298,14 @@ fn rows_that_are_recorded_are_not_offered_again() {
 fn a_stop_ends_the_reading() {
     let (_dir, order) = order(format!("{MD5}\n{SHA1}\n").as_bytes());
     let kept = Kept::default();
-    let list = read(&order, &Layout::Text, 0, &kept, 1, &Gauges::default(), &AtomicBool::new(true)).unwrap();
+    let list = read(&order, &Layout::Text, 0, &kept, 1, &Gauges::default(), &Arc::new(AtomicBool::new(true)))
+        .unwrap();
     assert!(!list.finished && list.fingerprint.is_none());
     assert!(kept.0.into_inner().unwrap().is_empty());
 }
 
 #[test]
-fn a_line_without_end_is_one_invalid_row_in_little_memory() {
+fn a_line_without_end_is_one_row_in_little_memory() {
     let mut content = MD5.as_bytes().to_vec();
     content.push(b'\n');
     content.extend(MD5.as_bytes());
@@ -313,7 +316,7 @@ fn a_line_without_end_is_one_invalid_row_in_little_memory() {
     let n_bytes = content.len() - MD5.len() - 1 - SHA1.len() - 2;
     assert_eq!(
         rows,
-        [(1, MD5.to_owned()), (2, format!("invalid: {n_bytes} bytes in one row")), (3, SHA1.to_owned())]
+        [(1, MD5.to_owned()), (2, format!("limit: {n_bytes} bytes in one row")), (3, SHA1.to_owned())]
     );
 }
 
@@ -347,7 +350,7 @@ fn a_record_without_end_is_one_row() {
     let n = (20 << 20) - "hash,name\n".len();
     assert_eq!(
         rows(&order, 1).unwrap().0,
-        [(1, format!("invalid: {n} bytes in one row")), (2, SHA1.to_owned())]
+        [(1, format!("limit: {n} bytes in one row")), (2, SHA1.to_owned())]
     );
 }
 
@@ -499,7 +502,7 @@ fn manifests_whose_lines_end_otherwise_are_no_single_row() {
     for end in ["\r", "\0"] {
         let (_dir, order) = order(format!("{SHA1}  f0{end}{SHA1}  f1{end}").as_bytes());
         let error = recognise(&order).unwrap_err().to_string();
-        assert!(error.contains("a manifest whose lines end in a") && error.contains("hint: tr "), "{error}");
+        assert!(error.contains("a list whose lines end in a") && error.contains("hint: tr "), "{error}");
     }
     let (_dir, order) = order(format!("{SHA1}  f0\n{SHA1}  f1\r{SHA1}  f2\n").as_bytes());
     assert_eq!(rows(&order, 1).unwrap().1.with_bad_cell, 1);
@@ -536,4 +539,93 @@ fn zeros_behind_a_gzip_member_are_padding_and_nothing_else_is() {
     let garbage = told(&[&member[..], b"\0\0garbage"].concat());
     assert_eq!(garbage.len(), 2);
     assert!(garbage[1].contains("something that is no gzip follows its last member"), "{garbage:?}");
+}
+
+#[test]
+fn a_first_row_of_any_length_is_recognised_or_refused() {
+    let sha1s = |n: usize| (0..n).map(|i| format!("{i:040x}"));
+    let table = sha1s(10_000).collect::<Vec<_>>().join(",f\r") + ",f\r";
+    let (_dir, order) = order(format!("sha1,name\r{table}").as_bytes());
+    assert_eq!(rows(&order, 1).unwrap().1.with_digest, 10_000);
+    let text = sha1s(10_000).collect::<Vec<_>>().join("\r");
+    let plain = refused(text.as_bytes(), |_| {});
+    assert!(plain.contains("a list whose lines end in a carriage return alone"), "{plain}");
+    let objects: Vec<String> = sha1s(10_000).map(|sha1| format!("{{\"sha1\":\"{sha1}\"}}")).collect();
+    let wrapped = refused(format!("{{\"data\":[{}]}}", objects.join(",")).as_bytes(), |_| {});
+    assert!(
+        wrapped.contains("stand in arrays within its values") && wrapped.contains("/data/*/sha1"),
+        "{wrapped}"
+    );
+    let long = format!("{{\"name\":\"{}\",\"sha1\":\"{SHA1}\"}}\n", "x".repeat(300 << 10));
+    check(&format!("{long}{{\"sha1\":\"{SHA1}\"}}\n"), &[SHA1, SHA1]);
+    check(&format!("name,sha1\n{},{SHA1}\na,{SHA1}\n", "x".repeat(300 << 10)), &[SHA1, SHA1]);
+    for nothing in ["[".repeat(300 << 10), "x".repeat(5 << 20), format!("{{\"a\":\"{}", "x,".repeat(3 << 20))]
+    {
+        let said = refused(nothing.as_bytes(), |_| {});
+        assert!(said.starts_with("find a hash in LIST: it begins with "), "{said}");
+    }
+}
+
+#[test]
+fn hashes_within_json_that_are_not_looked_at_are_not_passed_in_silence() {
+    let other = "a".repeat(40);
+    let wrapped = format!("{{\"sha1\":\"{SHA1}\",\"data\":[{{\"sha1\":\"{other}\"}}]}}\n");
+    let said = refused(wrapped.as_bytes(), |_| {});
+    assert!(
+        said.contains("/data/*/sha1") && said.contains("--field") && said.contains("--extract"),
+        "{said}"
+    );
+    let (_dir, mut named) = order(wrapped.as_bytes());
+    named.field = Some("/sha1".to_owned());
+    assert_eq!(rows(&named, 1).unwrap().0, [(1, SHA1.to_owned())]);
+    // Behind the rows that a list is recognised by.
+    let plain = format!("{{\"sha1\":\"{SHA1}\",\"tags\":[\"x\"]}}\n").repeat(200);
+    let (_dir, order) = order(format!("{plain}{wrapped}").as_bytes());
+    let last = rows(&order, 1).unwrap().0.pop().unwrap().1;
+    assert_eq!(last, "unreadable: a hash in an array, at /data/0/sha1; see --field and --extract");
+    let twice = format!("{{\"sha1\":\"{SHA1}\",\"sha1\":\"{other}\"}}\n");
+    check(&twice, &["unreadable: two members /sha1 with different hashes"]);
+    check(&twice.replace(&other, &SHA1.to_uppercase()), &[SHA1]);
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    check(&format!("{{\"sha1\":\"{SHA1}\",\"n\":1e999,\"deep\":{deep}}}\n"), &[SHA1]);
+    check(
+        &format!("{{\"sha1\":\"{SHA1}\"}}\n{{\"sha1\":\"{SHA1}\" x}}\n{{\"sha1\" x}}\n"),
+        &[
+            SHA1,
+            "unreadable: not JSON (expected `,` or `}` at line 1 column 52), and a hash stands in it",
+            "invalid: not JSON: expected `:` at line 1 column 9",
+        ],
+    );
+}
+
+#[test]
+fn a_stop_is_obeyed_within_a_row_without_end() {
+    /// Wants no more once it has seen anything.
+    struct Sated(Arc<AtomicBool>);
+    impl Rows for Sated {
+        fn take(&self, _rows: Vec<Sighting>) -> ControlFlow<()> {
+            self.0.store(true, Relaxed);
+            ControlFlow::Continue(())
+        }
+    }
+    let mut content = format!("{SHA1}\n").repeat(1000).into_bytes();
+    content.resize(8 << 20, b'x');
+    let (_dir, order) = order(&content);
+    let stop = Arc::new(AtomicBool::new(false));
+    let sated = Sated(Arc::clone(&stop));
+    let read = read(&order, &Layout::Text, 0, &sated, 1, &Gauges::default(), &stop).unwrap();
+    assert!(!read.finished && read.rows < 1000);
+    assert!(read.n_bytes < 1 << 20, "{}", read.n_bytes);
+    // Within the row as well.
+    let mut rows = RawRows::open(&order, &Layout::Text).unwrap().stopped_by(Arc::clone(&stop));
+    while rows.next().is_some() {}
+    assert!(rows.n_bytes() < 1 << 20, "{}", rows.n_bytes());
+}
+
+#[test]
+fn the_bytes_of_a_digest_beside_its_digits_are_no_second_hash() {
+    check(&format!("sha1,sha1_bytes\n{SHA1},{}\n,\n", SHA1.to_uppercase()), &[SHA1, "invalid: empty"]);
+    let other = "b".repeat(40);
+    let said = refused(format!("sha1,sha1_bytes\n{SHA1},{SHA1}\n{SHA1},{other}\n").as_bytes(), |_| {});
+    assert!(said.contains("2 \"sha1_bytes\""), "{said}");
 }
