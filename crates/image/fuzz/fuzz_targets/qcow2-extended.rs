@@ -6,4 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 static BASE: OnceLock<Arc<Base>> = OnceLock::new();
 
-fuzz_target!(|data: &[u8]| read_file(&base(&BASE, include_bytes!("../bases/qcow2-extended.gz")), "qcow2", data));
+fuzz_target!(|data: &[u8]| read_file(
+    &base(&BASE, include_bytes!("../bases/qcow2-extended.gz")),
+    "qcow2",
+    data
+));

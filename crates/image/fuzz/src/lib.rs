@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-use hashsweep_image::{Container, Content, Fault, ImageReader, Item, Place, open, walk};
+use hashsweep_image::{
+    Container, Content, Deleted, Fault, ImageReader, Item, Place, Stream, deleted, open, walk,
+};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
@@ -91,7 +93,8 @@ pub fn read_file(base: &Base, ending: &str, data: &[u8]) {
         (path, file)
     });
     let replaced = base.replacements(data);
-    let put = |at: usize, byte| file.write_all_at(&[byte], at as u64).expect("a file in memory can be written");
+    let put =
+        |at: usize, byte| file.write_all_at(&[byte], at as u64).expect("a file in memory can be written");
     for (at, byte) in &replaced {
         put(*at, *byte);
     }
@@ -103,30 +106,18 @@ pub fn read_file(base: &Base, ending: &str, data: &[u8]) {
     }
 }
 
-/// Walks and reads; every sum must be equal whatever the bytes.
+/// Walks and reads, deleted files too; every sum must be equal whatever the bytes.
 pub fn read_disk(container: &Container) {
     let mut left = MOST_CONTENT;
-    let mut block = vec![0; 64 * 1024];
     let walked = walk(container, &mut |_, bytes, item| {
         if let Item::Stream(stream) = item {
-            let size = stream.size;
-            let mut end = 0;
-            for extent in &stream.extents {
-                assert!(extent.logical >= end, "extents overlap");
-                end = extent.logical + extent.len;
-            }
-            assert!(end <= size, "extents reach past their file");
-            let mut content = Content::new(Arc::clone(bytes), size, stream.extents);
-            while left > 0 {
-                match content.read(&mut block) {
-                    Ok(0) => {
-                        assert_eq!(content.left(), 0, "a file ended early");
-                        break;
-                    }
-                    Ok(n) => left = left.saturating_sub(n as u64),
-                    Err(_) => break,
-                }
-            }
+            read_stream(bytes, stream, &mut left);
+        }
+        ControlFlow::Continue(())
+    });
+    deleted(container, &mut |_, bytes, found| {
+        if let Deleted::Kept { stream, .. } = found {
+            read_stream(bytes, stream, &mut left);
         }
         ControlFlow::Continue(())
     });
@@ -134,4 +125,26 @@ pub fn read_disk(container: &Container) {
         assert!(sum.summary.adds_up(), "{:?}", sum.summary);
     }
     assert!(!walked.volumes.is_empty() || walked.problems > 0 || walked.is_complete());
+}
+
+fn read_stream(bytes: &Arc<dyn ImageReader>, stream: Stream, left: &mut u64) {
+    let size = stream.size;
+    let mut end = 0;
+    for extent in &stream.extents {
+        assert!(extent.logical >= end, "extents overlap");
+        end = extent.logical + extent.len;
+    }
+    assert!(end <= size, "extents reach past their file");
+    let mut content = Content::new(Arc::clone(bytes), size, stream.extents);
+    let mut block = vec![0; 64 * 1024];
+    while *left > 0 {
+        match content.read(&mut block) {
+            Ok(0) => {
+                assert_eq!(content.left(), 0, "a file ended early");
+                break;
+            }
+            Ok(n) => *left = left.saturating_sub(n as u64),
+            Err(_) => break,
+        }
+    }
 }
