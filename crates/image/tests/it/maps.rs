@@ -2,7 +2,7 @@
 
 use crate::containers::bytes_of;
 use crate::made::{noise, run};
-use hashsweep_image::{open, walk};
+use hashsweep_image::{open, open_raw, volumes, walk};
 use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
@@ -206,6 +206,8 @@ fn a_container_that_is_a_disk_as_it_lies_besides_is_a_problem() {
     file.write_all_at(&[0x55, 0xaa], 510).unwrap();
     let both = "the file is a disk as it lies, too, which --raw reads";
     assert_eq!(open(&image).unwrap().gaps, [(both, 0)]);
+    let as_it_lies = open_raw(&image).unwrap();
+    assert_eq!(volumes(&*as_it_lies.disk).volumes[0].name, "p1");
 }
 
 #[test]
