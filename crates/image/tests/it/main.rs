@@ -9,6 +9,7 @@ mod exfat;
 mod ext;
 mod fat;
 mod hostile;
+mod lvm;
 mod made;
 mod maps;
 mod ntfs;
