@@ -26,6 +26,7 @@ mod fault;
 mod found;
 mod item;
 mod joined;
+mod lvm;
 mod mapped;
 mod names;
 mod ntfs;

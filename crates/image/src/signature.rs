@@ -2,6 +2,7 @@
 
 use crate::ext::Ext;
 use crate::fat::Fat;
+use crate::lvm;
 use crate::reader::{ImageReader, read_exact_at, read_vec};
 
 /// What is on a volume.
@@ -19,6 +20,8 @@ pub enum Kind {
     Btrfs,
     /// XFS.
     Xfs,
+    /// A physical volume of LVM2.
+    Lvm,
     /// Swap space, which has no files.
     Swap,
     /// Known by this name, and not read.
@@ -33,13 +36,11 @@ const XFS: &str = "XFS";
 const NTFS: &str = "NTFS";
 
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
-const KNOWN: [(usize, &[u8], &str); 30] = [
+const KNOWN: [(usize, &[u8], &str); 28] = [
     (3, b"-FVE-FS-", "BitLocker"),
     // To Go: a small FAT volume around it holds a reader for older systems.
     (424, b"\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01", "BitLocker"),
     (0, b"LUKS\xba\xbe", "LUKS"),
-    (512, b"LABELONE", "LVM2"),
-    (0, b"LABELONE", "LVM2"),
     (4096, b"\xfc\x4e\x2b\xa9", "Linux RAID"),
     (0, b"\xfc\x4e\x2b\xa9", "Linux RAID"),
     (32, b"NXSB", "APFS"),
@@ -82,7 +83,10 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
     if is_member_at_its_end(volume) {
         return Some(Kind::Named("Linux RAID"));
     }
-    let is_wrapped = matches!(named, Some(Kind::Named("BitLocker" | "LUKS" | "LVM2" | "Linux RAID")));
+    let is_wrapped = matches!(named, Some(Kind::Named("BitLocker" | "LUKS" | "Linux RAID")));
+    if !is_wrapped && lvm::is_at(volume) {
+        return Some(Kind::Lvm);
+    }
     if !is_wrapped && Ext::is_at(volume) {
         return Some(Kind::Ext);
     }

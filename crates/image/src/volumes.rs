@@ -13,9 +13,9 @@ const OF_SECTOR_0: [&str; 5] = ["BitLocker", "LUKS", "NTFS", "ReFS", "APFS"];
 /// Where a volume is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// `p1` as Linux counts partitions; `p0` is the whole disk.
+    /// `p1` as Linux counts partitions; `p0` is the whole disk; `lvm-GROUP-VOLUME` a logical volume.
     pub name: String,
-    /// Position on the disk in bytes.
+    /// Position on the disk in bytes; 0 for a logical volume, which may be in many places.
     pub start: u64,
     /// Bytes, as the table says.
     pub len: u64,
@@ -97,7 +97,7 @@ impl Table {
         let is_of_sector_0 = match found {
             Some(Kind::Fat | Kind::ExFat | Kind::Ntfs | Kind::Xfs) => true,
             Some(Kind::Named(name)) => OF_SECTOR_0.contains(&name),
-            Some(Kind::Btrfs | Kind::Ext | Kind::Swap | Kind::Unknown) | None => false,
+            Some(Kind::Btrfs | Kind::Ext | Kind::Lvm | Kind::Swap | Kind::Unknown) | None => false,
         };
         if is_of_sector_0 {
             self.volumes.push(whole);
@@ -121,7 +121,8 @@ impl Table {
         let is_gpt = types.contains(&0xee) || !has_mbr && has_gpt(disk);
         // Which of the two is in use nobody can say: making a table leaves a volume of the whole disk where it was,
         // and many volumes have room for a table in their first sector.
-        if (is_gpt || has_mbr) && matches!(found, Some(Kind::Btrfs | Kind::Ext | Kind::Swap | Kind::Named(_)))
+        if (is_gpt || has_mbr)
+            && matches!(found, Some(Kind::Btrfs | Kind::Ext | Kind::Lvm | Kind::Swap | Kind::Named(_)))
         {
             let both = "a volume of the whole disk beside the partition table; the table was read";
             self.problems.push(Fault::Unsupported(both.into()));

@@ -8,6 +8,7 @@ use crate::fat::Fat;
 use crate::fault::{Fault, damaged};
 use crate::found::FileSystem;
 use crate::item::{Item, Kind as Entry, Summary};
+use crate::lvm;
 use crate::ntfs::Ntfs;
 use crate::reader::{ImageReader, Window};
 use crate::shadows;
@@ -66,31 +67,58 @@ pub fn walk(container: &Container, sink: &mut Sink<'_>) -> Walked {
     if table.volumes.is_empty() && walked.problems == 0 {
         walked.problem(sink, "", disk, Fault::Unsupported("a disk without volumes".into()));
     }
+    let mut physical = Vec::new();
     for volume in table.volumes {
         if walked.stopped {
             break;
         }
-        walked.volume(sink, disk, volume);
+        let window: Arc<dyn ImageReader> = match Window::new(Arc::clone(disk), volume.start, volume.len) {
+            Ok(window) => Arc::new(window),
+            Err(fault) => {
+                walked.problem(sink, &volume.name, disk, fault);
+                continue;
+            }
+        };
+        if signature::of(&*window) == Some(Kind::Lvm) {
+            physical.push((volume.name, window));
+        } else {
+            walked.volume(sink, &window, volume);
+        }
+    }
+    if !physical.is_empty() {
+        walked.logical(sink, &physical);
     }
     walked
 }
 
 impl Walked {
-    fn volume(&mut self, sink: &mut Sink<'_>, disk: &Arc<dyn ImageReader>, volume: Volume) {
-        let window: Arc<dyn ImageReader> = match Window::new(Arc::clone(disk), volume.start, volume.len) {
-            Ok(window) => Arc::new(window),
-            Err(fault) => return self.problem(sink, &volume.name, disk, fault),
-        };
-        let system = match open(&window, &volume) {
+    /// The logical volumes that the physical ones of this disk hold.
+    fn logical(&mut self, sink: &mut Sink<'_>, physical: &[lvm::Physical]) {
+        let found = lvm::volumes(physical);
+        self.notices.extend(found.notices);
+        for (name, fault) in found.problems {
+            self.problem(sink, &name, &physical[0].1, fault);
+        }
+        for (name, bytes) in found.volumes {
+            if self.stopped {
+                break;
+            }
+            let volume = Volume { name, start: 0, len: bytes.size(), purpose: None };
+            self.volume(sink, &bytes, volume);
+        }
+    }
+
+    fn volume(&mut self, sink: &mut Sink<'_>, window: &Arc<dyn ImageReader>, volume: Volume) {
+        let system = match open(window, &volume) {
             Ok(Opened::Files(system)) => system,
             Ok(Opened::Nothing(what)) => {
                 let item = Item::Other { paths: vec![b"/".to_vec()], kind: Entry::NoFileSystem(what) };
-                self.stopped |= sink(&volume.name, &window, item).is_break();
+                self.stopped |= sink(&volume.name, window, item).is_break();
                 return;
             }
-            Err(fault) => return self.problem(sink, &volume.name, disk, fault),
+            Err(fault) => return self.problem(sink, &volume.name, window, fault),
         };
-        let bytes = system.image().unwrap_or_else(|| Arc::clone(&window));
+        let bytes = system.image().unwrap_or_else(|| Arc::clone(window));
         let mut stopped = false;
         let summary = system.walk(&mut |item| {
             let flow = sink(&volume.name, &bytes, item);
@@ -99,15 +127,15 @@ impl Walked {
         });
         self.stopped |= stopped;
         if system.kind() == "NTFS" && !stopped {
-            match shadows::count(&*window) {
+            match shadows::count(&**window) {
                 Ok(0) => {}
-                Ok(n) => self.problem(sink, &volume.name, &window, Fault::Snapshots { n }),
-                Err(fault) => self.problem(sink, &volume.name, &window, fault),
+                Ok(n) => self.problem(sink, &volume.name, window, Fault::Snapshots { n }),
+                Err(fault) => self.problem(sink, &volume.name, window, fault),
             }
         }
         if !summary.adds_up() && !stopped {
             let fault = damaged("what is in use is not all accounted for", summary.allocated);
-            self.problem(sink, &volume.name, &window, fault);
+            self.problem(sink, &volume.name, window, fault);
         }
         self.volumes.push(Sum { volume, kind: system.kind(), summary });
     }
@@ -135,6 +163,9 @@ pub(crate) fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Ope
         (Some(Kind::ExFat), _) => files(Box::new(ExFat::open(Arc::clone(window))?)),
         (Some(Kind::Btrfs), _) => files(Box::new(Btrfs::open(Arc::clone(window))?)),
         (Some(Kind::Xfs), _) => files(Box::new(Xfs::open(Arc::clone(window))?)),
+        (Some(Kind::Lvm), _) => {
+            Err(Fault::Unsupported("a physical volume of LVM2 within a logical one".into()))
+        }
         (Some(Kind::Swap), _) => Ok(Opened::Nothing("swap")),
         (Some(Kind::Named(name)), _) => Err(Fault::Unsupported(format!("a volume of the kind {name}"))),
         (Some(Kind::Unknown) | None, Some(purpose)) => Ok(Opened::Nothing(purpose)),

@@ -36,7 +36,7 @@ fn mutate(form: &str, image: &Path, sectors: &[usize], checked: Option<&Sums>) {
         if let Some(truth) = checked.filter(|_| read.walked.is_complete() && read.problems.is_empty()) {
             let sizes =
                 |sums: &Sums| -> Vec<_> { sums.iter().map(|(p, (size, _))| (p.clone(), *size)).collect() };
-            let found = read.sums.get("p0").cloned().unwrap_or_default();
+            let found = read.sums.into_values().flatten().collect();
             assert_eq!(sizes(&found), sizes(truth), "{form} {seed}: byte {at} went unnoticed");
         }
         // So many bytes as a volume can have held, whatever it says of what was deleted from it.
@@ -133,6 +133,24 @@ fn mutations_of_btrfs_neither_panic_nor_hang_nor_go_unnoticed() {
     let image = dir.path().join("image");
     let truth = crate::btrfs::volume(dir.path(), &image, &[]);
     mutate("Btrfs", &image, &written(&image, 0), Some(&truth));
+}
+
+/// Labels and metadata of LVM2 have checksums.
+#[test]
+fn mutations_of_lvm_neither_panic_nor_hang_nor_go_unnoticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    let (disk, mut truth, striped) = crate::lvm::whole(dir.path());
+    truth.extend(striped);
+    fs::write(&image, &disk).unwrap();
+    let sectors: Vec<usize> = [1_usize, 9, 17]
+        .iter()
+        .flat_map(|start| {
+            (start * 2048..start * 2048 + 384).chain((start + 8) * 2048 - 256..(start + 8) * 2048)
+        })
+        .filter(|nth| disk[nth * 512..][..512].iter().any(|byte| *byte != 0))
+        .collect();
+    mutate("LVM2", &image, &sectors, Some(&truth));
 }
 
 /// The maps of containers have few checksums, so wrong bytes cannot be told from right ones; what must hold is that

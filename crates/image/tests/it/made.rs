@@ -180,6 +180,11 @@ pub(crate) fn has_unwritten(container: &Container, name: &[u8]) -> bool {
 
 /// One of the committed NTFS volumes, unpacked to `image`.
 pub(crate) fn ntfs(form: &str, image: &Path) {
+    fixture(form, image);
+}
+
+/// One of the committed images, unpacked to `image`.
+pub(crate) fn fixture(form: &str, image: &Path) {
     let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/images");
     let packed = fs::File::open(format!("{packed}/{form}.img.gz")).unwrap();
     let mut plain = fs::File::create(image).unwrap();

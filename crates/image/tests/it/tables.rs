@@ -171,10 +171,9 @@ fn volumes_that_are_not_read_are_refused_by_name() {
     let raid = b"\xfc\x4e\x2b\xa9\x01\0\0\0";
     let old_raid = b"\xfc\x4e\x2b\xa9\0\0\0\0";
     let end = 3 << 20;
-    let forms: [(u64, &[u8], &str); 21] = [
+    let forms: [(u64, &[u8], &str); 20] = [
         (3, b"-FVE-FS-", "BitLocker"),
         (0, b"LUKS\xba\xbe\0\x02", "LUKS"),
-        (512, b"LABELONE", "LVM2"),
         (4096, raid, "Linux RAID"),
         (end - 8192, raid, "Linux RAID"),
         (end - 65_536, old_raid, "Linux RAID"),
