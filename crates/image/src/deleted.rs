@@ -7,9 +7,9 @@
 use crate::container::Container;
 use crate::fault::{Fault, damaged};
 use crate::item::{Extent, Stream};
-use crate::reader::{ImageReader, Window};
-use crate::volumes::{Volume, volumes};
-use crate::walk::{Opened, open};
+use crate::reader::ImageReader;
+use crate::volumes::Volume;
+use crate::walk::{Opened, Parts, open};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -73,12 +73,9 @@ pub type DeletedSink<'s> = dyn FnMut(&str, &Arc<dyn ImageReader>, Deleted) -> Co
 /// Gives the deleted files of every volume that can be read to `sink`, which may break off. That others cannot be read
 /// is said by [`walk()`](crate::walk()).
 pub fn deleted(container: &Container, sink: &mut DeletedSink<'_>) -> Vec<DeletedSum> {
-    let disk = &container.disk;
     let mut sums = Vec::new();
     let mut is_over = false;
-    for volume in volumes(&**disk).volumes {
-        let Ok(window) = Window::new(Arc::clone(disk), volume.start, volume.len) else { continue };
-        let window: Arc<dyn ImageReader> = Arc::new(window);
+    for (volume, window) in Parts::of(&container.disk).volumes {
         let Ok(Opened::Files(system)) = open(&window, &volume) else { continue };
         let remains = system.deleted(&mut |found| {
             let flow = sink(&volume.name, &window, found);

@@ -57,57 +57,65 @@ pub type Sink<'s> = dyn FnMut(&str, &Arc<dyn ImageReader>, Item) -> ControlFlow<
 pub fn walk(container: &Container, sink: &mut Sink<'_>) -> Walked {
     let mut walked = Walked::default();
     let disk = &container.disk;
-    let table = volumes(&**disk);
+    let parts = Parts::of(disk);
     walked.notices.clone_from(&container.notices);
-    walked.notices.extend(table.notices);
-    let gaps = container.gaps.iter().map(|(what, at)| damaged(what, *at));
-    for fault in table.problems.into_iter().chain(gaps) {
-        walked.problem(sink, "", disk, fault);
+    walked.notices.extend(parts.notices);
+    let gaps = container.gaps.iter().map(|(what, at)| (String::new(), damaged(what, *at)));
+    for (volume, fault) in parts.problems.into_iter().chain(gaps) {
+        walked.problem(sink, &volume, disk, fault);
     }
-    if table.volumes.is_empty() && walked.problems == 0 {
+    if parts.volumes.is_empty() && walked.problems == 0 {
         walked.problem(sink, "", disk, Fault::Unsupported("a disk without volumes".into()));
     }
-    let mut physical = Vec::new();
-    for volume in table.volumes {
+    for (volume, bytes) in parts.volumes {
         if walked.stopped {
             break;
         }
-        let window: Arc<dyn ImageReader> = match Window::new(Arc::clone(disk), volume.start, volume.len) {
-            Ok(window) => Arc::new(window),
-            Err(fault) => {
-                walked.problem(sink, &volume.name, disk, fault);
-                continue;
-            }
-        };
-        if signature::of(&*window) == Some(Kind::Lvm) {
-            physical.push((volume.name, window));
-        } else {
-            walked.volume(sink, &window, volume);
-        }
-    }
-    if !physical.is_empty() {
-        walked.logical(sink, &physical);
+        walked.volume(sink, &bytes, volume);
     }
     walked
 }
 
-impl Walked {
-    /// The logical volumes that the physical ones of this disk hold.
-    fn logical(&mut self, sink: &mut Sink<'_>, physical: &[lvm::Physical]) {
-        let found = lvm::volumes(physical);
-        self.notices.extend(found.notices);
-        for (name, fault) in found.problems {
-            self.problem(sink, &name, &physical[0].1, fault);
-        }
-        for (name, bytes) in found.volumes {
-            if self.stopped {
-                break;
-            }
-            let volume = Volume { name, start: 0, len: bytes.size(), purpose: None };
-            self.volume(sink, &bytes, volume);
-        }
-    }
+/// What a disk has of volumes: those of its table, and behind them the logical ones that LVM makes of some of these.
+pub(crate) struct Parts {
+    pub(crate) volumes: Vec<(Volume, Arc<dyn ImageReader>)>,
+    /// By the name of the volume, which is empty for the whole disk.
+    problems: Vec<(String, Fault)>,
+    notices: Vec<&'static str>,
+}
 
+impl Parts {
+    pub(crate) fn of(disk: &Arc<dyn ImageReader>) -> Parts {
+        let table = volumes(&**disk);
+        let problems = table.problems.into_iter().map(|fault| (String::new(), fault)).collect();
+        let mut parts = Parts { volumes: Vec::new(), problems, notices: table.notices };
+        let mut physical = Vec::new();
+        for volume in table.volumes {
+            let window: Arc<dyn ImageReader> = match Window::new(Arc::clone(disk), volume.start, volume.len) {
+                Ok(window) => Arc::new(window),
+                Err(fault) => {
+                    parts.problems.push((volume.name, fault));
+                    continue;
+                }
+            };
+            if signature::of(&*window) == Some(Kind::Lvm) {
+                physical.push((volume.name, window));
+            } else {
+                parts.volumes.push((volume, window));
+            }
+        }
+        let logical = lvm::volumes(&physical);
+        parts.problems.extend(logical.problems);
+        parts.notices.extend(logical.notices);
+        for (name, bytes) in logical.volumes {
+            let volume = Volume { name, start: 0, len: bytes.size(), purpose: None };
+            parts.volumes.push((volume, bytes));
+        }
+        parts
+    }
+}
+
+impl Walked {
     fn volume(&mut self, sink: &mut Sink<'_>, window: &Arc<dyn ImageReader>, volume: Volume) {
         let system = match open(window, &volume) {
             Ok(Opened::Files(system)) => system,

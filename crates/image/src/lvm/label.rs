@@ -44,7 +44,7 @@ impl Label {
         if summed(&sector[20..]) != le32(&sector, 16)? {
             return Err(damaged("the label of LVM2 fails its checksum", at));
         }
-        if le64(&sector, 8)? * SECTOR != at {
+        if le64(&sector, 8)? != at / SECTOR {
             return Err(damaged("the label of LVM2 is another sector's", at));
         }
         let ends = || damaged("the label of LVM2 ends early", at);

@@ -21,7 +21,7 @@ pub(crate) fn disk(dir: &Path) -> (Vec<u8>, Sums, Sums) {
     let image = dir.join("image");
     fixture("lvm2", &image);
     let mut disk = fs::read(&image).unwrap();
-    let mut volume = |name: &str| {
+    let volume = |name: &str| {
         let root = dir.join(name);
         fs::create_dir_all(root.join("sub")).unwrap();
         for nth in 0..40 {
