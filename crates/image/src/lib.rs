@@ -24,6 +24,7 @@ mod ext;
 mod fat;
 mod fault;
 mod found;
+mod iso;
 mod item;
 mod joined;
 mod lvm;

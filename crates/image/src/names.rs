@@ -22,7 +22,7 @@ impl Names {
         Names { root, of: HashMap::new() }
     }
 
-    /// A name with a slash, which no kernel writes, is kept with `\x2f` for it, so that it does not look like a path; it
+    /// A name with a slash, which no kernel writes, is kept with `\x2F` for it, so that it does not look like a path; it
     /// is an error all the same.
     pub(crate) fn add(&mut self, inode: u64, dir: u64, name: Box<[u8]>) -> Result<(), Fault> {
         let known = self.of.entry(inode).or_default();
@@ -31,7 +31,7 @@ impl Names {
         }
         if name.contains(&b'/') {
             let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
-            known.push((dir, parts.join(&br"\x2f"[..]).into()));
+            known.push((dir, parts.join(&br"\x2F"[..]).into()));
             return Err(damaged("a name with a slash in it", inode));
         }
         known.push((dir, name));

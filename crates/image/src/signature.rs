@@ -20,6 +20,8 @@ pub enum Kind {
     Btrfs,
     /// XFS.
     Xfs,
+    /// ISO9660.
+    Iso,
     /// A physical volume of LVM2.
     Lvm,
     /// Swap space, which has no files.
@@ -33,6 +35,7 @@ pub enum Kind {
 const EXFAT: &str = "exFAT";
 const BTRFS: &str = "Btrfs";
 const XFS: &str = "XFS";
+const ISO: &str = "ISO9660";
 const NTFS: &str = "NTFS";
 
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
@@ -51,9 +54,10 @@ const KNOWN: [(usize, &[u8], &str); 28] = [
     (0, b"XFSB", XFS),
     (0x1_0040, b"_BHRfS_M", BTRFS),
     (0x1_0034, b"ReIsEr", "ReiserFS"),
+    // Before what may lie in the space that it leaves for a boot loader.
+    (0x8001, b"CD001", ISO),
     (1024, b"H+\x00\x04", "HFS+"),
     (1024, b"HX\x00\x05", "HFS+"),
-    (0x8001, b"CD001", "ISO9660"),
     (0x8001, b"BEA01", "UDF"),
     (1024, b"\x10\x20\xf5\xf2", "F2FS"),
     (0, b"hsqs", "SquashFS"),
@@ -93,6 +97,7 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
     match named {
         Some(Kind::Named(BTRFS)) => return Some(Kind::Btrfs),
         Some(Kind::Named(XFS)) => return Some(Kind::Xfs),
+        Some(Kind::Named(ISO)) => return Some(Kind::Iso),
         Some(Kind::Named(NTFS)) => return Some(Kind::Ntfs),
         Some(Kind::Named(EXFAT)) => return Some(Kind::ExFat),
         // Its boot sector has no signature of its own, so what has one comes before it.

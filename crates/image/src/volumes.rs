@@ -7,6 +7,9 @@ use crate::signature::{self, Kind};
 /// Logical partitions that are followed, and entries of a GPT that are read. Linux stops at 256 and 128.
 const MOST: u32 = 4096;
 
+/// The name of the volume that is the whole disk.
+const WHOLE: &str = "p0";
+
 /// Kinds of volume whose first sector a table would overwrite.
 const OF_SECTOR_0: [&str; 5] = ["BitLocker", "LUKS", "NTFS", "ReFS", "APFS"];
 
@@ -69,7 +72,7 @@ impl Table {
     /// Says which volumes share bytes, which no honest table has them do, and leaves those out that would make more to
     /// read than twice the disk.
     fn bound(&mut self, disk: u64) {
-        let mut by_start: Vec<&Volume> = self.volumes.iter().collect();
+        let mut by_start: Vec<&Volume> = self.volumes.iter().filter(|volume| volume.name != WHOLE).collect();
         by_start.sort_by_key(|volume| volume.start);
         let shares = |pair: &&[&Volume]| pair[0].start.saturating_add(pair[0].len) > pair[1].start;
         if let Some(pair) = by_start.windows(2).find(shares) {
@@ -91,13 +94,15 @@ impl Table {
     }
 
     fn read(&mut self, disk: &dyn ImageReader) -> Result<(), Fault> {
-        let whole = Volume { name: "p0".into(), start: 0, len: disk.size(), purpose: None };
+        let whole = Volume { name: WHOLE.into(), start: 0, len: disk.size(), purpose: None };
         let found = signature::of(disk);
         // A volume's boot sector carries the signature of an MBR too.
         let is_of_sector_0 = match found {
             Some(Kind::Fat | Kind::ExFat | Kind::Ntfs | Kind::Xfs) => true,
             Some(Kind::Named(name)) => OF_SECTOR_0.contains(&name),
-            Some(Kind::Btrfs | Kind::Ext | Kind::Lvm | Kind::Swap | Kind::Unknown) | None => false,
+            Some(Kind::Btrfs | Kind::Ext | Kind::Iso | Kind::Lvm | Kind::Swap | Kind::Unknown) | None => {
+                false
+            }
         };
         if is_of_sector_0 {
             self.volumes.push(whole);
@@ -127,6 +132,10 @@ impl Table {
             let both = "a volume of the whole disk beside the partition table; the table was read";
             self.problems.push(Fault::Unsupported(both.into()));
         }
+        // A disc that also starts from a stick has its own files in partitions beside: each is read as what it is.
+        if found == Some(Kind::Iso) && (is_gpt || has_mbr) {
+            self.volumes.push(whole.clone());
+        }
         if is_gpt {
             self.gpt(disk)?;
         } else if has_mbr {
@@ -134,6 +143,9 @@ impl Table {
         } else {
             self.volumes.push(whole);
             return Ok(());
+        }
+        if found == Some(Kind::Iso) {
+            self.volumes.retain(|volume| volume.name == WHOLE || volume.start > 0);
         }
         self.other_table(disk, &mbr, is_gpt, has_mbr);
         Ok(())
@@ -229,7 +241,8 @@ impl Table {
             for (at, is_backup) in [(sector, false), (last.saturating_sub(sector), true)] {
                 match gpt_at(disk, at, sector) {
                     Ok(volumes) => {
-                        self.volumes = volumes;
+                        self.volumes.retain(|volume| volume.name == WHOLE);
+                        self.volumes.extend(volumes);
                         if is_backup {
                             self.notices
                                 .push("the GPT is damaged; its backup at the end of the disk was read");

@@ -7,6 +7,7 @@ use crate::ext::Ext;
 use crate::fat::Fat;
 use crate::fault::{Fault, damaged};
 use crate::found::FileSystem;
+use crate::iso::Iso;
 use crate::item::{Item, Kind as Entry, Summary};
 use crate::lvm;
 use crate::ntfs::Ntfs;
@@ -170,6 +171,7 @@ pub(crate) fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Ope
         (Some(Kind::Fat), _) => files(Box::new(Fat::open(Arc::clone(window))?)),
         (Some(Kind::ExFat), _) => files(Box::new(ExFat::open(Arc::clone(window))?)),
         (Some(Kind::Btrfs), _) => files(Box::new(Btrfs::open(Arc::clone(window))?)),
+        (Some(Kind::Iso), _) => files(Box::new(Iso::open(Arc::clone(window))?)),
         (Some(Kind::Xfs), _) => files(Box::new(Xfs::open(Arc::clone(window))?)),
         (Some(Kind::Lvm), _) => {
             Err(Fault::Unsupported("a physical volume of LVM2 within a logical one".into()))

@@ -135,6 +135,16 @@ fn mutations_of_btrfs_neither_panic_nor_hang_nor_go_unnoticed() {
     mutate("Btrfs", &image, &written(&image, 0), Some(&truth));
 }
 
+#[test]
+fn mutations_of_iso9660_neither_panic_nor_hang() {
+    let dir = tempfile::tempdir().unwrap();
+    crate::iso::small(dir.path());
+    for options in [&["-R", "-J"][..], &["--norock", "-J"]] {
+        let (_, image) = crate::iso::disc(dir.path(), options);
+        mutate("ISO9660", &image, &written(&image, 64), None);
+    }
+}
+
 /// Labels and metadata of LVM2 have checksums.
 #[test]
 fn mutations_of_lvm_neither_panic_nor_hang_nor_go_unnoticed() {

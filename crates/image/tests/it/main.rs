@@ -10,6 +10,7 @@ mod exfat;
 mod ext;
 mod fat;
 mod hostile;
+mod iso;
 mod lvm;
 mod made;
 mod maps;

@@ -1,0 +1,148 @@
+//! Discs that xorriso made from a tree, and what may be wrong with them.
+
+use crate::made::{Sums, ext, noise, read, run, sums_of};
+use std::fs;
+use std::os::unix::fs::{FileExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+pub(crate) fn disc(dir: &Path, options: &[&str]) -> (PathBuf, PathBuf) {
+    let (root, image) = (dir.join("tree"), dir.join("image"));
+    fs::remove_file(&image).ok();
+    let (from, to) = (root.to_str().unwrap(), image.to_str().unwrap());
+    run("xorriso", &[&["-as", "mkisofs", "-quiet", "-o", to], options, &[from]].concat());
+    (root, image)
+}
+
+pub(crate) fn small(dir: &Path) {
+    fs::create_dir_all(dir.join("tree/sub directory")).unwrap();
+    fs::write(dir.join("tree/sub directory/A long name, and a strange one.text"), "one").unwrap();
+    fs::write(dir.join("tree/TWO.TXT"), vec![2; 5000]).unwrap();
+    fs::write(dir.join("tree/EMPTY"), "").unwrap();
+}
+
+#[test]
+fn every_file_is_read_right_by_the_names_of_rock_ridge() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("tree");
+    fs::create_dir_all(root.join("many")).unwrap();
+    for (seed, size) in [0, 1, 2047, 2048, 2049, 65_536, (1 << 20) + 1].into_iter().enumerate() {
+        fs::write(root.join(format!("{size} bytes")), noise(size, seed as u64)).unwrap();
+    }
+    for n in 0..1200 {
+        let name =
+            format!("many/a file with a name that is longer than the others {n} {}", "n".repeat(n % 180));
+        fs::write(root.join(name), noise(n % 80, n as u64)).unwrap();
+    }
+    for name in ["日本語", "é", "e\u{301}", "🦀", "a;1", "dot."] {
+        fs::write(root.join(name), name).unwrap();
+    }
+    symlink("many", root.join("link")).unwrap();
+    fs::hard_link(root.join("2049 bytes"), root.join("second name")).unwrap();
+    // Deeper than the plain format permits: the directories are moved elsewhere.
+    let deep = dir.path().join("tree/1/2/3/4/5/6/7/8/9/10/11/12");
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("deep"), "deep").unwrap();
+    for options in [&["-R"][..], &["-R", "-J", "-joliet-long"]] {
+        let (root, image) = disc(dir.path(), options);
+        let read = read(&image);
+        assert_eq!(read.problems, [""; 0], "{options:?}");
+        let sums: &Sums = &read.sums["p0"];
+        assert!(*sums == sums_of(&root), "{options:?}");
+        assert!(read.walked.is_complete() && read.n_others == 1);
+    }
+}
+
+#[test]
+fn joliet_and_plain_names_are_read_where_there_are_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let names = |options: &[&str]| {
+        // xorriso writes Rock Ridge unless it is told not to.
+        let options = [&["--norock"], options].concat();
+        let (_, image) = disc(dir.path(), &options);
+        let read = read(&image);
+        assert!(read.problems.is_empty() && read.walked.is_complete(), "{:?}", read.problems);
+        read.sums["p0"].iter().map(|(path, (len, _))| format!("{path} {len}")).collect::<Vec<_>>()
+    };
+    let joliet = names(&["-J"]);
+    assert_eq!(joliet, ["/EMPTY 0", "/TWO.TXT 5000", "/sub directory/A long name, and a strange one.text 3"]);
+    let plain = names(&[]);
+    assert_eq!(plain.len(), 3);
+    assert_eq!(plain[..2], ["/EMPTY 0", "/SUB_DIRE/A_LONG_N.TEX 3"]);
+}
+
+#[test]
+fn what_only_one_tree_names_is_given_too() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let (_, image) =
+        disc(dir.path(), &["-R", "-J", "-hide-joliet", "TWO.TXT", "-hide", "EMPTY", "-hide", "sub*"]);
+    let read = read(&image);
+    let names: Vec<_> = read.sums["p0"].keys().cloned().collect();
+    assert!(names.contains(&"/TWO.TXT".into()), "{names:?}");
+    assert!(names.iter().any(|name| name.starts_with("/$Joliet/sub directory/A long name")), "{names:?}");
+    assert!(read.walked.is_complete());
+}
+
+#[test]
+fn a_disc_that_is_not_as_it_says_is_a_problem() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let check = |change: &dyn Fn(&fs::File), reason: &str| {
+        let (_, image) = disc(dir.path(), &["-R"]);
+        change(&fs::OpenOptions::new().read(true).write(true).open(&image).unwrap());
+        let read = read(&image);
+        assert!(read.problems.iter().any(|fault| fault.contains(reason)), "{reason}: {:?}", read.problems);
+        assert!(!read.walked.is_complete(), "{reason}");
+    };
+    let root = |file: &fs::File| {
+        let mut block = [0; 4];
+        file.read_exact_at(&mut block, (16 << 11) + 158).unwrap();
+        u64::from(u32::from_le_bytes(block)) << 11
+    };
+    check(&|file| file.write_all_at(&[7], (16 << 11) + 80).unwrap(), "two spellings");
+    check(&|file| file.set_len(file.metadata().unwrap().len() - (200 << 10)).unwrap(), "past the end");
+    check(
+        &|file| {
+            file.write_all_at(b"\x00BEA01", 18 << 11).unwrap();
+            file.write_all_at(b"\x00NSR02", 19 << 11).unwrap();
+        },
+        "UDF",
+    );
+    check(&|file| file.write_all_at(b"H+\0\x04", 1024).unwrap(), "kind HFS");
+    check(
+        &|file| {
+            let end = file.metadata().unwrap().len();
+            file.set_len(end + (64 << 11)).unwrap();
+            file.write_all_at(b"\x01CD001\x01", end + (16 << 11)).unwrap();
+        },
+        "a later session",
+    );
+    check(&|file| file.write_all_at(&[10], root(file)).unwrap(), "a record of a directory");
+    // A directory that says that it is the root.
+    check(
+        &|file| {
+            let mut sector = [0; 2048];
+            file.read_exact_at(&mut sector, root(file)).unwrap();
+            let at = (0..sector.len() - 40).find(|at| sector[at + 33..].starts_with(b"SUB_DIRE")).unwrap();
+            let own: [u8; 8] = sector[2..10].try_into().unwrap();
+            file.write_all_at(&own, root(file) + at as u64 + 2).unwrap();
+        },
+        "in two places",
+    );
+}
+
+#[test]
+fn a_disc_with_partitions_beside_is_read_as_both() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let (other, volume) = (dir.path().join("other"), dir.path().join("volume"));
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("beside"), "beside").unwrap();
+    ext(&volume, &other, 4, &["-t", "ext4"]);
+    let (_, image) = disc(dir.path(), &["-R", "-append_partition", "2", "0x83", volume.to_str().unwrap()]);
+    let read = read(&image);
+    let volumes: Vec<_> = read.sums.iter().map(|(volume, sums)| (&volume[..], sums.len())).collect();
+    assert_eq!(volumes, [("p0", 3), ("p2", 1)], "{:?}", read.problems);
+    assert!(read.walked.is_complete(), "{:?}", read.problems);
+}
