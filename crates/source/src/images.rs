@@ -104,7 +104,9 @@ impl FromStr for Named {
     fn from_str(text: &str) -> Result<Named, String> {
         let (volume, name) = text.split_once('=').ok_or("write it as p2=C:")?;
         if !is_volume(volume) {
-            return Err(format!("'{volume}' is no volume; they are called p0, p1, p2 and so on"));
+            return Err(format!(
+                "'{volume}' is no volume; they are called p0, p1, p2 and so on, and lvm-GROUP-VOLUME"
+            ));
         }
         if name.is_empty() || name.contains(['/', '\0']) || name.ends_with(DELETED) || is_volume(name) {
             return Err(format!(
@@ -116,7 +118,9 @@ impl FromStr for Named {
 }
 
 fn is_volume(text: &str) -> bool {
-    text.strip_prefix('p').is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+    let is_partition =
+        text.strip_prefix('p').is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()));
+    is_partition || text.strip_prefix("lvm-").is_some_and(|names| names.contains('-'))
 }
 
 /// How the reading of images ended.
@@ -204,6 +208,7 @@ mod tests {
         };
         let drives = map(&["p2=C:", "p3=D:"]).unwrap();
         assert_eq!((drives.name("p2"), drives.name("p3"), drives.name("p1")), ("C:", "D:", "p1"));
+        assert_eq!(map(&["lvm-vg-root=root"]).unwrap().name("lvm-vg-root"), "root");
         for wrong in [
             &["p2=C:", "p3=C:"][..],
             &["p2=C:", "p2=D:"],
@@ -213,6 +218,7 @@ mod tests {
             &["p2="],
             &["p2=a/b"],
             &["p2=C$Deleted"],
+            &["p2=lvm-vg-root"],
         ] {
             assert!(map(wrong).is_err(), "{wrong:?}");
         }
