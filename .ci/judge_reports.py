@@ -139,7 +139,7 @@ for row, was in zip(typed, rows):
     assert ("sha1" in was) == (row["modified_at"] is not None and int(row["modified_at"].timestamp()) == 981173106)
 nights = duckdb.sql(
     f"SELECT run, count(*), count(DISTINCT sha1_bytes), count(*) FILTER (verdict = 'malicious'), min(sweep)"
-    f" FROM read_parquet('{work}/nights/**/*.parquet', hive_partitioning = true) GROUP BY run ORDER BY run"
+    f" FROM read_parquet('{work}/nights/**/*.parquet', hive_partitioning = true) GROUP BY run ORDER BY min(sweep)"
 ).fetchall()
 assert [night[1:] for night in nights] == [(len(rows), 2, len(findings), 1), (len(rows) + 1, 3, len(findings), 2)], nights
 
