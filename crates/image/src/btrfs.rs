@@ -127,7 +127,12 @@ impl Btrfs {
         for fault in faults {
             found.problem(prefixed(b"/".to_vec()), fault);
         }
-        for (path, fault) in files.contradictions() {
+        let places = below.get(&id).into_iter().flatten().filter_map(|child| {
+            let (_, dir, name) = all.get(child)?.parent.as_ref()?;
+            Some((*child, (*dir, &**name)))
+        });
+        let (children, places): (Vec<u64>, Vec<(u64, &[u8])>) = places.unzip();
+        for (path, fault) in files.contradictions(&places) {
             found.problem(prefixed(path), fault);
         }
         for (number, inode) in std::mem::take(&mut files.inodes) {
@@ -138,11 +143,8 @@ impl Btrfs {
             let paths = || files.names.paths_of(number).into_iter().map(prefixed).collect();
             give(id << 40 ^ number, inode, paths, budget, found);
         }
-        let children = below.get(&id).into_iter().flatten().filter_map(|child| {
-            let (_, dir, name) = all.get(child)?.parent.as_ref()?;
-            Some((*child, prefixed(files.names.path_of(*dir, Some(name)))))
-        });
-        children.collect()
+        let at = places.into_iter().map(|(dir, name)| prefixed(files.names.path_of(dir, Some(name))));
+        children.into_iter().zip(at).collect()
     }
 }
 

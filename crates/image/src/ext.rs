@@ -143,6 +143,9 @@ impl Ext {
             let path = names.path_of(dir.into(), Some(&name));
             found.problem(path, damaged("a name of an inode that is not in use", 0));
         }
+        for (path, fault) in names.contradictions(dirs.iter().map(|dir| (*dir).into()), &[]) {
+            found.problem(path, fault);
+        }
         names
     }
 

@@ -106,8 +106,8 @@ impl Xfs {
     ) -> Names {
         let mut names = Names::below(self.sb.root);
         let mut unallocated = Vec::new();
-        let dirs = allocated.iter().filter(|(_, mode)| **mode == Some(Mode::Directory)).map(|(n, _)| *n);
-        for number in dirs {
+        let dirs = || allocated.iter().filter(|(_, mode)| **mode == Some(Mode::Directory)).map(|(n, _)| *n);
+        for number in dirs() {
             if found.stopped {
                 break;
             }
@@ -135,6 +135,9 @@ impl Xfs {
         for (dir, name) in unallocated {
             let fault = damaged("a name of an inode that is not in use", 0);
             found.problem(names.path_of(dir, Some(&name)), fault);
+        }
+        for (path, fault) in names.contradictions(dirs(), &[]) {
+            found.problem(path, fault);
         }
         names
     }
