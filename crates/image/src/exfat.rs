@@ -254,10 +254,11 @@ impl Walk<'_, '_> {
             match set::next(&mut records) {
                 Ok(Some(Entry::File(set))) => {
                     let path = [path, b"/", &spelled(&set.name)].concat();
-                    if let Some(fault) = siblings.check(&set.name) {
-                        self.found.problem(path.clone(), fault);
+                    let fault = siblings.check(&set.name);
+                    self.entry(path.clone(), set, depth);
+                    if let Some(fault) = fault {
+                        self.found.problem(path, fault);
                     }
-                    self.entry(path, set, depth);
                 }
                 Ok(Some(Entry::Bitmap(set))) => self.bitmap(&set),
                 Ok(Some(Entry::UpcaseTable(set))) => {

@@ -80,6 +80,7 @@ impl FileSystem for Ext {
             }
             self.give(*number, &names, &mut budget, &mut found);
         }
+        found.problems(names.contradictions(dirs.iter().map(|dir| (*dir).into()), &[]));
         found.summary
     }
 }
@@ -142,9 +143,6 @@ impl Ext {
         for (dir, name) in unallocated {
             let path = names.path_of(dir.into(), Some(&name));
             found.problem(path, damaged("a name of an inode that is not in use", 0));
-        }
-        for (path, fault) in names.contradictions(dirs.iter().map(|dir| (*dir).into()), &[]) {
-            found.problem(path, fault);
         }
         names
     }

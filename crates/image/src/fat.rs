@@ -269,10 +269,10 @@ impl Walk<'_, '_> {
                 let name = std::mem::take(&mut long).name_of(&record);
                 if !matches!(&record[..11], b".          " | b"..         ") {
                     let path = [path, b"/", &spelled(&name)].concat();
+                    self.entry(path.clone(), &record, depth);
                     if let Some(fault) = siblings.check(&name) {
-                        self.found.problem(path.clone(), fault);
+                        self.found.problem(path, fault);
                     }
-                    self.entry(path, &record, depth);
                 }
             }
         }

@@ -58,6 +58,9 @@ struct Entry {
 /// Positions and lengths of a file's bytes, one behind the other.
 type Parts = Vec<(u64, u64)>;
 
+/// What is wrong with names, by path.
+type Doubts = Vec<(Vec<u8>, Fault)>;
+
 enum What {
     File(Parts),
     Other(Kind),
@@ -160,8 +163,15 @@ impl Iso {
     }
 
     /// All entries of a tree but its directories, which are counted.
-    fn tree(&self, root: &Record, naming: Naming, budget: &mut Budget, found: &mut Found<'_>) -> Vec<Entry> {
+    fn tree(
+        &self,
+        root: &Record,
+        naming: Naming,
+        budget: &mut Budget,
+        found: &mut Found<'_>,
+    ) -> (Vec<Entry>, Doubts) {
         let mut entries = Vec::new();
+        let mut doubts = Doubts::new();
         let mut relocated = Vec::new();
         let mut seen = HashSet::new();
         let mut stack = vec![Directory { path: Vec::new(), block: root.block, len: root.len, depth: 0 }];
@@ -172,7 +182,7 @@ impl Iso {
                 .or_else(|| relocated.pop().filter(|directory: &Directory| !seen.contains(&directory.block)))
             else {
                 if relocated.is_empty() {
-                    return entries;
+                    return (entries, doubts);
                 }
                 continue;
             };
@@ -208,9 +218,7 @@ impl Iso {
             if let Err(fault) = read.all(&mut below, &mut relocated, budget) {
                 found.problem(path(&directory), fault);
             }
-            for (path, fault) in read.doubts {
-                found.problem(path, fault);
-            }
+            doubts.append(&mut read.doubts);
             stack.append(&mut below);
         }
     }
@@ -225,8 +233,7 @@ struct Reading<'r> {
     /// The parts so far of a file that has more than one.
     more: Option<(Vec<u8>, Parts)>,
     siblings: Siblings,
-    /// What is wrong with names, by path.
-    doubts: Vec<(Vec<u8>, Fault)>,
+    doubts: Doubts,
 }
 
 impl Reading<'_> {
@@ -395,10 +402,14 @@ impl FileSystem for Iso {
             (_, Some(joliet)) => vec![joliet, primary],
         };
         let mut contents = Contents::default();
+        let mut doubts = Doubts::new();
         for (nth, (root, naming, elsewhere)) in trees.into_iter().enumerate() {
             let mut more = Contents::default();
-            for Entry { path, what } in self.tree(root, naming, &mut budget, &mut found) {
-                let path = if nth == 0 { path } else { [elsewhere, &path].concat() };
+            let (entries, wrong) = self.tree(root, naming, &mut budget, &mut found);
+            let below = |path: Vec<u8>| if nth == 0 { path } else { [elsewhere, &path].concat() };
+            doubts.extend(wrong.into_iter().map(|(path, fault)| (below(path), fault)));
+            for Entry { path, what } in entries {
+                let path = below(path);
                 match what {
                     What::File(parts) if nth == 0 => contents.add(parts, path),
                     What::File(parts) if parts.is_empty() && !contents.empty.is_empty() => {}
@@ -418,6 +429,7 @@ impl FileSystem for Iso {
             contents.empty.extend(more.empty);
         }
         contents.give(&mut budget, &mut found);
+        found.problems(doubts);
         found.summary
     }
 }

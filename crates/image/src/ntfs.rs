@@ -107,6 +107,8 @@ impl FileSystem for Ntfs {
         walk.records();
         walk.directories();
         walk.files();
+        let doubts = walk.names.contradictions(walk.all_directories().into_iter());
+        walk.found.problems(doubts);
         walk.found.summary
     }
 
@@ -163,9 +165,6 @@ impl Walk<'_, '_> {
         });
         if let Err(fault) = all {
             self.found.problem(b"/$MFT".to_vec(), fault);
-        }
-        for (path, fault) in self.names.contradictions(self.all_directories().into_iter()) {
-            self.found.problem(path, fault);
         }
     }
 
@@ -340,11 +339,12 @@ impl Walk<'_, '_> {
         let wrong = if stream.name.is_empty() { None } else { wrong_with(&name) };
         let name = spelled(&name);
         let paths: Vec<Vec<u8>> = paths.iter().map(|path| [path, &b":"[..], &name].concat()).collect();
-        if let Some(what) = wrong {
-            self.found.problem(paths[0].clone(), damaged(what, number));
-        }
+        let first = paths[0].clone();
         self.found.summary.allocated += 1;
         self.content(number, paths, stream, Stands::Content);
+        if let Some(what) = wrong {
+            self.found.problem(first, damaged(what, number));
+        }
     }
 
     fn extents(&mut self, stream: file::Stream) -> Result<(u64, Vec<Extent>), Fault> {

@@ -106,8 +106,7 @@ impl Xfs {
     ) -> Names {
         let mut names = Names::below(self.sb.root);
         let mut unallocated = Vec::new();
-        let dirs = || allocated.iter().filter(|(_, mode)| **mode == Some(Mode::Directory)).map(|(n, _)| *n);
-        for number in dirs() {
+        for number in directories(allocated) {
             if found.stopped {
                 break;
             }
@@ -135,9 +134,6 @@ impl Xfs {
         for (dir, name) in unallocated {
             let fault = damaged("a name of an inode that is not in use", 0);
             found.problem(names.path_of(dir, Some(&name)), fault);
-        }
-        for (path, fault) in names.contradictions(dirs(), &[]) {
-            found.problem(path, fault);
         }
         names
     }
@@ -175,6 +171,10 @@ impl Xfs {
             }
         }
     }
+}
+
+fn directories(allocated: &BTreeMap<u64, Option<Mode>>) -> impl Iterator<Item = u64> {
+    allocated.iter().filter(|(_, mode)| **mode == Some(Mode::Directory)).map(|(number, _)| *number)
 }
 
 /// The inodes in use of one allocation group, also those before a fault.
@@ -276,6 +276,7 @@ impl FileSystem for Xfs {
                 self.give(*number, &names, &mut budget, &mut found);
             }
         }
+        found.problems(names.contradictions(directories(&allocated), &[]));
         found.summary
     }
 }

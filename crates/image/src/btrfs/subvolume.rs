@@ -15,12 +15,6 @@ pub(super) struct Inode {
     pub(super) runs: Runs,
 }
 
-impl Inode {
-    fn is_directory(&self) -> bool {
-        self.mode >> 12 == 4
-    }
-}
-
 pub(super) struct Files {
     pub(super) inodes: BTreeMap<u64, Inode>,
     pub(super) names: Names,
@@ -93,8 +87,13 @@ impl Files {
         Ok(())
     }
 
-    /// What does not agree with itself, with the paths. Subvolumes are in their directories with a name each.
-    pub(super) fn contradictions(&mut self, subvolumes: &[(u64, &[u8])]) -> Vec<(Vec<u8>, Fault)> {
+    /// The directories.
+    pub(super) fn directories(&self) -> Vec<u64> {
+        self.inodes.iter().filter(|(_, inode)| inode.mode >> 12 == 4).map(|(number, _)| *number).collect()
+    }
+
+    /// What does not agree with itself, with the paths.
+    pub(super) fn contradictions(&mut self) -> Vec<(Vec<u8>, Fault)> {
         let faults = std::mem::take(&mut self.faults).into_iter();
         let mut all: Vec<_> =
             faults.map(|(inode, fault)| (format!("/$Inode/{inode}").into_bytes(), fault)).collect();
@@ -104,8 +103,6 @@ impl Files {
                 all.push((self.names.path_of(dir, Some(&name)), fault));
             }
         }
-        let dirs = self.inodes.iter().filter(|(_, inode)| inode.is_directory()).map(|(number, _)| *number);
-        all.extend(self.names.contradictions(dirs, subvolumes));
         all
     }
 }
