@@ -130,6 +130,7 @@ impl Btrfs {
         for (path, fault) in files.contradictions() {
             found.problem(prefixed(path), fault);
         }
+        let directories = files.directories();
         for (number, inode) in std::mem::take(&mut files.inodes) {
             if found.stopped {
                 break;
@@ -138,11 +139,16 @@ impl Btrfs {
             let paths = || files.names.paths_of(number).into_iter().map(prefixed).collect();
             give(id << 40 ^ number, inode, paths, budget, found);
         }
-        let children = below.get(&id).into_iter().flatten().filter_map(|child| {
+        let places = below.get(&id).into_iter().flatten().filter_map(|child| {
             let (_, dir, name) = all.get(child)?.parent.as_ref()?;
-            Some((*child, prefixed(files.names.path_of(*dir, Some(name)))))
+            Some((*child, (*dir, &**name)))
         });
-        children.collect()
+        let (children, places): (Vec<u64>, Vec<(u64, &[u8])>) = places.unzip();
+        // A subvolume has a name in a directory like a file.
+        let doubts = files.names.contradictions(directories.into_iter(), &places).into_iter();
+        found.problems(doubts.map(|(path, fault)| (prefixed(path), fault)).collect());
+        let at = places.into_iter().map(|(dir, name)| prefixed(files.names.path_of(dir, Some(name))));
+        children.into_iter().zip(at).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::deleted::{Deleted, Remains};
 use crate::fault::{Fault, damaged, le16, le32, le64, size};
 use crate::found::{FileSystem, Found};
 use crate::item::{Content, Item, Stream, Summary};
+use crate::names::{Siblings, spelled};
 use crate::reader::{ImageReader, read_vec};
 use set::{Entry, Set};
 use std::collections::HashSet;
@@ -248,11 +249,16 @@ impl Walk<'_, '_> {
     fn list(&mut self, path: &[u8], depth: usize, content: Content) {
         let shown = || if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
         let mut records = Records::of(content);
+        let mut siblings = Siblings::default();
         while !self.found.stopped {
             match set::next(&mut records) {
                 Ok(Some(Entry::File(set))) => {
-                    let path = [path, b"/", &set.name].concat();
-                    self.entry(path, set, depth);
+                    let path = [path, b"/", &spelled(&set.name)].concat();
+                    let fault = siblings.check(&set.name);
+                    self.entry(path.clone(), set, depth);
+                    if let Some(fault) = fault {
+                        self.found.problem(path, fault);
+                    }
                 }
                 Ok(Some(Entry::Bitmap(set))) => self.bitmap(&set),
                 Ok(Some(Entry::UpcaseTable(set))) => {
@@ -262,7 +268,7 @@ impl Walk<'_, '_> {
                 }
                 Ok(Some(Entry::Damaged(name, what))) => {
                     self.found.summary.allocated += 1;
-                    let path = if name.is_empty() { shown() } else { [path, b"/", &name].concat() };
+                    let path = if name.is_empty() { shown() } else { [path, b"/", &spelled(&name)].concat() };
                     self.found.lose(vec![path], damaged(what, 0));
                 }
                 Ok(None) => return,

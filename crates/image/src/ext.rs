@@ -80,6 +80,7 @@ impl FileSystem for Ext {
             }
             self.give(*number, &names, &mut budget, &mut found);
         }
+        found.problems(names.contradictions(dirs.iter().map(|dir| (*dir).into()), &[]));
         found.summary
     }
 }

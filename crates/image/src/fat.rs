@@ -13,6 +13,7 @@ use crate::deleted::{Deleted, Remains};
 use crate::fault::{Fault, damaged, le16, le32};
 use crate::found::{FileSystem, Found};
 use crate::item::{Content, Data, Extent, Item, Stream, Summary};
+use crate::names::{Siblings, spelled};
 use crate::reader::{ImageReader, read_exact_at, read_vec};
 use names::Long;
 use std::collections::HashSet;
@@ -247,6 +248,7 @@ impl Walk<'_, '_> {
     fn list(&mut self, path: &[u8], depth: usize, content: Content) {
         let mut records = Records::of(content);
         let mut long = Long::default();
+        let mut siblings = Siblings::default();
         while !self.found.stopped {
             let record = match records.next() {
                 Ok(Some(record)) => record,
@@ -266,7 +268,11 @@ impl Walk<'_, '_> {
             } else {
                 let name = std::mem::take(&mut long).name_of(&record);
                 if !matches!(&record[..11], b".          " | b"..         ") {
-                    self.entry([path, b"/", &name].concat(), &record, depth);
+                    let path = [path, b"/", &spelled(&name)].concat();
+                    self.entry(path.clone(), &record, depth);
+                    if let Some(fault) = siblings.check(&name) {
+                        self.found.problem(path, fault);
+                    }
                 }
             }
         }

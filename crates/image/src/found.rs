@@ -63,4 +63,11 @@ impl<'s> Found<'s> {
         self.summary.problems += 1;
         self.give(Item::Problem { path, fault });
     }
+
+    /// The same of several. Those of names come behind the files, so that these have their paths for themselves.
+    pub(crate) fn problems(&mut self, all: Vec<(Vec<u8>, Fault)>) {
+        for (path, fault) in all {
+            self.problem(path, fault);
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::fat::Fat;
 use crate::fault::{Fault, be32, damaged, le32, plus, size, times};
 use crate::found::{FileSystem, Found};
 use crate::item::{Data, Extent, Item, Kind, Stream, Summary};
+use crate::names::{Siblings, spelled};
 use crate::reader::{ImageReader, read_vec};
 use crate::utf16::name_of;
 use record::{Record, Ridge, block_size};
@@ -56,6 +57,9 @@ struct Entry {
 
 /// Positions and lengths of a file's bytes, one behind the other.
 type Parts = Vec<(u64, u64)>;
+
+/// What is wrong with names, by path.
+type Doubts = Vec<(Vec<u8>, Fault)>;
 
 enum What {
     File(Parts),
@@ -159,8 +163,15 @@ impl Iso {
     }
 
     /// All entries of a tree but its directories, which are counted.
-    fn tree(&self, root: &Record, naming: Naming, budget: &mut Budget, found: &mut Found<'_>) -> Vec<Entry> {
+    fn tree(
+        &self,
+        root: &Record,
+        naming: Naming,
+        budget: &mut Budget,
+        found: &mut Found<'_>,
+    ) -> (Vec<Entry>, Doubts) {
         let mut entries = Vec::new();
+        let mut doubts = Doubts::new();
         let mut relocated = Vec::new();
         let mut seen = HashSet::new();
         let mut stack = vec![Directory { path: Vec::new(), block: root.block, len: root.len, depth: 0 }];
@@ -171,7 +182,7 @@ impl Iso {
                 .or_else(|| relocated.pop().filter(|directory: &Directory| !seen.contains(&directory.block)))
             else {
                 if relocated.is_empty() {
-                    return entries;
+                    return (entries, doubts);
                 }
                 continue;
             };
@@ -194,12 +205,20 @@ impl Iso {
                 continue;
             }
             found.summary.directories += 1;
-            let mut read =
-                Reading { iso: self, naming, directory: &directory, entries: &mut entries, more: None };
+            let mut read = Reading {
+                iso: self,
+                naming,
+                directory: &directory,
+                entries: &mut entries,
+                more: None,
+                siblings: Siblings::default(),
+                doubts: Vec::new(),
+            };
             let mut below = Vec::new();
             if let Err(fault) = read.all(&mut below, &mut relocated, budget) {
                 found.problem(path(&directory), fault);
             }
+            doubts.append(&mut read.doubts);
             stack.append(&mut below);
         }
     }
@@ -213,6 +232,8 @@ struct Reading<'r> {
     entries: &'r mut Vec<Entry>,
     /// The parts so far of a file that has more than one.
     more: Option<(Vec<u8>, Parts)>,
+    siblings: Siblings,
+    doubts: Doubts,
 }
 
 impl Reading<'_> {
@@ -268,8 +289,12 @@ impl Reading<'_> {
             }
             Naming::Plain | Naming::Joliet => Ridge::default(),
         };
-        let name = ridge.name.clone().map_or_else(|| self.name(&record.name), |name| unslashed(&name));
-        let path = [&self.directory.path[..], b"/", &name].concat();
+        let name = ridge.name.clone().unwrap_or_else(|| self.name(&record.name));
+        let path = [&self.directory.path[..], b"/", &spelled(&name)].concat();
+        // A file of several parts has a record for each, and where directories are moved to they may be alike.
+        if !record.has_more && !ridge.is_relocated {
+            self.doubts.extend(self.siblings.check(&name).map(|fault| (path.clone(), fault)));
+        }
         let depth = self.directory.depth + 1;
         if let Some(block) = ridge.child {
             let own = iso.sector_of(block, budget).and_then(|sector| first(&sector))?;
@@ -313,7 +338,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// A name without the number of its version, and without the dot that stands for no extension.
+    /// A name without the number of its version where it is the first, and without the dot that stands for no extension.
     fn name(&self, raw: &[u8]) -> Vec<u8> {
         let name = match self.naming {
             Naming::Joliet => {
@@ -321,21 +346,12 @@ impl Reading<'_> {
                     raw.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
                 name_of(&units)
             }
-            Naming::Plain | Naming::Ridge(_) => unslashed(raw),
+            Naming::Plain | Naming::Ridge(_) => raw.to_vec(),
         };
-        let version = name.iter().rposition(|byte| *byte == b';').filter(|at| {
-            let digits = &name[at + 1..];
-            *at > 0 && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
-        });
-        let name = &name[..version.unwrap_or(name.len())];
+        let name = name.strip_suffix(b";1").filter(|name| !name.is_empty()).unwrap_or(&name);
         let is_joliet = matches!(self.naming, Naming::Joliet);
         name.strip_suffix(b".").filter(|name| !is_joliet && !name.is_empty()).unwrap_or(name).to_vec()
     }
-}
-
-/// A name with a slash, which no honest writer makes, does not look like a path.
-fn unslashed(name: &[u8]) -> Vec<u8> {
-    name.split(|byte| *byte == b'/').collect::<Vec<_>>().join(&br"\x2F"[..])
 }
 
 /// The first record of a directory, which is its own.
@@ -386,10 +402,14 @@ impl FileSystem for Iso {
             (_, Some(joliet)) => vec![joliet, primary],
         };
         let mut contents = Contents::default();
+        let mut doubts = Doubts::new();
         for (nth, (root, naming, elsewhere)) in trees.into_iter().enumerate() {
             let mut more = Contents::default();
-            for Entry { path, what } in self.tree(root, naming, &mut budget, &mut found) {
-                let path = if nth == 0 { path } else { [elsewhere, &path].concat() };
+            let (entries, wrong) = self.tree(root, naming, &mut budget, &mut found);
+            let below = |path: Vec<u8>| if nth == 0 { path } else { [elsewhere, &path].concat() };
+            doubts.extend(wrong.into_iter().map(|(path, fault)| (below(path), fault)));
+            for Entry { path, what } in entries {
+                let path = below(path);
                 match what {
                     What::File(parts) if nth == 0 => contents.add(parts, path),
                     What::File(parts) if parts.is_empty() && !contents.empty.is_empty() => {}
@@ -409,6 +429,7 @@ impl FileSystem for Iso {
             contents.empty.extend(more.empty);
         }
         contents.give(&mut budget, &mut found);
+        found.problems(doubts);
         found.summary
     }
 }

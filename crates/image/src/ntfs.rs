@@ -21,13 +21,15 @@ use crate::deleted::{Deleted, Remains};
 use crate::fault::{Fault, damaged};
 use crate::found::{FileSystem, Found};
 use crate::item::{Data, Extent, Item, Kind, Stream, Summary};
+use crate::names::wrong_with;
 use crate::reader::ImageReader;
+use crate::utf16::{name_of, units};
 use file::File;
 pub(crate) use lznt1::decode as unpack_lznt1;
 use mft::Mft;
-use names::{Names, ROOT, utf8};
+use names::{Names, ROOT, spelled};
 use record::{BITMAP, DATA, INDEX_ROOT, State};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -105,6 +107,8 @@ impl FileSystem for Ntfs {
         walk.records();
         walk.directories();
         walk.files();
+        let doubts = walk.names.contradictions(walk.all_directories().into_iter());
+        walk.found.problems(doubts);
         walk.found.summary
     }
 
@@ -164,12 +168,14 @@ impl Walk<'_, '_> {
         }
     }
 
+    fn all_directories(&self) -> Vec<u64> {
+        let is_directory = |used: &Used| matches!(used, Used::File { is_directory: true });
+        self.used.iter().filter(|(_, used)| is_directory(used)).map(|(number, _)| *number).collect()
+    }
+
     /// Whether what directories list is there.
     fn directories(&mut self) {
-        let is_directory = |used: &Used| matches!(used, Used::File { is_directory: true });
-        let all: Vec<u64> =
-            self.used.iter().filter(|(_, used)| is_directory(used)).map(|(number, _)| *number).collect();
-        for number in all {
+        for number in self.all_directories() {
             if self.found.stopped {
                 return;
             }
@@ -240,8 +246,12 @@ impl Walk<'_, '_> {
         let tag = file.reparse_tag(self.mft);
         let mut faults = file.faults;
         let (mut main, mut keeps_own) = (None, false);
+        let mut seen = HashSet::new();
         for stream in file.streams.into_iter().filter(|stream| stream.kind == DATA) {
             if !stream.name.is_empty() {
+                if !seen.insert(stream.name.clone()) {
+                    self.found.problem(first.clone(), damaged("two streams with one name", number));
+                }
                 if self.is_own_stream(number, &stream.name) {
                     keeps_own = true;
                     if number == BAD && stream.extents.as_ref().is_ok_and(|extents| there(extents) > 0) {
@@ -299,7 +309,7 @@ impl Walk<'_, '_> {
 
     /// Whether it is one of the streams that NTFS itself keeps in its own files.
     fn is_own_stream(&self, number: u64, name: &[u8]) -> bool {
-        let name = utf8(name);
+        let name = name_of(&units(name));
         match number {
             BAD => name == b"$Bad",
             9 => name == b"$SDS",
@@ -325,10 +335,16 @@ impl Walk<'_, '_> {
     }
 
     fn alternate(&mut self, number: u64, paths: &[Vec<u8>], stream: file::Stream) {
-        let name = utf8(&stream.name);
+        let name = name_of(&units(&stream.name));
+        let wrong = if stream.name.is_empty() { None } else { wrong_with(&name) };
+        let name = spelled(&name);
         let paths: Vec<Vec<u8>> = paths.iter().map(|path| [path, &b":"[..], &name].concat()).collect();
+        let first = paths[0].clone();
         self.found.summary.allocated += 1;
         self.content(number, paths, stream, Stands::Content);
+        if let Some(what) = wrong {
+            self.found.problem(first, damaged(what, number));
+        }
     }
 
     fn extents(&mut self, stream: file::Stream) -> Result<(u64, Vec<Extent>), Fault> {

@@ -1,11 +1,10 @@
 //! Names in UTF-16 as bytes: UTF-8, and what is no Unicode in the same manner (WTF-8), so that no two names become one.
 
-/// The bytes of a name. A slash in it, which no system that made the volume honestly would write, is spelled `\x2F`.
+/// The bytes of a name.
 pub(crate) fn name_of(units: &[u16]) -> Vec<u8> {
     let mut name = Vec::with_capacity(units.len());
     for decoded in char::decode_utf16(units.iter().copied()) {
         match decoded {
-            Ok('/') => name.extend_from_slice(br"\x2F"),
             Ok(c) => name.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             Err(lone) => {
                 let unit = lone.unpaired_surrogate();
@@ -31,6 +30,5 @@ mod tests {
         assert_eq!(name_of(&[0x65e5, 0xd83e, 0xdd80]), "日🦀".as_bytes());
         assert_eq!(name_of(&[0xd800]), [0xed, 0xa0, 0x80]);
         assert_eq!(name_of(&[0xdfff, 0x41]), [0xed, 0xbf, 0xbf, 0x41]);
-        assert_eq!(name_of(&[0x61, 0x2f]), br"a\x2F");
     }
 }

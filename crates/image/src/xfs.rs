@@ -106,8 +106,7 @@ impl Xfs {
     ) -> Names {
         let mut names = Names::below(self.sb.root);
         let mut unallocated = Vec::new();
-        let dirs = allocated.iter().filter(|(_, mode)| **mode == Some(Mode::Directory)).map(|(n, _)| *n);
-        for number in dirs {
+        for number in directories(allocated) {
             if found.stopped {
                 break;
             }
@@ -172,6 +171,10 @@ impl Xfs {
             }
         }
     }
+}
+
+fn directories(allocated: &BTreeMap<u64, Option<Mode>>) -> impl Iterator<Item = u64> {
+    allocated.iter().filter(|(_, mode)| **mode == Some(Mode::Directory)).map(|(number, _)| *number)
 }
 
 /// The inodes in use of one allocation group, also those before a fault.
@@ -273,6 +276,7 @@ impl FileSystem for Xfs {
                 self.give(*number, &names, &mut budget, &mut found);
             }
         }
+        found.problems(names.contradictions(directories(&allocated), &[]));
         found.summary
     }
 }

@@ -87,6 +87,11 @@ impl Files {
         Ok(())
     }
 
+    /// The directories.
+    pub(super) fn directories(&self) -> Vec<u64> {
+        self.inodes.iter().filter(|(_, inode)| inode.mode >> 12 == 4).map(|(number, _)| *number).collect()
+    }
+
     /// What does not agree with itself, with the paths.
     pub(super) fn contradictions(&mut self) -> Vec<(Vec<u8>, Fault)> {
         let faults = std::mem::take(&mut self.faults).into_iter();

@@ -7,6 +7,7 @@ use crate::clusters::{Chain, Reached, Records};
 use crate::deleted::{Confidence, Deleted, Finds, Found, Remains};
 use crate::fault::{Fault, damaged};
 use crate::item::Content;
+use crate::names::spelled;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -61,7 +62,7 @@ impl Search<'_, '_> {
         let mut records = Records::of(content);
         // What is wrong with a directory that is there is said of the live files.
         while let (false, Ok(Some((set, is_erased)))) = (self.finds.stopped, next_erased(&mut records)) {
-            let path = [&path, &b"/"[..], &set.name].concat();
+            let path = [&path, &b"/"[..], &spelled(&set.name)].concat();
             if is_erased || is_deleted {
                 self.erased(path, &set, depth);
             } else if set.is_directory && depth < MOST_DEPTH && self.directories.insert(set.first) {

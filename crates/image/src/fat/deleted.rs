@@ -7,6 +7,7 @@ use crate::clusters::{Next, Reached, Records};
 use crate::deleted::{Confidence, Deleted, Finds, Found, Remains};
 use crate::fault::{Fault, damaged};
 use crate::item::{Content, Data, Extent};
+use crate::names::spelled;
 use crate::reader::read_vec;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -82,13 +83,13 @@ impl Search<'_, '_> {
                 (false, true) => long.add(&record),
                 (_, false) if attributes & LABEL != 0 => {}
                 (true, false) => {
-                    let path = [&path, &b"/"[..], &erased(&pieces, &record)].concat();
+                    let path = [&path, &b"/"[..], &spelled(&erased(&pieces, &record))].concat();
                     self.erased(path, &record, depth);
                 }
                 (false, false) => {
                     let name = std::mem::take(&mut long).name_of(&record);
                     let is_self = matches!(&record[..11], b".          " | b"..         ");
-                    let path = [&path, &b"/"[..], &name].concat();
+                    let path = [&path, &b"/"[..], &spelled(&name)].concat();
                     if is_deleted && !is_self {
                         self.erased(path, &record, depth);
                     } else if attributes & DIRECTORY != 0 && !is_self && depth < MOST_DEPTH {

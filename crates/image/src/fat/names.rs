@@ -84,9 +84,6 @@ fn short(record: &[u8; 32]) -> Vec<u8> {
         name.push(b'.');
         name.extend_from_slice(&ending);
     }
-    for at in (0..name.len()).rev().filter(|at| name[*at] == b'/').collect::<Vec<_>>() {
-        name.splice(at..=at, *br"\x2F");
-    }
     name
 }
 
@@ -110,7 +107,6 @@ mod tests {
         check(b"A B        ", 0, b"A B");
         check(b"\x05BC        ", 0, b"\xe5BC");
         check(b"\x9a          ", 0, b"\x9a");
-        check(b"A/B        ", 0, br"A\x2FB");
     }
 
     #[test]

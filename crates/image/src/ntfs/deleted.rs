@@ -5,12 +5,13 @@
 
 use super::file::{File, Stream};
 use super::mft::Mft;
-use super::names::{Names, utf8};
+use super::names::{Names, spelled};
 use super::record::{DATA, Record, State};
 use super::{KEPT, Stands, there};
 use crate::deleted::{Confidence, Deleted, Finds, Found, Remains};
 use crate::fault::{Fault, damaged};
 use crate::item::Data;
+use crate::utf16::{name_of, units};
 use std::ops::ControlFlow;
 
 /// The record of the file whose content is the bitmap of clusters.
@@ -144,7 +145,7 @@ impl Search<'_, '_> {
         for stream in streams {
             let mut paths = paths.clone();
             if !stream.name.is_empty() {
-                let name = utf8(&stream.name);
+                let name = spelled(&name_of(&units(&stream.name)));
                 for path in &mut paths {
                     path.push(b':');
                     path.extend_from_slice(&name);

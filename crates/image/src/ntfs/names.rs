@@ -1,8 +1,9 @@
-//! Names and paths. A name is UTF-16 that nobody checked; a path is UTF-8, in which half of a surrogate pair stands
-//! as the three bytes that UTF-8 would give it if it might, so that no two names become one.
+//! Names and paths. A name is UTF-16 that nobody checked, and no two names become one in a path.
 
 use super::record::{Body, FILE_NAME, Record, Ref};
 use crate::fault::{Fault, damaged};
+use crate::names::{TWICE, wrong_with};
+use crate::utf16::{name_of, units};
 use std::collections::{HashMap, HashSet};
 
 pub(super) const ROOT: u64 = 5;
@@ -41,12 +42,17 @@ impl Names {
     pub(super) fn add(&mut self, file: Ref, record: &Record, lost: &mut dyn FnMut(Fault)) {
         for attribute in record.attributes() {
             let found = attribute.and_then(|attribute| match (attribute.kind, &attribute.body) {
-                (FILE_NAME, Body::Resident(bytes)) => read(bytes, file.sequence).map(Some),
+                (FILE_NAME, Body::Resident(bytes)) => read(bytes, file).map(Some),
                 (FILE_NAME, Body::Runs { .. }) => Err(damaged("a name outside its record", file.number)),
                 _ => Ok(None),
             });
             match found {
-                Ok(Some(name)) => self.push(file.number, name, lost),
+                Ok(Some((name, fault))) => {
+                    self.push(file.number, name, lost);
+                    if let Some(fault) = fault {
+                        lost(fault);
+                    }
+                }
                 Ok(None) => {}
                 Err(fault) => lost(fault),
             }
@@ -74,6 +80,25 @@ impl Names {
     /// Whether the file has a name of its own.
     pub(super) fn has_name(&self, file: u64) -> bool {
         self.of(file).next().is_some()
+    }
+
+    /// What directories have twice, and directories in two places, with the paths.
+    pub(super) fn contradictions(&self, dirs: impl Iterator<Item = u64>) -> Vec<(Vec<u8>, Fault)> {
+        let mut seen = HashSet::new();
+        let mut all = Vec::new();
+        for file in self.sequences.keys().filter(|file| **file != ROOT) {
+            for name in self.of(*file).filter(|name| !seen.insert((name.parent, &name.name))) {
+                all.push((self.path(name), damaged(TWICE, name.parent.number)));
+            }
+        }
+        for dir in dirs {
+            let n_own = usize::from(dir != ROOT);
+            let further = self.of(dir).skip(n_own).filter(|name| dir != ROOT || name.parent.number != ROOT);
+            all.extend(
+                further.map(|name| (self.path(name), damaged("a directory that is in two places", dir))),
+            );
+        }
+        all
     }
 
     /// All paths of a file, at least one.
@@ -131,30 +156,29 @@ fn orphan(number: u64) -> Vec<u8> {
     format!("/$Orphans/{number}").into_bytes()
 }
 
-fn read(bytes: &[u8], sequence: u16) -> Result<Name, Fault> {
+/// The name, and what is wrong with it.
+fn read(bytes: &[u8], file: Ref) -> Result<(Name, Option<Fault>), Fault> {
     let short = || damaged("a name that ends early", 0);
     let n = usize::from(*bytes.get(64).ok_or_else(short)?);
     let is_short = *bytes.get(65).ok_or_else(short)? == DOS;
-    let units = bytes.get(66..66 + 2 * n).ok_or_else(short)?;
-    let name = utf8(units);
-    if name.is_empty() || name.iter().any(|byte| matches!(byte, 0 | b'/')) {
-        return Err(damaged("a name that no file can have", 0));
-    }
-    Ok(Name { parent: Ref::read(bytes, 0)?, name: name.into(), is_short, sequence })
+    let name = name_of(&units(bytes.get(66..66 + 2 * n).ok_or_else(short)?));
+    // The root calls itself `.`.
+    let wrong = wrong_with(&name).filter(|_| file.number != ROOT);
+    let fault = wrong.map(|what| damaged(what, file.number));
+    let name = spelled(&name).into();
+    Ok((Name { parent: Ref::read(bytes, 0)?, name, is_short, sequence: file.sequence }, fault))
 }
 
-/// UTF-16 as UTF-8, halves of pairs as three bytes (WTF-8).
-pub(super) fn utf8(units: &[u8]) -> Vec<u8> {
-    let units = units.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    let mut out = Vec::new();
-    for decoded in char::decode_utf16(units) {
-        match decoded {
-            Ok(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            Err(half) => {
-                let half = half.unpaired_surrogate();
-                let low = |shift: u16| u8::try_from(half >> shift & 0x3f).expect("six bits") | 0x80;
-                out.extend([0xe0 | u8::try_from(half >> 12).expect("four bits"), low(6), low(0)]);
-            }
+/// A name as a path has it. There a colon divides a file from its stream, so that one in a name, which POSIX permits,
+/// is `\x3A`; so that this is nobody's name either, a backslash is `\x5C`.
+pub(super) fn spelled(name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len());
+    for byte in name {
+        match byte {
+            b'/' => out.extend_from_slice(br"\x2F"),
+            b':' => out.extend_from_slice(br"\x3A"),
+            b'\\' => out.extend_from_slice(br"\x5C"),
+            byte => out.push(*byte),
         }
     }
     out
@@ -163,18 +187,6 @@ pub(super) fn utf8(units: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn halves_of_pairs_stay_what_they_are() {
-        let check = |units: &[u16], expected: &[u8]| {
-            let bytes: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
-            assert_eq!(utf8(&bytes), expected);
-        };
-        check(&[0x61, 0xe9, 0x65e5], "aé日".as_bytes());
-        check(&[0xd83e, 0xdd80], "🦀".as_bytes());
-        check(&[0xd83e], b"\xed\xa0\xbe");
-        check(&[0xdd80, 0x61], b"\xed\xb6\x80a");
-    }
 
     #[test]
     fn a_file_is_an_orphan_where_its_directory_is_another_now_or_below_itself() {

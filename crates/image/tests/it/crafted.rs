@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 /// A volume that the fuzzing begins with too: neither of these has checksums that are checked.
-fn base(form: &str) -> Vec<u8> {
+pub(crate) fn base(form: &str) -> Vec<u8> {
     let path = format!("{}/fuzz/bases/{form}.gz", env!("CARGO_MANIFEST_DIR"));
     let mut bytes = Vec::new();
     flate2::read::GzDecoder::new(fs::File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();

@@ -197,9 +197,11 @@ fn records(
 pub(crate) fn volume(path: &Path, megabytes: u64, cluster: &str) -> Sums {
     let mut volume = Writer::new(path, megabytes, cluster);
     let size = volume.cluster as usize;
-    for (seed, n) in
-        [0, 1, 511, 512, size - 1, size, size + 1, 5 * size, 5 * size + 7].into_iter().enumerate()
-    {
+    let mut sizes = vec![0, 1, 511, 512, size - 1, size, size + 1, 5 * size, 5 * size + 7];
+    // Of clusters as small as sectors two sizes are the same.
+    sizes.sort_unstable();
+    sizes.dedup();
+    for (seed, n) in sizes.into_iter().enumerate() {
         for lie in [Lie::Straight, Lie::Chained, Lie::Pieces] {
             let name = format!("/{n} {}", ["straight", "chained", "in pieces"][lie as usize]);
             let bytes = noise(n, seed as u64);
@@ -232,6 +234,17 @@ pub(crate) fn volume(path: &Path, megabytes: u64, cluster: &str) -> Sums {
     let (path, truth) = volume.end();
     run("fsck.exfat", &["-n", path.to_str().unwrap()]);
     truth
+}
+
+/// A volume with two files of these names.
+pub(crate) fn two(path: &Path, one: &str, other: &str) {
+    let mut volume = Writer::new(path, 8, "4K");
+    for name in [one, other] {
+        let first = volume.content(b"content", Lie::Straight);
+        let records = records(name, 0x20, first, (7, 7), true);
+        volume.root.extend(records);
+    }
+    volume.end();
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod iso;
 mod lvm;
 mod made;
 mod maps;
+mod names;
 mod ntfs;
 mod tables;
 mod xfs;
