@@ -1,7 +1,7 @@
 //! How much work a volume may ask for.
 
 use crate::fault::{Fault, damaged};
-use crate::item::Extent;
+use crate::item::{Extent, Stream};
 
 /// Bytes of holes that a volume's files may have together before the rest is reported: zeros cost time to hash.
 const MOST_HOLES: u64 = 1 << 40;
@@ -39,11 +39,34 @@ impl Budget {
     }
 
     pub(crate) fn stream(&mut self, size: u64, extents: &[Extent]) -> Result<(), Fault> {
-        let on_disk = extents.iter().filter(|e| e.data.is_on_disk()).map(|e| e.len).sum();
+        let on_disk = on_disk(extents);
         let content = self.content.checked_sub(on_disk);
         self.content = content.ok_or_else(|| damaged("more content than the volume has room for", 0))?;
         let holes = self.holes.checked_sub(size.saturating_sub(on_disk));
         self.holes = holes.ok_or(Fault::Limit { what: "bytes of holes in one volume", limit: MOST_HOLES })?;
+        Ok(())
+    }
+}
+
+fn on_disk(extents: &[Extent]) -> u64 {
+    extents.iter().filter(|e| e.data.is_on_disk()).map(|e| e.len).sum()
+}
+
+/// Holes that the files of all volumes of an image may have together: a volume of some kilobytes can claim as many as
+/// one may, and an image can have thousands of these.
+pub(crate) struct Holes(u64);
+
+impl Default for Holes {
+    fn default() -> Holes {
+        Holes(MOST_HOLES)
+    }
+}
+
+impl Holes {
+    pub(crate) fn take(&mut self, stream: &Stream) -> Result<(), Fault> {
+        let holes = stream.size.saturating_sub(on_disk(&stream.extents));
+        let left = self.0.checked_sub(holes);
+        self.0 = left.ok_or(Fault::Limit { what: "bytes of holes in one image", limit: MOST_HOLES })?;
         Ok(())
     }
 }

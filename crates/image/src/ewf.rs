@@ -11,7 +11,7 @@
 use crate::cache::Chunks;
 use crate::fault::{Fault, damaged, le16, le32, le64, size, times};
 use crate::pieces::Piece;
-use crate::reader::{ImageReader, Place};
+use crate::reader::{Files, ImageReader, Place};
 use crate::segments;
 use sha1::{Digest as _, Sha1};
 use std::io::Read as _;
@@ -177,6 +177,10 @@ impl ImageReader for Ewf {
 
     fn locate(&self, offset: u64) -> Place {
         Place::Chunk(offset / self.chunk_size)
+    }
+
+    fn files(&self, files: &mut Files) {
+        self.segments.iter().for_each(|segment| segment.count(files));
     }
 }
 

@@ -11,6 +11,7 @@
 //! This crate knows nothing of digests, rows or threads. It opens files for reading only. An image comes from a
 //! machine that somebody else owned: arithmetic is checked, and work is bounded by the volume's size, never by time.
 
+mod bounded;
 mod btrfs;
 mod budget;
 mod cache;
@@ -56,7 +57,7 @@ pub use found::FileSystem;
 pub use item::{Content, Data, Extent, Item, Kind, Stream, Summary};
 pub use ntfs::Ntfs;
 pub use pieces::Raw;
-pub use reader::{ImageReader, Place, Window, read_exact_at};
+pub use reader::{Files, ImageReader, Place, Window, read_exact_at};
 pub use signature::{Kind as Signature, of as signature_of};
 pub use volumes::{Table, Volume, volumes};
 pub use walk::{Sink, Sum, Walked, walk};

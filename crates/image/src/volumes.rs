@@ -82,7 +82,8 @@ impl Table {
         }
         let mut left = disk.saturating_mul(2);
         let mut fits = |volume: &Volume| {
-            let rest = left.checked_sub(volume.len);
+            // What of it is there: an image may be cut off.
+            let rest = left.checked_sub(volume.len.min(disk.saturating_sub(volume.start)));
             left = rest.unwrap_or(left);
             rest.is_some()
         };
