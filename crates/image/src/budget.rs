@@ -2,6 +2,7 @@
 
 use crate::fault::{Fault, damaged};
 use crate::item::{Extent, Stream};
+use std::collections::HashSet;
 
 /// Bytes of holes that a volume's files may have together before the rest is reported: zeros cost time to hash.
 const MOST_HOLES: u64 = 1 << 40;
@@ -13,6 +14,8 @@ pub(crate) struct Budget {
     /// Bytes of content.
     content: u64,
     holes: u64,
+    /// Where the blocks of directories are that were listed.
+    listed: HashSet<u64>,
 }
 
 impl Budget {
@@ -27,6 +30,7 @@ impl Budget {
             blocks: n_blocks.saturating_mul(2).saturating_add(64),
             content: n_blocks.saturating_mul(block_size).saturating_mul(2).saturating_mul(n_files),
             holes: MOST_HOLES,
+            listed: HashSet::new(),
         }
     }
 
@@ -36,6 +40,12 @@ impl Budget {
             .checked_sub(1)
             .ok_or_else(|| damaged("more metadata than the volume has room for", 0))?;
         Ok(())
+    }
+
+    /// A block of a directory at this place, which can be listed once: names are in memory, and a directory of the same
+    /// block again and again would have as many as it likes.
+    pub(crate) fn listed(&mut self, at: u64) -> Result<(), Fault> {
+        if self.listed.insert(at) { Ok(()) } else { Err(damaged("a block that two directories have", at)) }
     }
 
     pub(crate) fn stream(&mut self, size: u64, extents: &[Extent]) -> Result<(), Fault> {

@@ -97,6 +97,11 @@ impl Fat {
         read_vec(image, 0, 512).and_then(|boot| Boot::parse(&boot)).is_ok()
     }
 
+    /// Bytes of the volume that has this first sector, if it begins as one does.
+    pub(crate) fn len_of(sector: &[u8]) -> Option<u64> {
+        Boot::parse(sector).ok().map(|boot| boot.n_sectors * boot.sector)
+    }
+
     /// Reads the boot sector and the table.
     pub(crate) fn open(image: Arc<dyn ImageReader>) -> Result<Fat, Fault> {
         let sector = read_vec(&*image, 0, 512)?;

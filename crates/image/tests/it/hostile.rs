@@ -133,6 +133,9 @@ fn mutations_of_btrfs_neither_panic_nor_hang_nor_go_unnoticed() {
     let image = dir.path().join("image");
     let truth = crate::btrfs::volume(dir.path(), &image, &[]);
     mutate("Btrfs", &image, &written(&image, 0), Some(&truth));
+    // Checksums of this kind are not checked, so that what is changed is looked at.
+    crate::btrfs::volume(dir.path(), &image, &["--csum", "xxhash"]);
+    mutate("Btrfs with other checksums", &image, &written(&image, 0), None);
 }
 
 #[test]

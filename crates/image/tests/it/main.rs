@@ -12,6 +12,7 @@ mod ext;
 mod fat;
 mod hostile;
 mod iso;
+mod loops;
 mod lvm;
 mod made;
 mod maps;
