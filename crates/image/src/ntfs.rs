@@ -5,12 +5,13 @@
 //! file that the root does not reach is given under `/$Orphans`.
 //!
 //! Memory grows with the names, by about 150 bytes each. The log is not replayed: a volume that was not closed is
-//! given as it lies on the disk, as Windows' own records describe it.
+//! given as it lies on the disk, with a problem that says so.
 
 mod boot;
 mod deleted;
 mod file;
 mod index;
+mod log;
 mod lznt1;
 mod mft;
 mod names;
@@ -103,6 +104,14 @@ impl FileSystem for Ntfs {
         if self.0.mended.is_some() {
             let what = "the first record of the master file table; its copy was taken";
             walk.found.problem(b"/$MFT".to_vec(), damaged(what, 0));
+        }
+        match log::is_clean(&self.0) {
+            Ok(true) => {}
+            Ok(false) => {
+                let what = "the log was not closed and may hold changes that are not on the disk; it was not replayed";
+                walk.found.problem(b"/".to_vec(), Fault::Unsupported(what.into()));
+            }
+            Err(fault) => walk.found.problem(b"/$LogFile".to_vec(), fault),
         }
         walk.records();
         walk.directories();

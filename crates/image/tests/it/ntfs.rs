@@ -138,3 +138,26 @@ fn a_damaged_first_record_is_replaced_by_its_copy_and_said() {
     let found = found(&read.sums["p0"]);
     assert!(truth("ntfs-4096").keys().all(|path| found.contains_key(path)));
 }
+
+#[test]
+fn a_log_that_was_not_closed_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    ntfs("ntfs-4096", &image);
+    // mkntfs leaves a log of nothing but ones, the longest run of such pages.
+    let whole = fs::read(&image).unwrap();
+    let is_fresh = |page: &[u8]| page.iter().all(|byte| *byte == 0xff);
+    let pages: Vec<bool> = whole.chunks(4096).map(is_fresh).collect();
+    let log = (0..pages.len() - 16).find(|at| pages[*at..at + 16].iter().all(|is| *is)).unwrap() * 4096;
+    let mut page = vec![0; 4096];
+    page[..8].copy_from_slice(b"RSTR\x1e\0\x09\0");
+    (page[17], page[24], page[0x30]) = (16, 0x30, 1);
+    let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
+    file.write_all_at(&page, log as u64).unwrap();
+    let dirty = read(&image);
+    assert!(dirty.problems.iter().any(|p| p.contains("the log was not closed")), "{:?}", dirty.problems);
+    assert!(!dirty.walked.is_complete() && dirty.walked.volumes[0].summary.adds_up());
+    page[0x3c..0x3e].fill(0xff);
+    file.write_all_at(&page, log as u64).unwrap();
+    assert!(read(&image).walked.is_complete());
+}
