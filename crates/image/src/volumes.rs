@@ -241,13 +241,15 @@ impl Table {
             let last = disk.size() / sector * sector;
             for (at, is_backup) in [(sector, false), (last.saturating_sub(sector), true)] {
                 match gpt_at(disk, at, sector) {
-                    Ok(volumes) => {
+                    Ok(gpt) => {
                         self.volumes.retain(|volume| volume.name == WHOLE);
-                        self.volumes.extend(volumes);
                         if is_backup {
                             self.notices
                                 .push("the GPT is damaged; its backup at the end of the disk was read");
+                        } else {
+                            self.backup(disk, &gpt, [gpt.other, last.saturating_sub(sector)], sector);
                         }
+                        self.volumes.extend(gpt.volumes);
                         return Ok(());
                     }
                     Err(fault) => first_fault = first_fault.or(Some(fault)),
@@ -256,6 +258,33 @@ impl Table {
         }
         Err(first_fault.expect("four places were tried"))
     }
+}
+
+impl Table {
+    /// Volumes that only a backup of the GPT names, and a disk that ends before its backup.
+    fn backup(&mut self, disk: &dyn ImageReader, gpt: &Gpt, places: [u64; 2], sector: u64) {
+        if places[0].checked_add(sector).is_none_or(|end| end > disk.size()) {
+            self.problems.push(damaged("the disk ends before the GPT says that it does", disk.size()));
+        }
+        let mut known: Vec<u64> = gpt.volumes.iter().map(|volume| volume.start).collect();
+        for backup in places.into_iter().filter_map(|at| gpt_at(disk, at, sector).ok()) {
+            for volume in backup.volumes {
+                if !known.contains(&volume.start) {
+                    self.problems.push(Fault::Unsupported(format!(
+                        "a partition at byte {} that only a backup of the GPT names, which is not the table in use",
+                        volume.start
+                    )));
+                    known.push(volume.start);
+                }
+            }
+        }
+    }
+}
+
+struct Gpt {
+    volumes: Vec<Volume>,
+    /// The first byte of its other copy.
+    other: u64,
 }
 
 /// Whether the sector's end is a partition table that a system would take for one.
@@ -280,7 +309,7 @@ fn sectors(entry: &[u8]) -> Result<(u64, u64), Fault> {
     Ok((le32(entry, 8)?.into(), le32(entry, 12)?.into()))
 }
 
-fn gpt_at(disk: &dyn ImageReader, at: u64, sector: u64) -> Result<Vec<Volume>, Fault> {
+fn gpt_at(disk: &dyn ImageReader, at: u64, sector: u64) -> Result<Gpt, Fault> {
     let header = read_vec(disk, at, 512)?;
     let len = size(le32(&header, 12)?.into())?;
     if !header.starts_with(b"EFI PART") || !(92..=512).contains(&len) {
@@ -317,5 +346,5 @@ fn gpt_at(disk: &dyn ImageReader, at: u64, sector: u64) -> Result<Vec<Volume>, F
             .map(|(_, words)| *words);
         volumes.push(Volume { name: format!("p{}", nth + 1), start, len, purpose });
     }
-    Ok(volumes)
+    Ok(Gpt { volumes, other: le64(&header, 32)?.saturating_mul(sector) })
 }

@@ -135,18 +135,24 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 
-fn gpt(n_entries: u32, entry_len: u32, entries: &[u8]) -> Vec<u8> {
-    let mut disk = vec![0; 2 << 20];
-    put(&mut disk, 1024, entries);
+/// A header in one of these sectors and its entries in the other; its other copy is in the last sector.
+fn gpt_in(disk: &mut [u8], [at, entries_at]: [usize; 2], (n_entries, entry_len): (u32, u32), entries: &[u8]) {
+    put(disk, entries_at * 512, entries);
     let mut header = [0; 92];
     put(&mut header, 0, b"EFI PART\0\0\x01\0\x5c\0\0\0");
-    put(&mut header, 72, &2_u64.to_le_bytes());
+    put(&mut header, 32, &(disk.len() as u64 / 512 - 1).to_le_bytes());
+    put(&mut header, 72, &(entries_at as u64).to_le_bytes());
     put(&mut header, 80, &n_entries.to_le_bytes());
     put(&mut header, 84, &entry_len.to_le_bytes());
     put(&mut header, 88, &crc32fast::hash(entries).to_le_bytes());
     let sum = crc32fast::hash(&header);
     put(&mut header, 16, &sum.to_le_bytes());
-    put(&mut disk, 512, &header);
+    put(disk, at * 512, &header);
+}
+
+fn gpt(n_entries: u32, entry_len: u32, entries: &[u8]) -> Vec<u8> {
+    let mut disk = vec![0; 2 << 20];
+    gpt_in(&mut disk, [1, 2], (n_entries, entry_len), entries);
     disk
 }
 
@@ -176,6 +182,13 @@ fn a_gpt_of_impossible_entries_is_a_problem() {
     check(&gpt(1, 128, &entry(0, 1 << 50)), "reaches past the end of the disk");
     check(&gpt(2, 128, &[entry(100, 200), entry(200, 300)].concat()), "volumes that share bytes: p1 and p2");
     check(&gpt(1, 128, &[0; 128]), "a disk without volumes");
+    let cut = gpt(1, 128, &entry(100, 200));
+    check(&cut[..cut.len() - 512], "the disk ends before the GPT says that it does");
+    // The copy at the end knows another partition.
+    let mut two = gpt(1, 128, &entry(100, 200));
+    let last = two.len() / 512 - 1;
+    gpt_in(&mut two, [last, last - 9], (1, 128), &entry(300, 400));
+    check(&two, "a partition at byte 153600 that only a backup of the GPT names");
 }
 
 /// Opening costs what the file has, whatever the tables claim.
