@@ -1,7 +1,7 @@
 //! What a walk of a file system gives: streams of content, other entries, problems, and the sum of them.
 
 use crate::fault::{Fault, damaged, plus, size};
-use crate::ntfs::unpack_lznt1;
+use crate::ntfs::{Wof, unpack_lznt1};
 use crate::reader::{ImageReader, read_exact_at, read_vec};
 use std::io;
 use std::sync::Arc;
@@ -28,13 +28,15 @@ pub enum Data {
     Inline(Box<[u8]>),
     /// Compressed by NTFS: position on the volume and length of each piece. Decoded at once, and at most a mebibyte.
     Lznt1(Box<[(u64, u64)]>),
+    /// Compressed by Windows' overlay filter. Decoded at once, and at most 32 KiB.
+    Wof(Box<Wof>),
 }
 
 impl Data {
     /// Whether reading it reads the volume.
     pub(crate) fn is_on_disk(&self) -> bool {
         match self {
-            Data::Disk(_) | Data::Lznt1(_) => true,
+            Data::Disk(_) | Data::Lznt1(_) | Data::Wof(_) => true,
             Data::Zero | Data::Inline(_) => false,
         }
     }
@@ -147,6 +149,7 @@ impl Content {
         let place = |extent: &Extent| match &extent.data {
             Data::Disk(at) => Some(*at),
             Data::Lznt1(pieces) => pieces.first().map(|(at, _)| *at),
+            Data::Wof(chunk) => Some(chunk.first_place()),
             Data::Zero | Data::Inline(_) => None,
         };
         self.extents.iter().find_map(place).unwrap_or(0)
@@ -178,9 +181,9 @@ impl Content {
                             there.ok_or_else(|| damaged("inline data ends early", self.at))?,
                         );
                     }
-                    Data::Lznt1(pieces) => {
+                    packed @ (Data::Lznt1(_) | Data::Wof(_)) => {
                         if self.decoded.0 != self.next {
-                            self.decoded = (self.next, decode(&*self.image, pieces, extent.len)?);
+                            self.decoded = (self.next, decode(&*self.image, packed, extent.len)?);
                         }
                         let skip = size(skip)?;
                         buf[..n].copy_from_slice(&self.decoded.1[skip..skip + n]);
@@ -198,7 +201,12 @@ impl Content {
     }
 }
 
-fn decode(image: &dyn ImageReader, pieces: &[(u64, u64)], len: u64) -> Result<Vec<u8>, Fault> {
+fn decode(image: &dyn ImageReader, packed: &Data, len: u64) -> Result<Vec<u8>, Fault> {
+    let pieces = match packed {
+        Data::Lznt1(pieces) => pieces,
+        Data::Wof(chunk) => return chunk.unpack(image, len),
+        Data::Disk(_) | Data::Zero | Data::Inline(_) => unreachable!("it needs no decoding"),
+    };
     let mut packed = Vec::new();
     for (at, len) in pieces {
         packed.extend(read_vec(image, *at, size(*len)?)?);

@@ -55,7 +55,7 @@ pub use ext::Ext;
 pub use fault::Fault;
 pub use found::FileSystem;
 pub use item::{Content, Data, Extent, Item, Kind, Stream, Summary};
-pub use ntfs::Ntfs;
+pub use ntfs::{Ntfs, Wof};
 pub use pieces::Raw;
 pub use reader::{Files, ImageReader, Place, Window, read_exact_at};
 pub use signature::{Kind as Signature, of as signature_of};

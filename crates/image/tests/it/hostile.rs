@@ -103,7 +103,7 @@ fn mutations_of_fat_and_exfat_neither_panic_nor_hang() {
 fn mutations_of_ntfs_neither_panic_nor_hang() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("image");
-    for form in ["ntfs-512", "ntfs-4096"] {
+    for form in ["ntfs-512", "ntfs-4096", "ntfs-wof"] {
         ntfs(form, &image);
         let whole = fs::read(&image).unwrap();
         // The boot sector, and records and index blocks, of which each has more than one sector.
