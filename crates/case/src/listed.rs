@@ -113,22 +113,23 @@ impl Case {
         mut each: impl FnMut(Row) -> Result<(), E>,
     ) -> Result<(), E> {
         self.in_parts(sweep, portions, &Packed::default, |part, said| {
-            for found in part.rows() {
-                let (outcome, reason) = part.fate(found.place);
-                let answer = said.answer(found.place)?;
-                let of_answer = answer.as_ref().and_then(|settled| settled.answer.reason.as_deref());
-                each(Row {
-                    root: found.root,
-                    place: Place::Line(found.line),
-                    size: None,
-                    digests: found.digests,
-                    dates: Dates::default(),
-                    outcome,
-                    reason: reason.or(of_answer).map(str::to_owned),
-                    answer,
-                })?;
-            }
-            Ok(())
+            part.rows(
+                |place| said.at(place),
+                |found, at| {
+                    let answer = said.answer(at)?;
+                    let of_answer = answer.as_ref().and_then(|settled| settled.answer.reason.as_deref());
+                    each(Row {
+                        root: found.root,
+                        place: Place::Line(found.line),
+                        size: None,
+                        digests: found.digests,
+                        dates: Dates::default(),
+                        outcome: found.outcome,
+                        reason: found.reason.or(of_answer).map(str::to_owned),
+                        answer,
+                    })
+                },
+            )
         })
     }
 
@@ -140,13 +141,13 @@ impl Case {
         mut each: impl FnMut(Worded<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.in_parts(sweep, portions, &|| InWords::new(say), |part, said| {
-            for found in part.rows() {
-                let (outcome, reason) = part.fate(found.place);
-                let words = said.words(found.place);
-                let part::Found { root, line, digests, .. } = found;
-                each(Worded { root, line, digests, outcome, reason, words })?;
-            }
-            Ok(())
+            part.rows(
+                |place| said.words(place),
+                |found, words| {
+                    let part::Found { root, line, digests, outcome, reason } = found;
+                    each(Worded { root, line, digests, outcome, reason, words })
+                },
+            )
         })
     }
 
@@ -220,7 +221,9 @@ impl Case {
 mod tests {
     use super::*;
     use crate::{Claim, Fate, Freshness, NewRoot, NewSweep, Only, Order};
-    use hashsweep_model::{Answer, Class, Digest, DigestError, HashKind, Seen, Sighting, Source, Stamp, Verdict};
+    use hashsweep_model::{
+        Answer, Class, Digest, DigestError, HashKind, Seen, Sighting, Source, Stamp, Verdict,
+    };
     use proptest::prelude::*;
 
     fn digest((kind, value): (u8, u8)) -> Digest {

@@ -21,11 +21,6 @@ const NUMBERS: std::ops::Range<usize> = 3..8;
 const TEXTS: std::ops::Range<usize> = 8..12;
 
 impl Packed {
-    /// Forgets all of them.
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-    }
-
     /// Adds the answer in the [`COLUMNS`] from `first` on, and says where it begins.
     pub(crate) fn push(&mut self, row: &rusqlite::Row<'_>, first: usize) -> Result<u64, CaseError> {
         let damaged = |error: rusqlite::types::FromSqlError| CaseError::Damaged(error.to_string());

@@ -66,12 +66,13 @@ struct Rows {
     offered: Vec<(Digest, u32)>,
 }
 
-/// One row, with the place of what became of it.
-pub(super) struct Found {
+/// One row, with its outcome, and why as far as the case says so.
+pub(super) struct Found<'p> {
     pub(super) root: u32,
     pub(super) line: u64,
     pub(super) digests: Digests,
-    pub(super) place: u32,
+    pub(super) outcome: Outcome,
+    pub(super) reason: Option<&'p str>,
 }
 
 impl Case {
@@ -257,21 +258,39 @@ impl Part {
         (short(self.words.len()), &self.fates)
     }
 
-    /// The rows, in their order.
-    pub(super) fn rows(&self) -> impl Iterator<Item = Found> {
+    /// Hands the rows to `each`, in their order, with what `look` finds for the places of their digests. These lie in
+    /// no order, so that it is asked for some rows at a time: the memory of all of them is on its way at once.
+    pub(super) fn rows<'p, T, E>(
+        &'p self,
+        look: impl Fn(u32) -> T,
+        mut each: impl FnMut(Found<'p>, T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        const AHEAD: usize = 64;
         let mut runs = self.runs.iter().copied().peekable();
         let mut odd = self.odd.iter().peekable();
         let mut run = Run { row: 0, root: 0, line: 0 };
-        (0..).zip(&self.of_row).map(move |(row, place)| {
-            if let Some(next) = runs.next_if(|next| next.row == row) {
-                run = next;
+        let mut ahead = Vec::with_capacity(AHEAD);
+        let mut row = 0;
+        for places in self.of_row.chunks(AHEAD) {
+            ahead.extend(places.iter().map(|&place| {
+                (self.digests.get(place as usize).copied(), self.fates[place as usize], look(place))
+            }));
+            for (digest, words, looked) in ahead.drain(..) {
+                if let Some(next) = runs.next_if(|next| next.row == row) {
+                    run = next;
+                }
+                let digests = match (odd.next_if(|odd| odd.row == row), digest) {
+                    (Some(odd), _) => odd.digests,
+                    (None, Some(digest)) => Digests::default().with(digest),
+                    (None, None) => Digests::default(),
+                };
+                let (outcome, reason) = self.wording(words);
+                let line = run.line + u64::from(row - run.row);
+                each(Found { root: run.root, line, digests, outcome, reason }, looked)?;
+                row += 1;
             }
-            let digests = match odd.next_if(|odd| odd.row == row) {
-                Some(odd) => odd.digests,
-                None => Digests::default().with(self.digests[*place as usize]),
-            };
-            Found { root: run.root, line: run.line + u64::from(row - run.row), digests, place: *place }
-        })
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::part::Part;
 use crate::packed::{self, Packed};
+use crate::results::settled;
 use crate::{Case, CaseError};
 use hashsweep_model::{Judged, Outcome, Settled};
 
@@ -76,8 +77,12 @@ impl Keep for Packed {
 }
 
 impl Said<Packed> {
-    pub(super) fn answer(&self, place: u32) -> Result<Option<Settled>, CaseError> {
-        let at = self.at[place as usize];
+    /// Where its answer is kept.
+    pub(super) fn at(&self, place: u32) -> u64 {
+        self.at[place as usize]
+    }
+
+    pub(super) fn answer(&self, at: u64) -> Result<Option<Settled>, CaseError> {
         if at == NOTHING { Ok(None) } else { self.kept.get(at).map(Some) }
     }
 }
@@ -89,13 +94,11 @@ pub(crate) type Say<'s> = &'s (dyn Fn(Judged<'_>, &mut Vec<u8>) + Sync);
 pub(super) struct InWords<'s> {
     say: Say<'s>,
     bytes: Vec<u8>,
-    /// The answer at hand.
-    answer: Packed,
 }
 
 impl<'s> InWords<'s> {
     pub(super) fn new(say: Say<'s>) -> InWords<'s> {
-        InWords { say, bytes: Vec::new(), answer: Packed::default() }
+        InWords { say, bytes: Vec::new() }
     }
 }
 
@@ -105,14 +108,7 @@ impl Keep for InWords<'_> {
         (outcome, reason): (Outcome, Option<&str>),
         answer: Option<&rusqlite::Row<'_>>,
     ) -> Result<u64, CaseError> {
-        let answer = match answer {
-            Some(row) => {
-                self.answer.clear();
-                let at = self.answer.push(row, 1)?;
-                Some(self.answer.get(at)?)
-            }
-            None => None,
-        };
+        let answer = answer.map(|row| settled(row, 1)).transpose()?;
         let said = answer.as_ref().and_then(|settled| settled.answer.reason.as_deref());
         let judged = Judged { outcome, reason: reason.or(said), answer: answer.as_ref() };
         let at = self.bytes.len();
