@@ -118,13 +118,13 @@ impl Table {
             Err(Fault::PastEnd { .. }) => Vec::new(),
             Err(fault) => return Err(fault),
         };
-        let types: Vec<u8> = match mbr.get(510..) {
-            Some([0x55, 0xaa]) => mbr[446..510].chunks_exact(16).map(|entry| entry[4]).collect(),
-            _ => Vec::new(),
+        let entries = match mbr.get(510..) {
+            Some([0x55, 0xaa]) => &mbr[446..510],
+            _ => &[],
         };
         // As systems decide: where the MBR has partitions and does not point to a GPT, there is none.
-        let has_mbr = types.iter().any(|kind| !matches!(kind, 0 | 0xee));
-        let is_gpt = types.contains(&0xee) || !has_mbr && has_gpt(disk);
+        let has_mbr = entries.chunks_exact(16).any(|entry| entry[4] != 0xee && is_in_use(entry));
+        let is_gpt = entries.chunks_exact(16).any(|entry| entry[4] == 0xee) || !has_mbr && has_gpt(disk);
         // Which of the two is in use nobody can say: making a table leaves a volume of the whole disk where it was,
         // and many volumes have room for a table in their first sector.
         if (is_gpt || has_mbr)
@@ -181,7 +181,8 @@ impl Table {
             let (first, len) = sectors(entry)?;
             match entry[4] {
                 // The latter stands for a GPT.
-                0 | 0xee => {}
+                0 if !is_in_use(entry) => {}
+                0xee => {}
                 0x05 | 0x0f | 0x85 => chains.push(first),
                 _ if len == 0 => {
                     self.problems.push(damaged("a partition without length", 446 + nth as u64 * 16));
@@ -217,7 +218,7 @@ impl Table {
             for entry in link[446..510].chunks_exact(16) {
                 let (first, len) = sectors(entry)?;
                 match entry[4] {
-                    0 => {}
+                    0 if !is_in_use(entry) => {}
                     0x05 | 0x0f | 0x85 => next = next.or(Some(extended + first)),
                     _ => {
                         let start = (at + first) * 512;
@@ -291,17 +292,23 @@ struct Gpt {
 fn holds_a_table(sector: &[u8], n_sectors: u64) -> bool {
     let mut entries = sector[446..510].chunks_exact(16);
     let is_sane = |entry: &[u8]| {
-        let is_free = entry[4] == 0 && entry.iter().all(|byte| *byte == 0);
+        let is_free = entry.iter().all(|byte| *byte == 0);
         let lies_within = sectors(entry)
             .is_ok_and(|(first, len)| first > 0 && len > 0 && first.saturating_add(len) <= n_sectors);
-        matches!(entry[0], 0 | 0x80) && (is_free || entry[4] != 0 && lies_within)
+        matches!(entry[0], 0 | 0x80) && (is_free || lies_within)
     };
-    let is_some = entries.clone().any(|entry| entry[4] != 0);
+    let is_some = entries.clone().any(is_in_use);
     sector[510..] == [0x55, 0xaa] && is_some && entries.all(is_sane)
 }
 
 fn has_gpt(disk: &dyn ImageReader) -> bool {
     [512, 4096].iter().any(|at| read_vec(disk, *at, 8).is_ok_and(|magic| magic == b"EFI PART"))
+}
+
+/// Whether an MBR's entry stands for something. Linux asks for its length alone: what has no type is a partition, too.
+fn is_in_use(entry: &[u8]) -> bool {
+    let has_place = sectors(entry).is_ok_and(|(first, len)| first > 0 && len > 0);
+    entry[4] != 0 || matches!(entry[0], 0 | 0x80) && has_place
 }
 
 /// Place and length of an MBR's entry, in sectors.

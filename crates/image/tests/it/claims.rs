@@ -248,3 +248,47 @@ fn a_qcow2_that_claims_an_exabyte_is_opened_and_named_at_once() {
     assert!(matches!(disk.read_at(disk.size(), &mut [0; 10]), Ok(0)));
     assert!(matches!(disk.read_at(u64::MAX, &mut [0; 10]), Ok(0) | Err(Fault::Damaged { .. })));
 }
+
+/// Tables of a QCOW2 that lead to themselves give nonsense and an end.
+#[test]
+fn tables_that_are_their_own_clusters_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("disk.qcow2");
+    run("qemu-img", &["create", "-q", "-f", "qcow2", path.to_str().unwrap(), "64G"]);
+    let mut bytes = fs::read(&path).unwrap();
+    let first = usize::try_from(u64::from_be_bytes(bytes[40..48].try_into().unwrap())).unwrap();
+    // Every second table is one and the same, and each of its entries is the table itself.
+    let second = bytes.len().next_multiple_of(1 << 16);
+    bytes.resize(second + (1 << 16), 0);
+    let entry = (second as u64 | 1 << 63).to_be_bytes();
+    (0..128).for_each(|nth| put(&mut bytes, first + nth * 8, &entry));
+    (0..8192).for_each(|nth| put(&mut bytes, second + nth * 8, &entry));
+    fs::write(&path, &bytes).unwrap();
+    let read = read(&path);
+    assert_eq!(read.problems, ["/: not supported: a volume of no known kind"]);
+    let mut some = [0; 24];
+    hashsweep_image::read_exact_at(&*open(&path).unwrap().disk, (60 << 30) + 8, &mut some).unwrap();
+    assert_eq!(some[..8], entry);
+}
+
+/// The entries of an EWF table are offsets in order; what is between two of them is a chunk.
+#[test]
+fn chunks_out_of_order_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    fs::write(&raw, crate::made::noise(1 << 20, 3)).unwrap();
+    crate::containers::acquire(&raw, &dir.path().join("d"), &["-f", "encase6", "-c", "deflate:none"]);
+    let path = dir.path().join("d.E01");
+    let mut bytes = fs::read(&path).unwrap();
+    assert!(open(&path).is_ok());
+    for kind in [&b"table\0"[..], b"table2\0"] {
+        let at = bytes.windows(kind.len()).position(|name| name == kind).unwrap() + 76;
+        let n = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        let entries = at + 24..at + 24 + n * 4;
+        bytes[entries.clone()].copy_within(8..12, 12);
+        let sum = adler2::adler32_slice(&bytes[entries.clone()]).to_le_bytes();
+        put(&mut bytes, entries.end, &sum);
+    }
+    fs::write(&path, &bytes).unwrap();
+    assert!(refused(&path).contains("chunks that are not in order"));
+}
