@@ -139,7 +139,7 @@ struct Rows<'t> {
 impl Rows<'_> {
     fn count(&mut self, row: &Row<'_>) -> Result<(), CaseError> {
         self.tally.rows += 1;
-        self.tally.bytes_read += count(row.get::<_, Option<i64>>(4)?.unwrap_or(0));
+        self.tally.bytes += count(row.get::<_, Option<i64>>(4)?.unwrap_or(0));
         self.tally.contradictions += u64::from(row.get::<_, bool>(5)?);
         if row.get::<_, Option<i64>>(0)?.is_none() {
             *self.without_digest.entry((row.get(6)?, row.get(7)?)).or_default() += 1;

@@ -33,8 +33,8 @@ pub struct Tally {
     pub excluded: u64,
     /// Rows that contradict an earlier one of the very same file.
     pub contradictions: u64,
-    /// Bytes in the rows that were read.
-    pub bytes_read: u64,
+    /// Bytes in the rows that have a digest: by each of a file's names, and whether or not a run had to read them.
+    pub bytes: u64,
     /// Requests that left.
     pub requests: u64,
     /// What they cost.

@@ -81,7 +81,7 @@ pub fn write_metrics(
         "Files that changed behind unchanged metadata.",
         &one(count(tally.contradictions)),
     )?;
-    family("swept_bytes", "Bytes in the rows of the sweep.", &one(count(tally.bytes_read)))?;
+    family("swept_bytes", "Bytes in the rows of the sweep.", &one(count(tally.bytes)))?;
     family("requests", "Requests of the sweep.", &one(count(tally.requests)))?;
     family(
         "quota",

@@ -102,7 +102,7 @@ impl<'a> Summary<'a> {
 
     /// The same facts as one JSON object, without a line end.
     pub fn json(&self) -> String {
-        let Tally { rows, duplicates, distinct, excluded, bytes_read, requests, quota, .. } = self.tally;
+        let Tally { rows, duplicates, distinct, excluded, bytes, requests, quota, .. } = self.tally;
         let tally = self.tally;
         let mut object = json!({
             "what": self.figures.what.name(),
@@ -130,7 +130,7 @@ impl<'a> Summary<'a> {
             "learned": tally.learned,
             "duplicates": duplicates,
             "excluded": excluded,
-            "bytes_read": bytes_read,
+            "bytes": bytes,
             "contradictions": tally.contradictions,
             "requests": requests,
             "quota": {

@@ -82,7 +82,7 @@ fn the_tally_of_a_sweep_made_by_hand_is_right_to_the_row() {
         learned: 0,
         oldest_cached: Some(Stamp(100)),
         excluded: 8,
-        bytes_read: 8 * 7,
+        bytes: 8 * 7,
         requests: 1,
         quota: Quota { charged_max: 4, charged_min: 0, in_doubt: 0 },
         intake_finished: true,

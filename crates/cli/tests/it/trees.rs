@@ -177,3 +177,17 @@ fn filters_count_what_they_leave_out() {
     let args = ["scan", "--files-from", "paths", "-0", "--sim", "--offline", "--incomplete-ok"];
     assert_eq!(rows(&lab.run(args).exits(0).stdout).len(), 2);
 }
+
+/// The page draws hashing over time from the case, so a run has to have written it there.
+#[test]
+fn a_case_keeps_how_far_hashing_had_come() {
+    let lab = Lab::new();
+    for n in 0..40 {
+        lab.write(format!("tree/{n}"), "x".repeat(1000 + n));
+    }
+    lab.run(["scan", "tree", "--sim", "--case", "c.db", "-o", "o.html", "--fail-on", "never"]).exits(0);
+    let case = rusqlite::Connection::open(lab.path("c.db")).unwrap();
+    let last = "SELECT n_files, n_bytes FROM reading ORDER BY at DESC LIMIT 1";
+    let last: (i64, i64) = case.query_row(last, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert_eq!(last, (40, (0..40).map(|n| 1000 + n).sum()));
+}

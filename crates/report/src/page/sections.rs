@@ -272,13 +272,13 @@ impl Story<'_> {
             0 => String::new(),
             n => format!(" Your filters left out {} more.", thousands(n)),
         };
-        let read = if self.record.what == What::Files && tally.bytes_read > 0 {
-            format!(" {} were read.", bytes(tally.bytes_read))
+        let size = if self.record.what == What::Files && tally.bytes > 0 {
+            format!(" Those with a hash hold {}.", bytes(tally.bytes))
         } else {
             String::new()
         };
         format!(
-            "<section class=\"card\" aria-labelledby=\"coverage\"><h2 id=\"coverage\">What was covered</h2><table class=\"sums\"><tbody>{rows}</tbody><tfoot><tr><th scope=\"row\">{}</th><td>{}</td></tr></tfoot></table><p class=\"note\">Each stands in exactly one line.{read}{excluded}</p></section>\n",
+            "<section class=\"card\" aria-labelledby=\"coverage\"><h2 id=\"coverage\">What was covered</h2><table class=\"sums\"><tbody>{rows}</tbody><tfoot><tr><th scope=\"row\">{}</th><td>{}</td></tr></tfoot></table><p class=\"note\">Each stands in exactly one line.{size}{excluded}</p></section>\n",
             if self.record.what == What::Files { "Files" } else { "Rows" },
             thousands(tally.rows)
         )

@@ -26,7 +26,7 @@ fn tally() -> Tally {
         learned: 1,
         oldest_cached: Some(Stamp(1_795_359_845_999)),
         excluded: 2,
-        bytes_read: 4_200_000_000,
+        bytes: 4_200_000_000,
         requests: 1,
         quota: Quota { charged_max: 8, charged_min: 6, in_doubt: 0 },
         intake_finished: true,

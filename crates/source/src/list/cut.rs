@@ -6,6 +6,7 @@ use hashsweep_model::{Digest, DigestError, Digests, HashKind, Skip};
 /// What lies at the beginning of the bytes at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
+    /// At least one byte, or the same row would come again without end.
     Row(Extent),
     /// So many bytes that belong to no row.
     Skip(usize),

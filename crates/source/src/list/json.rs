@@ -54,7 +54,9 @@ pub(super) fn cut(shape: JsonShape, has_begun: bool, bytes: &[u8], is_at_end: bo
     match end_of_value(value) {
         Some(raw) => Cut::Row(Extent { before, raw, ..Extent::default() }),
         None if is_at_end => {
-            Cut::Row(Extent { before, raw: value.trim_ascii_end().len(), ..Extent::default() })
+            // Blank to JSON only: a form feed is a value, and none, or there would be no end of rows.
+            let n_blank = value.iter().rev().take_while(|byte| b" \t\r\n".contains(byte)).count();
+            Cut::Row(Extent { before, raw: value.len() - n_blank, ..Extent::default() })
         }
         None => Cut::More,
     }
@@ -291,11 +293,12 @@ mod tests {
         check("[}]", &["}"]);
         let stream = "{\"a\":\n 1}\n{} \"x\"{}";
         assert_eq!(values(stream, JsonShape::Stream), ["{\"a\":\n 1}", "{}", "\"x\"", "{}"]);
+        assert_eq!(values("{}\n\u{c}", JsonShape::Stream), ["{}", "\u{c}"]);
     }
 
     proptest! {
         #[test]
-        fn no_bytes_stop_the_cutting(text in "[\\[\\]{}\",: a\\\\\n]{0,40}") {
+        fn no_bytes_stop_the_cutting(text in "[\\[\\]{}\",: a\\\\\n\u{c}]{0,40}") {
             for shape in [JsonShape::Lines, JsonShape::Stream, JsonShape::Array] {
                 prop_assert!(values(&text, shape).len() <= text.len());
             }
