@@ -3,7 +3,7 @@
 use crate::fault::{Fault, damaged, plus, size};
 use crate::ntfs::unpack_lznt1;
 use crate::reader::{ImageReader, read_exact_at, read_vec};
-use std::io;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 /// A run of a stream's bytes.
@@ -28,13 +28,15 @@ pub enum Data {
     Inline(Box<[u8]>),
     /// Compressed by NTFS: position on the volume and length of each piece. Decoded at once, and at most a mebibyte.
     Lznt1(Box<[(u64, u64)]>),
+    /// Compressed with zlib, or stored behind one byte: the same, for files that macOS compressed.
+    Zlib(Box<[(u64, u64)]>),
 }
 
 impl Data {
     /// Whether reading it reads the volume.
     pub(crate) fn is_on_disk(&self) -> bool {
         match self {
-            Data::Disk(_) | Data::Lznt1(_) => true,
+            Data::Disk(_) | Data::Lznt1(_) | Data::Zlib(_) => true,
             Data::Zero | Data::Inline(_) => false,
         }
     }
@@ -146,7 +148,7 @@ impl Content {
     pub fn first_place(&self) -> u64 {
         let place = |extent: &Extent| match &extent.data {
             Data::Disk(at) => Some(*at),
-            Data::Lznt1(pieces) => pieces.first().map(|(at, _)| *at),
+            Data::Lznt1(pieces) | Data::Zlib(pieces) => pieces.first().map(|(at, _)| *at),
             Data::Zero | Data::Inline(_) => None,
         };
         self.extents.iter().find_map(place).unwrap_or(0)
@@ -178,9 +180,14 @@ impl Content {
                             there.ok_or_else(|| damaged("inline data ends early", self.at))?,
                         );
                     }
-                    Data::Lznt1(pieces) => {
+                    Data::Lznt1(pieces) | Data::Zlib(pieces) => {
                         if self.decoded.0 != self.next {
-                            self.decoded = (self.next, decode(&*self.image, pieces, extent.len)?);
+                            let packed = gather(&*self.image, pieces)?;
+                            let unpacked = match extent.data {
+                                Data::Zlib(_) => unpack_zlib(&packed, extent.len)?,
+                                _ => unpack_lznt1(&packed, size(extent.len)?)?,
+                            };
+                            self.decoded = (self.next, unpacked);
                         }
                         let skip = size(skip)?;
                         buf[..n].copy_from_slice(&self.decoded.1[skip..skip + n]);
@@ -198,12 +205,28 @@ impl Content {
     }
 }
 
-fn decode(image: &dyn ImageReader, pieces: &[(u64, u64)], len: u64) -> Result<Vec<u8>, Fault> {
+fn gather(image: &dyn ImageReader, pieces: &[(u64, u64)]) -> Result<Vec<u8>, Fault> {
     let mut packed = Vec::new();
     for (at, len) in pieces {
         packed.extend(read_vec(image, *at, size(*len)?)?);
     }
-    unpack_lznt1(&packed, size(len)?)
+    Ok(packed)
+}
+
+/// The whole of what was compressed, and nothing behind it.
+fn unpack_zlib(packed: &[u8], len: u64) -> Result<Vec<u8>, Fault> {
+    let wrong = || damaged("a compressed piece of a file", len);
+    let unpacked = match packed.split_first() {
+        // No stream of zlib begins so: it did not become shorter.
+        Some((first, stored)) if first & 0xf == 0xf => stored.to_vec(),
+        _ => {
+            let mut unpacked = Vec::with_capacity(size(len)?);
+            let mut decoder = flate2::read::ZlibDecoder::new(packed).take(len.saturating_add(1));
+            decoder.read_to_end(&mut unpacked).map_err(|_| wrong())?;
+            unpacked
+        }
+    };
+    if unpacked.len() as u64 == len { Ok(unpacked) } else { Err(wrong()) }
 }
 
 impl io::Read for Content {

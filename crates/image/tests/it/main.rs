@@ -9,6 +9,10 @@ mod deleted;
 mod exfat;
 mod ext;
 mod fat;
+#[cfg(feature = "hfs")]
+mod hfs;
+#[cfg(feature = "hfs")]
+mod hfs_made;
 mod hostile;
 mod iso;
 mod lvm;
