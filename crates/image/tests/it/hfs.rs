@@ -70,7 +70,7 @@ pub(crate) fn one_of_each() -> (Maker, Sums) {
     maker.file(2, "pipe", 34, &File { mode: 0o10_644, ..File::default() });
     for nth in 0..60_u32 {
         let name = format!("a name, so that there are several leaves {nth}");
-        let content = noise(3 << (nth % 14), nth.into());
+        let content = noise(3 << (nth % 10), nth.into());
         maker.file(2, &name, 100 + nth, &File { data: &content, ..File::default() });
         is(&format!("/{name}"), &content);
     }
