@@ -18,9 +18,11 @@ struct Entry {
     kind: Vec<u8>,
 }
 
-/// Whether the disk begins with a partition map of Apple's.
-pub(crate) fn has_map(disk: &dyn ImageReader) -> bool {
-    block_size(disk).is_some()
+/// Whether the disk has a partition map of Apple's. Linux takes one only with a mark in the first sector, macOS also
+/// without, which counts where nothing else is known of the disk.
+pub(crate) fn has_map(disk: &dyn ImageReader, is_unknown: bool) -> bool {
+    let is_marked = || read_vec(disk, 0, 2).is_ok_and(|mark| mark == b"ER");
+    block_size(disk).is_some() && (is_unknown || is_marked())
 }
 
 /// The bytes of a block of the map, which the first one says.

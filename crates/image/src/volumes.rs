@@ -127,7 +127,7 @@ impl Table {
         let is_gpt = types.contains(&0xee) || !has_mbr && has_gpt(disk);
         // Which of the two is in use nobody can say: making a table leaves a volume of the whole disk where it was,
         // and many volumes have room for a table in their first sector.
-        let has_apples = !is_gpt && !has_mbr && apple::has_map(disk);
+        let has_apples = !is_gpt && !has_mbr && apple::has_map(disk, found == Some(Kind::Unknown));
         if (is_gpt || has_mbr || has_apples)
             && matches!(found, Some(Kind::Btrfs | Kind::Ext | Kind::Lvm | Kind::Swap | Kind::Named(_)))
         {
@@ -165,7 +165,7 @@ impl Table {
             _ => (Ok(()), ""),
         };
         let has_disc = self.volumes.iter().any(|volume| volume.name == WHOLE);
-        let is_beside = (is_gpt || has_mbr) && apple::has_map(disk);
+        let is_beside = (is_gpt || has_mbr) && apple::has_map(disk, false);
         let of_apple =
             is_beside.then(|| apple::partitions(disk, has_disc).ok()).flatten().unwrap_or_default();
         let others = other.volumes.into_iter().map(|volume| (volume, whose));

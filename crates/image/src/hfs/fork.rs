@@ -61,6 +61,8 @@ pub(super) struct Blocks {
     /// Hashes of the runs of each fork. A disc may have a file under two numbers, which then share all of it.
     seen: HashSet<u64>,
     hasher: RandomState,
+    /// Blocks that all forks may still have together: twice the volume's.
+    left: u64,
 }
 
 /// The runs of a fork, in bytes.
@@ -81,6 +83,7 @@ impl Blocks {
             used: vec![0; words],
             seen: HashSet::new(),
             hasher: RandomState::new(),
+            left: n_there.saturating_mul(2).saturating_add(64),
         }
     }
 
@@ -126,6 +129,8 @@ impl Blocks {
                 if extents.len() >= MOST_EXTENTS {
                     return Err(Fault::Limit { what: "extents of one file", limit: MOST_EXTENTS as u64 });
                 }
+                let left = self.left.checked_sub(count.into());
+                self.left = left.ok_or_else(|| wrong("more content than the volume has room for"))?;
                 is_shared |= self.mark(start, count);
                 (start, count).hash(&mut hash);
                 extents.push(Extent {

@@ -7,6 +7,9 @@ use crate::item::Summary;
 use crate::names::{Names, Siblings};
 use std::collections::BTreeMap;
 
+/// As of other file systems; macOS permits 32,767.
+const MOST_NAMES: usize = 65_000;
+
 /// A folder, and a name in it.
 pub(super) type Name = (u32, Box<[u8]>);
 
@@ -94,8 +97,8 @@ impl Survey {
                 self.n_files = self.n_files.saturating_add(1);
                 let name = (key.parent, key.name);
                 match file.what() {
-                    What::LinkToFile(to) => self.file_links.entry(to).or_default().push(name),
-                    What::LinkToFolder(to) => self.folder_links.entry(to).or_default().push(name),
+                    What::LinkToFile(to) => self.faults.extend(add(&mut self.file_links, to, name).err()),
+                    What::LinkToFolder(to) => self.faults.extend(add(&mut self.folder_links, to, name).err()),
                     What::File | What::Symlink | What::Fifo | What::Socket | What::Device => {
                         self.n_in_use += 1;
                     }
@@ -143,6 +146,16 @@ impl Survey {
         let doubts = twice.chain(self.doubts.into_iter().map(|(name, fault)| (at(&name), fault))).collect();
         Places { doubts, names, of_files: self.of_files, file_links: self.file_links, folder_links, linked }
     }
+}
+
+/// Adds a name of what has several.
+fn add(links: &mut BTreeMap<u32, Vec<Name>>, to: u32, name: Name) -> Result<(), Fault> {
+    let known = links.entry(to).or_default();
+    if known.len() >= MOST_NAMES {
+        return Err(Fault::Limit { what: "names of one inode", limit: MOST_NAMES as u64 });
+    }
+    known.push(name);
+    Ok(())
 }
 
 impl Places {
