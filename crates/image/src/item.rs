@@ -3,7 +3,7 @@
 use crate::fault::{Fault, damaged, plus, size};
 use crate::ntfs::{Wof, unpack_lznt1};
 use crate::reader::{ImageReader, read_exact_at, read_vec};
-use std::io;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 /// A run of a stream's bytes.
@@ -30,13 +30,15 @@ pub enum Data {
     Lznt1(Box<[(u64, u64)]>),
     /// Compressed by Windows' overlay filter. Decoded at once, and at most 32 KiB.
     Wof(Box<Wof>),
+    /// Compressed with zlib, or stored behind one byte: the same, for files that macOS compressed.
+    Zlib(Box<[(u64, u64)]>),
 }
 
 impl Data {
     /// Whether reading it reads the volume.
     pub(crate) fn is_on_disk(&self) -> bool {
         match self {
-            Data::Disk(_) | Data::Lznt1(_) | Data::Wof(_) => true,
+            Data::Disk(_) | Data::Lznt1(_) | Data::Zlib(_) | Data::Wof(_) => true,
             Data::Zero | Data::Inline(_) => false,
         }
     }
@@ -148,7 +150,7 @@ impl Content {
     pub fn first_place(&self) -> u64 {
         let place = |extent: &Extent| match &extent.data {
             Data::Disk(at) => Some(*at),
-            Data::Lznt1(pieces) => pieces.first().map(|(at, _)| *at),
+            Data::Lznt1(pieces) | Data::Zlib(pieces) => pieces.first().map(|(at, _)| *at),
             Data::Wof(chunk) => Some(chunk.first_place()),
             Data::Zero | Data::Inline(_) => None,
         };
@@ -181,7 +183,7 @@ impl Content {
                             there.ok_or_else(|| damaged("inline data ends early", self.at))?,
                         );
                     }
-                    packed @ (Data::Lznt1(_) | Data::Wof(_)) => {
+                    packed @ (Data::Lznt1(_) | Data::Zlib(_) | Data::Wof(_)) => {
                         if self.decoded.0 != self.next {
                             self.decoded = (self.next, decode(&*self.image, packed, extent.len)?);
                         }
@@ -201,17 +203,37 @@ impl Content {
     }
 }
 
-fn decode(image: &dyn ImageReader, packed: &Data, len: u64) -> Result<Vec<u8>, Fault> {
-    let pieces = match packed {
-        Data::Lznt1(pieces) => pieces,
-        Data::Wof(chunk) => return chunk.unpack(image, len),
+fn decode(image: &dyn ImageReader, data: &Data, len: u64) -> Result<Vec<u8>, Fault> {
+    match data {
+        Data::Lznt1(pieces) => unpack_lznt1(&gather(image, pieces)?, size(len)?),
+        Data::Zlib(pieces) => unpack_zlib(&gather(image, pieces)?, len),
+        Data::Wof(chunk) => chunk.unpack(image, len),
         Data::Disk(_) | Data::Zero | Data::Inline(_) => unreachable!("it needs no decoding"),
-    };
+    }
+}
+
+fn gather(image: &dyn ImageReader, pieces: &[(u64, u64)]) -> Result<Vec<u8>, Fault> {
     let mut packed = Vec::new();
     for (at, len) in pieces {
         packed.extend(read_vec(image, *at, size(*len)?)?);
     }
-    unpack_lznt1(&packed, size(len)?)
+    Ok(packed)
+}
+
+/// The whole of what was compressed, and nothing behind it.
+fn unpack_zlib(packed: &[u8], len: u64) -> Result<Vec<u8>, Fault> {
+    let wrong = || damaged("a compressed piece of a file", len);
+    let unpacked = match packed.split_first() {
+        // No stream of zlib begins so: it did not become shorter.
+        Some((first, stored)) if first & 0xf == 0xf => stored.to_vec(),
+        _ => {
+            let mut unpacked = Vec::with_capacity(size(len)?);
+            let mut decoder = flate2::read::ZlibDecoder::new(packed).take(len.saturating_add(1));
+            decoder.read_to_end(&mut unpacked).map_err(|_| wrong())?;
+            unpacked
+        }
+    };
+    if unpacked.len() as u64 == len { Ok(unpacked) } else { Err(wrong()) }
 }
 
 impl io::Read for Content {

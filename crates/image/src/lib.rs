@@ -11,6 +11,7 @@
 //! This crate knows nothing of digests, rows or threads. It opens files for reading only. An image comes from a
 //! machine that somebody else owned: arithmetic is checked, and work is bounded by the volume's size, never by time.
 
+mod apple;
 mod bounded;
 mod btrfs;
 mod budget;
@@ -25,6 +26,8 @@ mod ext;
 mod fat;
 mod fault;
 mod found;
+#[cfg(feature = "hfs")]
+mod hfs;
 mod iso;
 mod item;
 mod joined;

@@ -1,5 +1,6 @@
 //! What a volume says that it is. What is not read is named, so that it can be reported.
 
+use crate::apple;
 use crate::ext::Ext;
 use crate::fat::Fat;
 use crate::lvm;
@@ -37,6 +38,7 @@ const BTRFS: &str = "Btrfs";
 const XFS: &str = "XFS";
 const ISO: &str = "ISO9660";
 const NTFS: &str = "NTFS";
+pub(crate) const HFS_PLUS: &str = "HFS+";
 
 /// Position, bytes, name. Encryption and assembled volumes come before file systems, whose signatures they may carry.
 const KNOWN: [(usize, &[u8], &str); 28] = [
@@ -56,8 +58,8 @@ const KNOWN: [(usize, &[u8], &str); 28] = [
     (0x1_0034, b"ReIsEr", "ReiserFS"),
     // Before what may lie in the space that it leaves for a boot loader.
     (0x8001, b"CD001", ISO),
-    (1024, b"H+\x00\x04", "HFS+"),
-    (1024, b"HX\x00\x05", "HFS+"),
+    (1024, b"H+\x00\x04", HFS_PLUS),
+    (1024, b"HX\x00\x05", HFS_PLUS),
     (0x8001, b"BEA01", "UDF"),
     (1024, b"\x10\x20\xf5\xf2", "F2FS"),
     (0, b"hsqs", "SquashFS"),
@@ -107,6 +109,8 @@ pub fn of(volume: &dyn ImageReader) -> Option<Kind> {
     // ZFS writes its uberblocks in a ring, of which the first place may be free.
     let is_zfs = || (0..128).any(|nth| has(0x2_0000 + nth * 1024, b"\x0c\xb1\xba\x00"));
     let named = named.or_else(|| is_zfs().then_some(Kind::Named("ZFS")));
+    // Two bytes, or the copy of a header, are little to go by, so they come behind what has more.
+    let named = named.or_else(|| apple::hfs(volume).map(Kind::Named));
     // It excuses a volume from being read, so it comes behind all that could lie under such a mark.
     Some(named.or_else(|| is_swap(volume).then_some(Kind::Swap)).unwrap_or(Kind::Unknown))
 }

@@ -1,5 +1,6 @@
-//! The volumes of a disk: none in between, an MBR with its chain of logical partitions, or a GPT.
+//! The volumes of a disk: none in between, an MBR with its chain of logical partitions, a GPT, or Apple's map.
 
+use crate::apple;
 use crate::fault::{Fault, damaged, le32, le64, plus, size, times};
 use crate::reader::{ImageReader, read_vec};
 use crate::signature::{self, Kind};
@@ -127,20 +128,23 @@ impl Table {
         let is_gpt = entries.chunks_exact(16).any(|entry| entry[4] == 0xee) || !has_mbr && has_gpt(disk);
         // Which of the two is in use nobody can say: making a table leaves a volume of the whole disk where it was,
         // and many volumes have room for a table in their first sector.
-        if (is_gpt || has_mbr)
+        let has_apples = !is_gpt && !has_mbr && apple::has_map(disk, found == Some(Kind::Unknown));
+        if (is_gpt || has_mbr || has_apples)
             && matches!(found, Some(Kind::Btrfs | Kind::Ext | Kind::Lvm | Kind::Swap | Kind::Named(_)))
         {
             let both = "a volume of the whole disk beside the partition table; the table was read";
             self.problems.push(Fault::Unsupported(both.into()));
         }
         // A disc that also starts from a stick has its own files in partitions beside: each is read as what it is.
-        if found == Some(Kind::Iso) && (is_gpt || has_mbr) {
+        if found == Some(Kind::Iso) && (is_gpt || has_mbr || has_apples) {
             self.volumes.push(whole.clone());
         }
         if is_gpt {
             self.gpt(disk)?;
         } else if has_mbr {
             self.mbr(disk, &mbr)?;
+        } else if has_apples {
+            self.volumes.extend(apple::partitions(disk, found == Some(Kind::Iso))?);
         } else {
             self.volumes.push(whole);
             return Ok(());
@@ -148,28 +152,29 @@ impl Table {
         if found == Some(Kind::Iso) {
             self.volumes.retain(|volume| volume.name == WHOLE || volume.start > 0);
         }
-        self.other_table(disk, &mbr, is_gpt, has_mbr);
+        self.other_tables(disk, &mbr, is_gpt, has_mbr);
         Ok(())
     }
 
-    /// Volumes that only the table names that does not count.
-    fn other_table(&mut self, disk: &dyn ImageReader, mbr: &[u8], is_gpt: bool, has_mbr: bool) {
+    /// Volumes that only a table names that does not count.
+    fn other_tables(&mut self, disk: &dyn ImageReader, mbr: &[u8], is_gpt: bool, has_mbr: bool) {
         let mut other = Table::default();
         // What cannot be read of a table that does not count is no loss.
-        let read = match (is_gpt, has_mbr) {
-            (true, true) => other.mbr(disk, mbr),
-            (false, _) if has_gpt(disk) => other.gpt(disk),
-            _ => Ok(()),
+        let (_, whose) = match (is_gpt, has_mbr) {
+            (true, true) => (other.mbr(disk, mbr), "the MBR"),
+            (false, _) if has_gpt(disk) => (other.gpt(disk), "a GPT"),
+            _ => (Ok(()), ""),
         };
-        if read.is_err() && other.volumes.is_empty() {
-            return;
-        }
-        for volume in other.volumes {
+        let has_disc = self.volumes.iter().any(|volume| volume.name == WHOLE);
+        let is_beside = (is_gpt || has_mbr) && apple::has_map(disk, false);
+        let of_apple =
+            is_beside.then(|| apple::partitions(disk, has_disc).ok()).flatten().unwrap_or_default();
+        let others = other.volumes.into_iter().map(|volume| (volume, whose));
+        for (volume, whose) in others.chain(of_apple.into_iter().map(|volume| (volume, "an Apple map"))) {
             if !self.volumes.iter().any(|known| known.start == volume.start) {
                 self.problems.push(Fault::Unsupported(format!(
-                    "a partition at byte {} that only {} names, which is not the table in use",
+                    "a partition at byte {} that only {whose} names, which is not the table in use",
                     volume.start,
-                    if is_gpt { "the MBR" } else { "a GPT" }
                 )));
             }
         }

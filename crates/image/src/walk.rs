@@ -8,6 +8,8 @@ use crate::ext::Ext;
 use crate::fat::Fat;
 use crate::fault::{Fault, damaged};
 use crate::found::FileSystem;
+#[cfg(feature = "hfs")]
+use crate::hfs::HfsPlus;
 use crate::iso::Iso;
 use crate::item::{Item, Kind as Entry, Summary};
 use crate::lvm;
@@ -198,6 +200,8 @@ pub(crate) fn open(window: &Arc<dyn ImageReader>, volume: &Volume) -> Result<Ope
         (Some(Kind::Lvm), _) => {
             Err(Fault::Unsupported("a physical volume of LVM2 within a logical one".into()))
         }
+        #[cfg(feature = "hfs")]
+        (Some(Kind::Named(signature::HFS_PLUS)), _) => files(Box::new(HfsPlus::open(Arc::clone(window))?)),
         (Some(Kind::Swap), _) => Ok(Opened::Nothing("swap")),
         (Some(Kind::Named(name)), _) => Err(Fault::Unsupported(format!("a volume of the kind {name}"))),
         (Some(Kind::Unknown) | None, Some(purpose)) => Ok(Opened::Nothing(purpose)),

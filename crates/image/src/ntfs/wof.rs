@@ -164,7 +164,7 @@ fn pieces(extents: &[Extent], start: u64, len: u64) -> Option<Vec<Extent>> {
                 let skip = usize::try_from(skip).ok()?;
                 Data::Inline(bytes.get(skip..)?.get(..usize::try_from(n).ok()?)?.into())
             }
-            Data::Zero | Data::Lznt1(_) | Data::Wof(_) => return None,
+            Data::Zero | Data::Lznt1(_) | Data::Zlib(_) | Data::Wof(_) => return None,
         };
         pieces.push(Extent { logical: at, len: n, data });
         at += n;
@@ -179,7 +179,7 @@ fn joined(pieces: Vec<Extent>) -> Stored {
             Data::Disk(at) => places.push((at, len)),
             // What is in the record is in one piece.
             Data::Inline(bytes) => return Stored::Here(bytes),
-            Data::Zero | Data::Lznt1(_) | Data::Wof(_) => {}
+            Data::Zero | Data::Lznt1(_) | Data::Zlib(_) | Data::Wof(_) => {}
         }
     }
     Stored::Disk(places.into())

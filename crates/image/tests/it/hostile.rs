@@ -148,6 +148,22 @@ fn mutations_of_iso9660_neither_panic_nor_hang() {
     }
 }
 
+/// HFS+ has no checksums.
+#[cfg(feature = "hfs")]
+#[test]
+fn mutations_of_hfs_plus_neither_panic_nor_hang() {
+    let dir = tempfile::tempdir().unwrap();
+    crate::iso::small(dir.path());
+    let image = crate::hfs::disc(dir.path());
+    mutate("HFS+ of a disc", &image, &written(&image, 0), None);
+    let (maker, _) = crate::hfs::one_of_each();
+    fs::write(&image, maker.finish(&|_| {})).unwrap();
+    // The header, and the trees, which are behind the files.
+    let n_sectors = usize::try_from(fs::metadata(&image).unwrap().len()).unwrap() / 512;
+    let header = written(&image, 0).into_iter().filter(|nth| *nth < 8);
+    mutate("HFS+", &image, &header.chain(written(&image, n_sectors - 200)).collect::<Vec<_>>(), None);
+}
+
 /// Labels and metadata of LVM2 have checksums.
 #[test]
 fn mutations_of_lvm_neither_panic_nor_hang_nor_go_unnoticed() {

@@ -10,6 +10,10 @@ mod deleted;
 mod exfat;
 mod ext;
 mod fat;
+#[cfg(feature = "hfs")]
+mod hfs;
+#[cfg(feature = "hfs")]
+mod hfs_made;
 mod hostile;
 mod iso;
 mod loops;

@@ -192,7 +192,8 @@ fn volumes_that_are_not_read_are_refused_by_name() {
         (0xc00, b"PRIVHEAD", "Windows dynamic disk (LDM)"),
         (1024, b"\xe2\xe1\xf5\xe0", "EROFS"),
     ];
-    for (at, magic, name) in forms {
+    let is_read = |name: &str| name == "HFS+" && cfg!(feature = "hfs");
+    for (at, magic, name) in forms.into_iter().filter(|(.., name)| !is_read(name)) {
         let file = fs::File::create(&path).unwrap();
         file.set_len(end).unwrap();
         file.write_all_at(magic, at).unwrap();
@@ -247,4 +248,90 @@ fn a_partition_without_a_type_is_one() {
     file.write_all_at(b"\xeb\x52\x90NTFS    ", 0).unwrap();
     let within = read(&disk);
     assert!(within.problems.iter().any(|said| said.contains("a partition table in the first sector")));
+}
+
+/// An Apple partition map of these kinds, places and lengths, in sectors.
+fn apple_map(entries: &[(&[u8], u32, u32)]) -> Vec<u8> {
+    let mut map = b"ER\x02\0".to_vec();
+    for (kind, start, len) in entries {
+        map.resize(map.len().next_multiple_of(512), 0);
+        map.extend(b"PM\0\0");
+        for number in [u32::try_from(entries.len()).unwrap(), *start, *len] {
+            map.extend(number.to_be_bytes());
+        }
+        map.extend([&[0; 32][..], kind].concat());
+    }
+    map.resize(map.len().next_multiple_of(512), 0);
+    map
+}
+
+#[test]
+fn volumes_of_an_apple_partition_map_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, path) = (dir.path().join("tree"), dir.path().join("volume"));
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("file"), "content").unwrap();
+    ext(&path, &root, 4, &["-t", "ext4"]);
+    let volume = fs::read(&path).unwrap();
+    let n = u32::try_from(volume.len() / 512).unwrap();
+    let kinds: [(&[u8], u32, u32); 5] = [
+        (b"Apple_partition_map", 1, 63),
+        (b"Apple_Driver43", 64, 8),
+        (b"Apple_UNIX_SVR2", 128, n),
+        (b"Apple_HFS", 128 + n, 64),
+        (b"Apple_Free", 192 + n, 64),
+    ];
+    let mut disk = apple_map(&kinds);
+    disk.resize(128 * 512, 0);
+    disk.extend(&volume);
+    let hfs = disk.len();
+    disk.resize(hfs + 128 * 512, 0);
+    // A classic volume: its mark, its blocks, where they begin, its name.
+    let header = &mut disk[hfs + 1024..];
+    header[..2].copy_from_slice(b"BD");
+    (header[19], header[22], header[29], header[36]) = (50, 2, 5, 3);
+    let check = |disk: &[u8], names: &[&str], problems: &[&str]| {
+        fs::write(&path, disk).unwrap();
+        let read = read(&path);
+        assert_eq!(read.sums.keys().collect::<Vec<_>>(), names);
+        assert_eq!(read.problems, problems);
+        read.n_others
+    };
+    let classic = "/: not supported: a volume of the kind HFS";
+    assert_eq!(check(&disk, &["p3"], &[classic]), 1, "the driver");
+    let mut beside = disk.clone();
+    // An MBR with the one partition is what counts then.
+    beside[450] = 0x83;
+    beside[454] = 128;
+    beside[458..462].copy_from_slice(&n.to_le_bytes());
+    beside[510..512].copy_from_slice(&[0x55, 0xaa]);
+    let only = |at: usize| {
+        format!(
+            "/: not supported: a partition at byte {at} that only an Apple map names, which is not the table in use"
+        )
+    };
+    check(&beside, &["p1"], &[&only(64 * 512), &only(hfs)]);
+    let mut damaged = disk.clone();
+    damaged[1024] = 0;
+    check(&damaged, &[], &["/: damaged: an entry of an Apple partition map at byte 1024"]);
+    let many = u32::MAX.to_be_bytes();
+    damaged.clone_from(&disk);
+    damaged[516..520].copy_from_slice(&many);
+    check(&damaged, &[], &["/: more than 256 entries in an Apple partition map"]);
+}
+
+/// The files of a disc are on its HFS+ volume a second time, and there may be others.
+#[test]
+#[cfg(not(feature = "hfs"))]
+fn a_disc_with_hfs_plus_is_not_complete_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, image) = (dir.path().join("tree"), dir.path().join("image"));
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("file"), "content").unwrap();
+    let (from, to) = (root.to_str().unwrap(), image.to_str().unwrap());
+    run("xorriso", &["-as", "mkisofs", "-quiet", "-R", "-hfsplus", "-o", to, from]);
+    let read = read(&image);
+    assert_eq!(read.sums.keys().collect::<Vec<_>>(), ["p0"]);
+    assert_eq!(read.problems, ["/: not supported: a volume of the kind HFS+"]);
+    assert!(!read.walked.is_complete());
 }
