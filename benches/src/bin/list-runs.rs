@@ -27,9 +27,9 @@ fn sorted(mut run: Vec<Digest>) -> Vec<Digest> {
 impl Rows for Runs {
     fn take(&self, rows: Vec<Sighting>) -> ControlFlow<()> {
         let (open, runs) = &mut *self.0.lock().expect("nobody panicked with it");
-        for row in rows {
-            if let Seen::Listed { digests, asked } = row.seen {
-                open.extend(digests.get(asked));
+        for row in &rows {
+            if let Seen::Listed { digests, asked } = &row.seen {
+                open.extend(digests.get(*asked));
             }
         }
         if open.len() >= RUN {

@@ -56,6 +56,7 @@ pub use error::CaseError;
 pub use group::{AttemptId, Fate, Freshness, Group};
 pub use info::{Answers, Brief, Info};
 pub use ledger::{RunCost, Scope};
+pub use listed::Worded;
 pub use merge::Merged;
 pub use open::Case;
 pub use others::Beside;

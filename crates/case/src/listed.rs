@@ -1,52 +1,92 @@
 //! The rows of a list as they stand in it, read back set at a time.
 //!
 //! ```text
-//!  rows of a part ──digests──► sorted ──beside `want`──► what became of each ──beside `answer`──► what was said
-//!         └────────────────read again, in their order───────────────┴──► rows
+//!  a thread: rows of a part ─► their digests, sorted ─► beside `want` ─► what became of each ─┐
+//!  a thread: ┌──────────── the part ◄─────────────────────────────────────────────────────────┘
+//!            └─► beside `answer` ─► what was said, as the caller wants it ─┐
+//!  the caller: rows, in their order ◄──────────────────────────────────────┘
 //! ```
 //!
 //! Joined as they lie, each row would be two looks at random pages of the case. In key order, in which fates are stored
-//! and most answers were given, both tables are walked. The cost is memory: some 100 bytes for each digest of a part.
+//! and most answers were given, both tables are walked. The cost is memory: some 100 bytes for each row of the parts at
+//! hand, of which there are at most three.
 
-use crate::codes::{column, count, digest, digests, kind_code, outcome};
-use crate::joining::walk;
-use crate::packed::{self, Packed};
-use crate::{Case, CaseError, SweepId};
-use hashsweep_model::{Dates, Digest, Digests, Outcome, Place, Row};
+mod part;
+mod said;
 
-/// Rows whose fates are in memory at once. Each part walks all fates of the sweep.
-const AT_ONCE: usize = 4_000_000;
+use crate::packed::Packed;
+use crate::{Case, CaseError, Only, Order, SweepId};
+use hashsweep_model::{Dates, Digests, Judged, Outcome, Place, Row};
+use part::Part;
+pub(crate) use said::Say;
+use said::{InWords, Keep, Said};
+use std::sync::mpsc::sync_channel;
 
-/// What became of a digest.
+/// In what portions rows are read.
 #[derive(Clone, Copy)]
-struct Fate {
-    /// In [`Fates::words`].
-    words: u32,
-    /// Where its answer begins in [`Fates::answers`].
-    answer: Option<u64>,
+struct Portions {
+    /// Rows of the first part. It is short, so that whoever writes soon has something to do.
+    first: usize,
+    /// Each is twice as long as the one before it, up to this. Each walks all fates of the sweep.
+    most: usize,
+    /// Fewer rows than this are not worth two threads, which first open the case once more.
+    worth_threads: i64,
 }
 
-/// Rows one behind the other.
-struct Part {
-    n_rows: usize,
-    /// The number of the last.
-    last: i64,
-    /// The digests that rows are asked by, with the row's place in the part.
-    offered: Vec<(Digest, u32)>,
+const PORTIONS: Portions = Portions { first: 500_000, most: 4_000_000, worth_threads: 50_000 };
+
+/// A row of a list, with what the reader says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Worded<'a> {
+    /// Which of the sweep's lists, from 0.
+    pub root: u32,
+    /// Which row of it, from 1.
+    pub line: u64,
+    /// Those that it names.
+    pub digests: Digests,
+    /// Exactly one.
+    pub outcome: Outcome,
+    /// Why, where there is no answer.
+    pub reason: Option<&'a str>,
+    /// What was made of its outcome and its answer.
+    pub words: &'a [u8],
 }
 
-/// What became of the digests of some rows.
-struct Fates {
-    /// For each row the place of its digest's fate. Rows without a digest have that of what waits.
-    of_row: Vec<u32>,
-    /// The first is that of what waits.
-    fates: Vec<Fate>,
-    /// Few, and shared by many.
-    words: Vec<(Outcome, Option<String>)>,
-    answers: Packed,
+impl<'a> Worded<'a> {
+    /// A row of which these are the words. Fails on one that is no row of a list.
+    pub fn of(row: &'a Row, words: &'a [u8]) -> Result<Worded<'a>, CaseError> {
+        let Place::Line(line) = row.place else {
+            return Err(CaseError::Damaged("a row of a list without a line".to_owned()));
+        };
+        let Row { root, digests, outcome, reason, .. } = row;
+        let (root, digests, outcome, reason) = (*root, *digests, *outcome, reason.as_deref());
+        Ok(Worded { root, line, digests, outcome, reason, words })
+    }
 }
 
 impl Case {
+    /// Hands each row of a sweep of lists to `each`, in the order of the lists, with what `say` writes about it. Rows
+    /// that are asked by one digest share what is said of them, which is said once for thousands of rows or millions.
+    ///
+    /// Fails on a sweep with rows that are no rows of lists, and as `each` does.
+    pub fn rows_in_words<E: From<CaseError>>(
+        &self,
+        sweep: SweepId,
+        only: Only,
+        say: impl Fn(Judged<'_>, &mut Vec<u8>) + Sync,
+        mut each: impl FnMut(Worded<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if only == Only::All && self.is_of_lists(sweep)? {
+            return self.worded(sweep, PORTIONS, &say, each);
+        }
+        let mut words = Vec::new();
+        self.joined(sweep, only, Order::Arrival, |row| {
+            words.clear();
+            say(row.judged(), &mut words);
+            each(Worded::of(&row, &words)?)
+        })
+    }
+
     /// Whether the rows of a sweep are those of lists, all of them its own.
     pub(crate) fn is_of_lists(&self, sweep: SweepId) -> Result<bool, CaseError> {
         Ok(self.connection.query_row(
@@ -63,210 +103,117 @@ impl Case {
         sweep: SweepId,
         each: impl FnMut(Row) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.listed_with(sweep, AT_ONCE, each)
+        self.listed_with(sweep, PORTIONS, each)
     }
 
     fn listed_with<E: From<CaseError>>(
         &self,
         sweep: SweepId,
-        at_once: usize,
+        portions: Portions,
         mut each: impl FnMut(Row) -> Result<(), E>,
     ) -> Result<(), E> {
-        // One snapshot: fates and rows are read one after the other.
-        let _snapshot = self.connection.unchecked_transaction().map_err(CaseError::from)?;
-        let mut last = 0;
-        loop {
-            let Part { n_rows, last: end, mut offered } = self.part(sweep, last, at_once)?;
-            if n_rows == 0 {
-                return Ok(());
-            }
-            offered.sort_unstable();
-            let fates = self.fates(sweep, n_rows, &offered)?;
-            drop(offered);
-            self.rows_with(sweep, last, &fates, &mut each)?;
-            last = end;
-        }
-    }
-
-    /// What became of the digests that so many rows offer.
-    fn fates(&self, sweep: SweepId, n_rows: usize, offered: &[(Digest, u32)]) -> Result<Fates, CaseError> {
-        let put_off: String = self.connection.query_row(
-            "SELECT coalesce(put_off, 'interrupted') FROM sweep WHERE id = ?1",
-            [sweep.0],
-            |row| row.get(0),
-        )?;
-        let mut fates = Fates {
-            of_row: vec![0; n_rows],
-            fates: vec![Fate { words: 0, answer: None }],
-            words: vec![(Outcome::Deferred, Some(put_off))],
-            answers: Packed::default(),
-        };
-        // The numbers of answers, with the places of the fates that have them.
-        let mut answered: Vec<(i64, u32)> = Vec::new();
-        for of_kind in offered.chunk_by(|(a, _), (b, _)| a.kind() == b.kind()) {
-            let distinct: Vec<&[(Digest, u32)]> = of_kind.chunk_by(|(a, _), (b, _)| a == b).collect();
-            let wants = self.connection.prepare_cached(
-                "SELECT digest, state, reason, answer FROM want
-                 WHERE sweep = ?1 AND kind = ?2 AND digest >= ?3 ORDER BY digest",
-            )?;
-            walk(
-                wants,
-                sweep,
-                &distinct,
-                |rows| &rows[0].0,
-                |i, want| {
-                    let text = |i: usize| want.get_ref(i)?.as_str_or_null().map_err(rusqlite::Error::from);
-                    let state =
-                        text(1)?.ok_or_else(|| CaseError::Damaged("a digest without a fate".into()))?;
-                    let place = fates.add(state, text(2)?)?;
-                    if let Some(answer) = want.get::<_, Option<i64>>(3)? {
-                        answered.push((answer, place));
-                    }
-                    for (_, row) in distinct[i] {
-                        fates.of_row[*row as usize] = place;
-                    }
-                    Ok(())
+        self.in_parts(sweep, portions, &Packed::default, |part, said| {
+            part.rows(
+                |place| said.at(place),
+                |found, at| {
+                    let answer = said.answer(at)?;
+                    let of_answer = answer.as_ref().and_then(|settled| settled.answer.reason.as_deref());
+                    each(Row {
+                        root: found.root,
+                        place: Place::Line(found.line),
+                        size: None,
+                        digests: found.digests,
+                        dates: Dates::default(),
+                        outcome: found.outcome,
+                        reason: found.reason.or(of_answer).map(str::to_owned),
+                        answer,
+                    })
                 },
-            )?;
-        }
-        answered.sort_unstable();
-        self.read_answers(&answered, &mut fates)?;
-        Ok(fates)
+            )
+        })
     }
 
-    /// The next rows behind `last`, and the digests that they are asked by.
-    fn part(&self, sweep: SweepId, last: i64, at_once: usize) -> Result<Part, CaseError> {
-        let mut rows = self.connection.prepare_cached(
-            "SELECT seq, kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END
-             FROM sighting WHERE sweep = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
-        )?;
-        let mut rows = rows.query((sweep.0, last, column(at_once as u64)))?;
-        let mut part = Part { n_rows: 0, last, offered: Vec::new() };
-        while let Some(row) = rows.next()? {
-            part.last = row.get(0)?;
-            let place = u32::try_from(part.n_rows).expect("a part has far fewer rows");
-            part.n_rows += 1;
-            let (Some(code), Some(bytes)) =
-                (row.get::<_, Option<i64>>(1)?, row.get_ref(2)?.as_blob_or_null()?)
-            else {
-                continue;
-            };
-            let digest = digest(bytes)?;
-            if kind_code(digest.kind()) != code {
-                return Err(CaseError::Damaged("a digest of another kind than its row says".to_owned()));
-            }
-            part.offered.push((digest, place));
-        }
-        Ok(part)
-    }
-
-    /// `answered` is ascending: answers lie in the order of their numbers.
-    fn read_answers(&self, answered: &[(i64, u32)], fates: &mut Fates) -> Result<(), CaseError> {
-        /// Steps over so many answers before it looks the next one up instead.
-        const NEAR: i64 = 24;
-        let mut answers = self.connection.prepare_cached(&format!(
-            "SELECT id, {} FROM answer WHERE id >= ?1 ORDER BY id",
-            packed::COLUMNS
-        ))?;
-        let mut left = answered;
-        while let Some((wanted, _)) = left.first() {
-            let mut rows = answers.query([wanted])?;
-            while let Some(&(wanted, _)) = left.first() {
-                let Some(row) = rows.next()? else {
-                    return Err(CaseError::Damaged(format!("answer {wanted} is not there")));
-                };
-                let id: i64 = row.get(0)?;
-                if id > wanted {
-                    return Err(CaseError::Damaged(format!("answer {wanted} is not there")));
-                }
-                if id == wanted {
-                    let at = fates.answers.push(row, 1)?;
-                    let n = left.iter().take_while(|(of, _)| *of == id).count();
-                    for (_, place) in &left[..n] {
-                        fates.fates[*place as usize].answer = Some(at);
-                    }
-                    left = &left[n..];
-                    if left.first().is_some_and(|(next, _)| next - id > NEAR) {
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn rows_with<E: From<CaseError>>(
+    fn worded<E: From<CaseError>>(
         &self,
         sweep: SweepId,
-        last: i64,
-        fates: &Fates,
-        each: &mut impl FnMut(Row) -> Result<(), E>,
+        portions: Portions,
+        say: Say<'_>,
+        mut each: impl FnMut(Worded<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut rows = self
-            .connection
-            .prepare_cached(
-                "SELECT root, line, md5, sha1, sha256, outcome, coalesce(reason, note)
-                 FROM sighting WHERE sweep = ?1 AND seq > ?2 ORDER BY seq",
+        self.in_parts(sweep, portions, &|| InWords::new(say), |part, said| {
+            part.rows(
+                |place| said.words(place),
+                |found, words| {
+                    let part::Found { root, line, digests, outcome, reason } = found;
+                    each(Worded { root, line, digests, outcome, reason, words })
+                },
             )
-            .map_err(CaseError::from)?;
-        let mut rows = rows.query((sweep.0, last)).map_err(CaseError::from)?;
-        for fate in &fates.of_row {
-            let Some(row) = rows.next().map_err(CaseError::from)? else {
-                return Err(CaseError::Damaged("rows of a list went away".to_owned()).into());
-            };
-            each(fates.row(row, *fate)?)?;
+        })
+    }
+
+    /// Hands the rows over in parts. Long lists are read by two threads, ahead of `each`.
+    fn in_parts<K: Keep + Send, E: From<CaseError>>(
+        &self,
+        sweep: SweepId,
+        portions: Portions,
+        keep: &(dyn Fn() -> K + Sync),
+        mut each: impl FnMut(&Part, &Said<K>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.n_listed(sweep)? < portions.worth_threads {
+            return self.parts(sweep, portions, |part| each(&part, &self.said(&part, keep())?));
+        }
+        let (of_rows, of_answers) = (Case::open_to_read(self.path())?, Case::open_to_read(self.path())?);
+        let (to_answers, parts) = sync_channel::<Result<Part, CaseError>>(0);
+        let (door, read) = sync_channel(0);
+        std::thread::scope(|scope| {
+            // Whoever finds nobody at the other end stops: what went wrong there is told by the last to come.
+            scope.spawn(move || {
+                let handed = of_rows.parts(sweep, portions, |part| {
+                    to_answers.send(Ok(part)).map_err(|_| CaseError::Damaged("nobody reads on".to_owned()))
+                });
+                if let Err(error) = handed {
+                    let _ = to_answers.send(Err(error));
+                }
+            });
+            scope.spawn(move || {
+                for part in parts {
+                    let said = part.and_then(|part| Ok((of_answers.said(&part, keep())?, part)));
+                    let is_last = said.is_err();
+                    if door.send(said).is_err() || is_last {
+                        return;
+                    }
+                }
+            });
+            for read in read {
+                let (said, part) = read?;
+                each(&part, &said)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn n_listed(&self, sweep: SweepId) -> Result<i64, CaseError> {
+        Ok(self.connection.query_row(
+            "SELECT coalesce(max(seq), 0) FROM sighting WHERE sweep = ?1",
+            [sweep.0],
+            |row| row.get(0),
+        )?)
+    }
+
+    fn parts<E: From<CaseError>>(
+        &self,
+        sweep: SweepId,
+        portions: Portions,
+        mut each: impl FnMut(Part) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // One snapshot: rows and fates of all parts are those of one moment. Answers are only ever added.
+        let _snapshot = self.connection.unchecked_transaction().map_err(CaseError::from)?;
+        let (mut last, mut at_once) = (0, portions.first);
+        while let Some(part) = self.part(sweep, &mut last, at_once)? {
+            each(part)?;
+            at_once = (at_once * 2).min(portions.most);
         }
         Ok(())
-    }
-}
-
-impl Fates {
-    /// Adds a fate and returns its place.
-    fn add(&mut self, state: &str, reason: Option<&str>) -> Result<u32, CaseError> {
-        let outcome = outcome(state)?;
-        let is_same = |words: &(Outcome, Option<String>)| words.0 == outcome && words.1.as_deref() == reason;
-        // The last words come again soonest.
-        let words = self.words.iter().rposition(is_same).unwrap_or_else(|| {
-            self.words.push((outcome, reason.map(str::to_owned)));
-            self.words.len() - 1
-        });
-        let words = u32::try_from(words).expect("a part has far fewer digests");
-        self.fates.push(Fate { words, answer: None });
-        Ok(u32::try_from(self.fates.len() - 1).expect("a part has far fewer digests"))
-    }
-
-    fn row(&self, row: &rusqlite::Row<'_>, fate: u32) -> Result<Row, CaseError> {
-        let blob = |i: usize| -> Result<Option<&[u8]>, CaseError> {
-            row.get_ref(i)?.as_blob_or_null().map_err(|e| CaseError::Damaged(e.to_string()))
-        };
-        let line: Option<i64> = row.get(1)?;
-        let line = line.ok_or_else(|| CaseError::Damaged("a row of a list without a line".to_owned()))?;
-        let own = row.get_ref(5)?.as_str_or_null().map_err(|e| CaseError::Damaged(e.to_string()))?;
-        let mut whole = Row {
-            root: row.get(0)?,
-            place: Place::Line(count(line)),
-            size: None,
-            digests: Digests::default(),
-            dates: Dates::default(),
-            outcome: Outcome::Deferred,
-            reason: None,
-            answer: None,
-        };
-        whole.digests = digests([blob(2)?, blob(3)?, blob(4)?])?;
-        whole.reason = row.get(6)?;
-        if let Some(own) = own {
-            whole.outcome = outcome(own)?;
-            return Ok(whole);
-        }
-        let fate = self.fates[fate as usize];
-        let (outcome, reason) = &self.words[fate.words as usize];
-        whole.outcome = *outcome;
-        whole.answer = fate.answer.map(|at| self.answers.get(at)).transpose()?;
-        if whole.reason.is_none() {
-            let said = whole.answer.as_ref().and_then(|settled| settled.answer.reason.as_ref());
-            whole.reason = reason.as_ref().or(said).cloned();
-        }
-        Ok(whole)
     }
 }
 
@@ -274,7 +221,9 @@ impl Fates {
 mod tests {
     use super::*;
     use crate::{Claim, Fate, Freshness, NewRoot, NewSweep, Only, Order};
-    use hashsweep_model::{Answer, Class, DigestError, HashKind, Seen, Sighting, Source, Stamp, Verdict};
+    use hashsweep_model::{
+        Answer, Class, Digest, DigestError, HashKind, Seen, Sighting, Source, Stamp, Verdict,
+    };
     use proptest::prelude::*;
 
     fn digest((kind, value): (u8, u8)) -> Digest {
@@ -316,7 +265,8 @@ mod tests {
             rows in prop::collection::vec(prop::option::of((0u8..3, 0u8..40)), 0..90),
             n_batches in 0usize..8,
             is_put_off: bool,
-            at_once in 1usize..40,
+            (first, most) in (1usize..40, 1usize..40),
+            has_threads: bool,
         ) {
             let directory = tempfile::tempdir().unwrap();
             let mut case = Case::open(&directory.path().join("case.db")).unwrap();
@@ -346,12 +296,24 @@ mod tests {
                 Ok::<_, CaseError>(sweep)
             }).unwrap();
             prop_assert!(case.is_of_lists(sweep).unwrap());
+            let portions = Portions { first, most, worth_threads: if has_threads { 0 } else { i64::MAX } };
             let mut listed = Vec::new();
-            case.listed_with(sweep, at_once, |row| { listed.push(row); Ok::<_, CaseError>(()) }).unwrap();
+            case.listed_with(sweep, portions, |row| { listed.push(row); Ok::<_, CaseError>(()) }).unwrap();
             let mut joined = Vec::new();
             case.joined(sweep, Only::All, Order::Arrival, |row| { joined.push(row); Ok::<_, CaseError>(()) })
                 .unwrap();
-            prop_assert_eq!(listed, joined);
+            prop_assert_eq!(&listed, &joined);
+            let say = |judged: Judged<'_>, line: &mut Vec<u8>| line.extend_from_slice(format!("{judged:?}").as_bytes());
+            let mut worded = Vec::new();
+            case.worded(sweep, portions, &say, |row| {
+                worded.push((row.root, row.line, row.digests, row.outcome, row.words.to_vec()));
+                Ok::<_, CaseError>(())
+            }).unwrap();
+            let expected: Vec<_> = joined.iter().map(|row| {
+                let row = (Worded::of(row, &[]).unwrap(), format!("{:?}", row.judged()).into_bytes());
+                (row.0.root, row.0.line, row.0.digests, row.0.outcome, row.1)
+            }).collect();
+            prop_assert_eq!(worded, expected);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::codes::{count, digests, outcome};
 use crate::joining::COUNTED;
 use crate::{Case, CaseError, SweepId};
-use hashsweep_model::{Answer, Dates, Place, Row, Settled, Stamp, Verdict};
+use hashsweep_model::{Answer, Dates, Digests, Place, Row, Settled, Stamp, Verdict};
 
 /// In which order rows are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ const COLUMNS: &str = "SELECT s.root, s.path, s.line, s.size, s.md5, s.sha1, s.s
         WHEN w.state IS NULL AND a.id IS NULL THEN coalesce(sweep.put_off, 'interrupted')
         ELSE coalesce(w.reason, a.reason)
     END,
-    a.digest, a.verdict, a.reason, a.threat_name, a.threat_level, a.trust_factor, a.scanner_match, a.scanner_count,
-    a.first_seen, a.last_seen, a.answered_at, a.source, s.inode, s.modified_ns, s.changed_ns, s.born_ns
+    a.digest, a.verdict, a.source, a.answered_at, a.trust_factor, a.threat_level, a.scanner_match, a.scanner_count,
+    a.reason, a.threat_name, a.first_seen, a.last_seen, s.inode, s.modified_ns, s.changed_ns, s.born_ns
     FROM sweep JOIN offer s
     LEFT JOIN want w ON s.kind IS NOT NULL AND w.sweep = ?1 AND w.kind = s.kind AND w.digest = s.digest
     LEFT JOIN answer a ON a.id = CASE WHEN w.state IS NOT NULL OR NOT s.carried THEN w.answer ELSE s.counted END
@@ -138,29 +138,7 @@ fn row_of(row: &rusqlite::Row<'_>) -> Result<Row, CaseError> {
     let outcome_word: Option<String> = row.get(7)?;
     let outcome_word =
         outcome_word.ok_or_else(|| CaseError::Damaged("a row without an outcome".to_owned()))?;
-    let answer = match blob(9)? {
-        None => None,
-        Some(asked) => Some(Settled {
-            answer: Answer {
-                digest: crate::codes::digest(asked)?,
-                verdict: parse_verdict(&row.get::<_, String>(10)?)?,
-                reason: row.get(11)?,
-                threat_name: row.get(12)?,
-                threat_level: row.get(13)?,
-                trust_factor: row.get(14)?,
-                scanner_match: row.get(15)?,
-                scanner_count: row.get(16)?,
-                first_seen: row.get(17)?,
-                last_seen: row.get(18)?,
-                sample: hashsweep_model::Digests::default(),
-            },
-            answered_at: Stamp(row.get(19)?),
-            source: row
-                .get::<_, String>(20)?
-                .parse()
-                .map_err(|_| CaseError::Damaged("an answer from nowhere".to_owned()))?,
-        }),
-    };
+    let answer = blob(9)?.is_some().then(|| settled(row, 9)).transpose()?;
     Ok(Row {
         root: row.get(0)?,
         place,
@@ -176,6 +154,30 @@ fn row_of(row: &rusqlite::Row<'_>) -> Result<Row, CaseError> {
         outcome: outcome(&outcome_word)?,
         reason: row.get(8)?,
         answer,
+    })
+}
+
+/// The answer in the columns from `first` on, which are [`packed::COLUMNS`](crate::packed::COLUMNS).
+pub(crate) fn settled(row: &rusqlite::Row<'_>, first: usize) -> Result<Settled, CaseError> {
+    let damaged = |error: rusqlite::types::FromSqlError| CaseError::Damaged(error.to_string());
+    let word = |i: usize| row.get_ref(first + i)?.as_str().map_err(damaged);
+    let source = word(2)?.parse().map_err(|_| CaseError::Damaged("an answer from nowhere".to_owned()))?;
+    Ok(Settled {
+        answer: Answer {
+            digest: crate::codes::digest(row.get_ref(first)?.as_blob().map_err(damaged)?)?,
+            verdict: parse_verdict(word(1)?)?,
+            trust_factor: row.get(first + 4)?,
+            threat_level: row.get(first + 5)?,
+            scanner_match: row.get(first + 6)?,
+            scanner_count: row.get(first + 7)?,
+            reason: row.get(first + 8)?,
+            threat_name: row.get(first + 9)?,
+            first_seen: row.get(first + 10)?,
+            last_seen: row.get(first + 11)?,
+            sample: Digests::default(),
+        },
+        answered_at: Stamp(row.get(first + 3)?),
+        source,
     })
 }
 

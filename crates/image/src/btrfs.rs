@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Metadata with CRC-32C is checked, and a bad copy replaced by the other. The tree of the log is not replayed: it is
-//! a problem. A subvolume is held in memory while it is given, with some 300 bytes a file.
+//! a problem. The names of a subvolume are held in memory while it is given, some 200 bytes a file.
 
 mod extents;
 mod space;
@@ -22,9 +22,9 @@ use space::Space;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use subvolume::{Files, Inode};
+use subvolume::{Current, Files, Inode};
 use superblock::Superblock;
-use tree::{Root, Walker};
+use tree::{GO_ON, Root, Walker};
 
 const FS_TREE: u64 = 5;
 /// The first number that is free for subvolumes; the last are as far from the end.
@@ -33,6 +33,8 @@ const FIRST: u64 = 256;
 const MOST_SHARED: u64 = 64;
 /// Tools that make snapshots keep hundreds.
 const MOST_SUBVOLUMES: usize = 65_536;
+/// Bytes of the path of a subvolume. Those that lie deeper in one another are given by their numbers.
+const MOST_PREFIX: usize = 65_536;
 
 mod kind {
     pub(super) const INODE: u8 = 1;
@@ -78,15 +80,20 @@ impl Btrfs {
         let mut parents: BTreeMap<u64, Place> = BTreeMap::new();
         self.walker().scan(self.sb.root, budget, faults, &mut |key, bytes| {
             if key.object != FS_TREE && !(FIRST..=u64::MAX - FIRST).contains(&key.object) {
-                return Ok(());
+                return GO_ON;
             }
             if all.len() > MOST_SUBVOLUMES {
                 return Err(Fault::Limit { what: "subvolumes", limit: MOST_SUBVOLUMES as u64 });
             }
             let ends = || damaged("a record of a subvolume ends early", key.object);
             match key.kind {
-                // One that nothing refers to is being deleted.
-                kind::ROOT if le32(bytes, 216)? > 0 => {
+                // Its nodes may be free, and another's in a moment.
+                kind::ROOT if le32(bytes, 216)? == 0 => {
+                    let what =
+                        format!("the subvolume {}, which is being deleted; it was not looked at", key.object);
+                    return Err(Fault::Unsupported(what));
+                }
+                kind::ROOT => {
                     let root = Root { at: le64(bytes, 176)?, level: *bytes.get(238).ok_or_else(ends)? };
                     all.insert(key.object, Subvolume { root, parent: None });
                 }
@@ -97,7 +104,7 @@ impl Btrfs {
                 }
                 _ => {}
             }
-            Ok(())
+            GO_ON
         });
         for (id, parent) in parents {
             if let Some(subvolume) = all.get_mut(&id) {
@@ -106,49 +113,89 @@ impl Btrfs {
         }
         all
     }
+}
+
+/// One walk over the volume.
+struct Walk<'w, 's> {
+    volume: &'w Btrfs,
+    found: Found<'s>,
+    /// Those that were not given yet.
+    all: BTreeMap<u64, Subvolume>,
+    /// The subvolumes in each.
+    below: BTreeMap<u64, Vec<u64>>,
+    /// Of nodes.
+    budget: Budget,
+    /// Of files.
+    content: Budget,
+}
+
+impl Walk<'_, '_> {
+    fn run(&mut self) {
+        let mut waiting: VecDeque<(u64, Vec<u8>)> = VecDeque::from([(FS_TREE, Vec::new())]);
+        let elsewhere = |id: u64| format!("/$Subvolume/{id}").into_bytes();
+        while !self.found.stopped {
+            // What nothing reaches is given all the same.
+            let unreached = || self.all.first_key_value().map(|(id, _)| (*id, elsewhere(*id)));
+            let Some((id, prefix)) = waiting.pop_front().or_else(unreached) else { return };
+            let prefix = if prefix.len() > MOST_PREFIX { elsewhere(id) } else { prefix };
+            if let Some(subvolume) = self.all.remove(&id) {
+                waiting.extend(self.subvolume(id, &subvolume, &prefix));
+            }
+        }
+    }
 
     /// Gives the subvolume whose root is at `prefix`, and says where the ones below it are.
-    fn subvolume(
-        &self,
-        id: u64,
-        all: &BTreeMap<u64, Subvolume>,
-        below: &BTreeMap<u64, Vec<u64>>,
-        prefix: &[u8],
-        budget: &mut Budget,
-        found: &mut Found<'_>,
-    ) -> Vec<(u64, Vec<u8>)> {
+    fn subvolume(&mut self, id: u64, subvolume: &Subvolume, prefix: &[u8]) -> Vec<(u64, Vec<u8>)> {
+        let prefixed = |path: Vec<u8>| [prefix, &path].concat();
         let mut faults = Vec::new();
         let mut files = Files::default();
-        self.walker().scan(all[&id].root, budget, &mut faults, &mut |key, bytes| {
-            files.add(&self.space, key, bytes);
-            Ok(())
+        self.volume.walker().scan(subvolume.root, &mut self.budget, &mut faults, &mut |key, bytes| {
+            files.add(key, bytes);
+            GO_ON
         });
-        let prefixed = |path: Vec<u8>| [prefix, &path].concat();
-        for fault in faults {
-            found.problem(prefixed(b"/".to_vec()), fault);
-        }
-        for (path, fault) in files.contradictions() {
-            found.problem(prefixed(path), fault);
-        }
+        let whole = faults.into_iter().map(|fault| (prefixed(b"/".to_vec()), fault));
+        self.found.problems(whole.collect());
+        let contradictions = files.contradictions().into_iter();
+        self.found.problems(contradictions.map(|(path, fault)| (prefixed(path), fault)).collect());
         let directories = files.directories();
-        for (number, inode) in std::mem::take(&mut files.inodes) {
-            if found.stopped {
-                break;
-            }
-            found.summary.allocated += 1;
-            let paths = || files.names.paths_of(number).into_iter().map(prefixed).collect();
-            give(id << 40 ^ number, inode, paths, budget, found);
-        }
-        let places = below.get(&id).into_iter().flatten().filter_map(|child| {
-            let (_, dir, name) = all.get(child)?.parent.as_ref()?;
+        self.files(id, subvolume.root, &mut files, &prefixed);
+        let places = self.below.get(&id).into_iter().flatten().filter_map(|child| {
+            let (_, dir, name) = self.all.get(child)?.parent.as_ref()?;
             Some((*child, (*dir, &**name)))
         });
         let (children, places): (Vec<u64>, Vec<(u64, &[u8])>) = places.unzip();
         // A subvolume has a name in a directory like a file.
         let doubts = files.names.contradictions(directories.into_iter(), &places).into_iter();
-        found.problems(doubts.map(|(path, fault)| (prefixed(path), fault)).collect());
+        self.found.problems(doubts.map(|(path, fault)| (prefixed(path), fault)).collect());
         let at = places.into_iter().map(|(dir, name)| prefixed(files.names.path_of(dir, Some(name))));
         children.into_iter().zip(at).collect()
+    }
+
+    /// Gives every inode of a subvolume with its extents.
+    fn files(&mut self, id: u64, root: Root, files: &mut Files, prefixed: &dyn Fn(Vec<u8>) -> Vec<u8>) {
+        let Walk { volume, found, budget, content, .. } = self;
+        found.summary.allocated += files.len() as u64;
+        let mut give = |inode: Inode, files: &mut Files| {
+            let number = inode.number;
+            if files.take(number) {
+                let paths = || files.names.paths_of(number).into_iter().map(prefixed).collect();
+                give(id << 40 ^ number, inode, paths, content, found);
+            }
+            if found.stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let mut current = Current::default();
+        // What is wrong with the tree was said when it was scanned for names.
+        volume.walker().scan(root, budget, &mut Vec::new(), &mut |key, bytes| {
+            let whole = current.add(&volume.space, key, bytes)?;
+            Ok(whole.map_or(ControlFlow::Continue(()), |inode| give(inode, files)))
+        });
+        if let Some(inode) = current.end() {
+            let _ = give(inode, files);
+        }
+        while let (false, Some(number)) = (found.stopped, files.take_any()) {
+            let paths = files.names.paths_of(number).into_iter().map(prefixed).collect();
+            found.lose(paths, damaged("an inode that was there a moment ago", number));
+        }
     }
 }
 
@@ -204,7 +251,7 @@ impl FileSystem for Btrfs {
         if self.sb.size > self.device.size() {
             faults.push(Fault::PastEnd { offset: self.device.size() });
         }
-        let mut all = self.subvolumes(&mut budget, &mut faults);
+        let all = self.subvolumes(&mut budget, &mut faults);
         if !all.contains_key(&FS_TREE) {
             faults.push(damaged("no tree of files", self.sb.root.at));
         }
@@ -217,19 +264,9 @@ impl FileSystem for Btrfs {
                 below.entry(parent).or_default().push(*child);
             }
         }
-        let mut waiting: VecDeque<(u64, Vec<u8>)> = VecDeque::from([(FS_TREE, Vec::new())]);
-        while let Some((id, prefix)) = waiting.pop_front().or_else(|| {
-            // What nothing reaches is given all the same.
-            all.first_key_value().map(|(id, _)| (*id, format!("/$Subvolume/{id}").into_bytes()))
-        }) {
-            if found.stopped {
-                break;
-            }
-            if all.contains_key(&id) {
-                waiting.extend(self.subvolume(id, &all, &below, &prefix, &mut budget, &mut found));
-                all.remove(&id);
-            }
-        }
-        found.summary
+        let content = Budget::of(n_nodes.saturating_mul(MOST_SHARED), self.sb.node_size);
+        let mut walk = Walk { volume: self, found, all, below, budget, content };
+        walk.run();
+        walk.found.summary
     }
 }

@@ -218,6 +218,18 @@ impl Clusters {
         chain.n.saturating_mul(self.size)
     }
 
+    /// What is wrong with a chain that could be read all the same, for a content of so many bytes.
+    pub(crate) fn doubt(&self, chain: Chain, size: u64) -> Option<Fault> {
+        let what = if chain.is_shared {
+            "clusters that belong to another file, too"
+        } else if chain.n > size.div_ceil(self.size) {
+            "clusters behind the end of the content; nobody looked at them"
+        } else {
+            return chain.fault;
+        };
+        chain.fault.or_else(|| Some(damaged(what, 0)))
+    }
+
     /// Its content, of all its clusters.
     pub(crate) fn content(&self, chain: &Chain) -> Result<Content, Fault> {
         let len = self.len_of(chain);

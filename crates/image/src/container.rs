@@ -1,6 +1,7 @@
 //! Which container a file is, and its opening. A container that is known and not read is refused by name: taken for a
 //! raw disk it would look like one without volumes.
 
+use crate::bounded::Bounded;
 use crate::ewf::{self, Ewf};
 use crate::ext::Ext;
 use crate::fault::Fault;
@@ -26,7 +27,7 @@ pub struct Container {
 
 /// Opens the container at `path` for reading, with all its pieces and the disks that it stands upon.
 pub fn open(path: &Path) -> Result<Container, Fault> {
-    open_upon(path, 0)
+    open_upon(path, 0).map(Container::bounded)
 }
 
 /// The same for a disk that `depth` others stand upon.
@@ -37,7 +38,7 @@ pub(crate) fn open_upon(path: &Path, depth: u32) -> Result<Container, Fault> {
         Some(at) => file.record(at, 512, 512)?,
         None => Vec::new(),
     };
-    let Some(form) = form(&head, &foot) else { return open_raw(path) };
+    let Some(form) = form(&head, &foot) else { return as_it_lies(path) };
     let mut container = match form {
         Form::Refused(name) => return Err(Fault::Unsupported(format!("a container of the kind {name}"))),
         Form::Ewf => Container::of_ewf(Arc::new(Ewf::open(path)?)),
@@ -68,6 +69,10 @@ pub(crate) fn open_upon(path: &Path, depth: u32) -> Result<Container, Fault> {
 /// Opens the file at `path`, or the set that begins with it, as the disk that lies in it, whatever container it looks
 /// like.
 pub fn open_raw(path: &Path) -> Result<Container, Fault> {
+    as_it_lies(path).map(Container::bounded)
+}
+
+fn as_it_lies(path: &Path) -> Result<Container, Fault> {
     Ok(Container::of(Arc::new(Raw::open(path)?)))
 }
 
@@ -92,6 +97,11 @@ const SNAPSHOTS: &str = "the container holds older states of the disk too; they 
 impl Container {
     fn of(disk: Arc<dyn ImageReader>) -> Container {
         Container { disk, gaps: Vec::new(), ewf: None, notices: Vec::new() }
+    }
+
+    /// The same, of which no more is read than its real bytes justify.
+    fn bounded(self) -> Container {
+        Container { disk: Arc::new(Bounded::new(self.disk)), ..self }
     }
 
     fn of_ewf(ewf: Arc<Ewf>) -> Container {

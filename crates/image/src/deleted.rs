@@ -4,6 +4,7 @@
 //! What a file system leaves behind says where content was, not that it is still there. Content of which a single
 //! cluster is in use again is not given at all: half of one file and half of another has nobody's digest.
 
+use crate::budget::Holes;
 use crate::container::Container;
 use crate::fault::{Fault, damaged};
 use crate::item::{Extent, Stream};
@@ -56,6 +57,16 @@ pub struct Remains {
     pub gone: u64,
 }
 
+impl Remains {
+    fn of(&mut self, confidence: Confidence) -> &mut u64 {
+        match confidence {
+            Confidence::Certain => &mut self.certain,
+            Confidence::Likely => &mut self.likely,
+            Confidence::Guess => &mut self.guess,
+        }
+    }
+}
+
 /// A volume, and what of its deleted files there is.
 #[derive(Debug)]
 pub struct DeletedSum {
@@ -75,13 +86,32 @@ pub type DeletedSink<'s> = dyn FnMut(&str, &Arc<dyn ImageReader>, Deleted) -> Co
 pub fn deleted(container: &Container, sink: &mut DeletedSink<'_>) -> Vec<DeletedSum> {
     let mut sums = Vec::new();
     let mut is_over = false;
+    let mut holes = Holes::default();
     for (volume, window) in Parts::of(&container.disk).volumes {
         let Ok(Opened::Files(system)) = open(&window, &volume) else { continue };
-        let remains = system.deleted(&mut |found| {
+        let mut refused = Remains::default();
+        let mut remains = system.deleted(&mut |found| {
+            let found = match found {
+                Deleted::Kept { mut stream, confidence } => match holes.take(&stream) {
+                    Ok(()) => Deleted::Kept { stream, confidence },
+                    Err(why) => {
+                        *refused.of(confidence) += 1;
+                        refused.gone += 1;
+                        Deleted::Gone { path: stream.paths.swap_remove(0), why }
+                    }
+                },
+                gone @ Deleted::Gone { .. } => gone,
+            };
             let flow = sink(&volume.name, &window, found);
             is_over |= flow.is_break();
             flow
         });
+        if let Some(remains) = &mut remains {
+            remains.certain -= refused.certain;
+            remains.likely -= refused.likely;
+            remains.guess -= refused.guess;
+            remains.gone += refused.gone;
+        }
         sums.push(DeletedSum { volume, kind: system.kind(), remains });
         if is_over {
             break;
@@ -141,11 +171,7 @@ impl<'s> Finds<'s> {
             }
             Some(left) => {
                 self.content = left;
-                match confidence {
-                    Confidence::Certain => self.remains.certain += 1,
-                    Confidence::Likely => self.remains.likely += 1,
-                    Confidence::Guess => self.remains.guess += 1,
-                }
+                *self.remains.of(confidence) += 1;
                 self.give(Deleted::Kept { stream: Stream { node, paths, size, extents }, confidence });
             }
         }

@@ -11,7 +11,7 @@
 use crate::cache::Chunks;
 use crate::fault::{Fault, damaged, le16, le32, le64, size, times};
 use crate::pieces::Piece;
-use crate::reader::{ImageReader, Place};
+use crate::reader::{Files, ImageReader, Place};
 use crate::segments;
 use sha1::{Digest as _, Sha1};
 use std::io::Read as _;
@@ -25,12 +25,13 @@ const MOST_BYTES: u64 = 64 << 20;
 /// Tools write 16 to 2048 KiB.
 const MOST_CHUNK: u64 = 16 << 20;
 
+/// Sixteen bytes: a disk of a tebibyte has 32 million of them.
 #[derive(Clone, Copy)]
 struct Chunk {
-    segment: u32,
-    is_compressed: bool,
     offset: u64,
     len: u32,
+    segment: u16,
+    is_compressed: bool,
 }
 
 /// The digests that the acquiring tool stored of the whole disk.
@@ -135,7 +136,7 @@ impl Ewf {
         let expected = size(self.chunk_size.min(self.len - start))?;
         let chunk = self.chunks[size(nth)?];
         let mut stored = vec![0; chunk.len as usize];
-        self.segments[chunk.segment as usize].read_exact(chunk.offset, &mut stored)?;
+        self.segments[usize::from(chunk.segment)].read_exact(chunk.offset, &mut stored)?;
         let wrong = || damaged("a chunk fails its checksum", start);
         let mut bytes = if chunk.is_compressed {
             let mut bytes = Vec::with_capacity(size(self.chunk_size)?);
@@ -178,6 +179,10 @@ impl ImageReader for Ewf {
     fn locate(&self, offset: u64) -> Place {
         Place::Chunk(offset / self.chunk_size)
     }
+
+    fn files(&self, files: &mut Files) {
+        self.segments.iter().for_each(|segment| segment.count(files));
+    }
 }
 
 fn checked(bytes: &[u8], len: usize, what: &'static str, at: u64) -> Result<(), Fault> {
@@ -215,13 +220,13 @@ impl Building {
             }
             // Some writers leave the size out of sections other than the last.
             let end = if len < DESCRIPTOR { next } else { at.saturating_add(len).min(next) };
-            self.section(segment, u32::from(nth) - 1, kind, at, end)?;
+            self.section(segment, nth - 1, kind, at, end)?;
             at = next;
         }
         self.broken_table.take().map_or(Ok(()), Err)
     }
 
-    fn section(&mut self, segment: &Piece, nth: u32, kind: &[u8], at: u64, end: u64) -> Result<(), Fault> {
+    fn section(&mut self, segment: &Piece, nth: u16, kind: &[u8], at: u64, end: u64) -> Result<(), Fault> {
         let start = at + DESCRIPTOR;
         let body = |most: u64| segment.record(start, end - start, most);
         match kind {
@@ -271,7 +276,7 @@ impl Building {
         Ok(())
     }
 
-    fn table(&mut self, segment: &Piece, nth: u32, is_copy: bool, start: u64, end: u64) -> Result<(), Fault> {
+    fn table(&mut self, segment: &Piece, nth: u16, is_copy: bool, start: u64, end: u64) -> Result<(), Fault> {
         if is_copy && self.broken_table.take().is_none() {
             return Ok(());
         }
@@ -286,7 +291,7 @@ impl Building {
         Ok(())
     }
 
-    fn entries(&mut self, segment: &Piece, nth: u32, start: u64, end: u64) -> Result<(), Fault> {
+    fn entries(&mut self, segment: &Piece, nth: u16, start: u64, end: u64) -> Result<(), Fault> {
         let head = segment.record(start, 24, 24)?;
         checked(&head, 20, "a table's head fails its checksum", start)?;
         let (n, base) = (le32(&head, 0)?, le64(&head, 8)?);

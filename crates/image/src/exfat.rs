@@ -227,7 +227,7 @@ impl Walk<'_, '_> {
             Ok(content) if content.left() > 0 => {
                 self.found.summary.directories += 1;
                 self.list(path, depth, content);
-                self.doubts(&shown, chain);
+                self.doubts(&shown, chain, u64::MAX);
             }
             Ok(_) => {
                 let fault = chain.fault.unwrap_or_else(|| damaged("a directory without clusters", 0));
@@ -238,11 +238,9 @@ impl Walk<'_, '_> {
     }
 
     /// What is wrong with a chain that could be read all the same.
-    fn doubts(&mut self, path: &[u8], chain: Chain) {
-        if let Some(fault) = chain.fault {
+    fn doubts(&mut self, path: &[u8], chain: Chain, size: u64) {
+        if let Some(fault) = self.volume.clusters.doubt(chain, size) {
             self.found.problem(path.to_vec(), fault);
-        } else if chain.is_shared {
-            self.found.problem(path.to_vec(), damaged("clusters that belong to another file, too", 0));
         }
     }
 
@@ -301,7 +299,7 @@ impl Walk<'_, '_> {
         match extents {
             Ok(extents) => {
                 self.found.stream(Stream { node, paths: vec![path.clone()], size, extents });
-                self.doubts(&path, chain);
+                self.doubts(&path, chain, size);
             }
             Err(fault) => self.found.lose(vec![path], chain.fault.unwrap_or(fault)),
         }

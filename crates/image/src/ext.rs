@@ -14,9 +14,9 @@ mod map;
 mod superblock;
 
 use crate::budget::Budget;
-use crate::fault::{Fault, damaged};
+use crate::fault::{Fault, damaged, size};
 use crate::found::{FileSystem, Found};
-use crate::item::{Item, Kind, Stream, Summary};
+use crate::item::{Content, Item, Kind, Stream, Summary};
 use crate::names::Names;
 use crate::reader::{ImageReader, read_vec};
 use inode::{Inode, Mode};
@@ -147,6 +147,34 @@ impl Ext {
         names
     }
 
+    /// Whether an inode of the file system's own has content that is none of the file system's: of those that have no
+    /// use any more any, of the others what does not begin as a journal or quotas do.
+    fn holds_a_file(&self, inode: &Inode) -> bool {
+        if inode.mode != Mode::File || inode.size == 0 {
+            return false;
+        }
+        match inode.number {
+            5 | 6 | 9 | 10 => true,
+            ..=superblock::LAST_RESERVED => false,
+            _ => !self.begins_as_own(inode).unwrap_or(false),
+        }
+    }
+
+    fn begins_as_own(&self, inode: &Inode) -> Result<bool, Fault> {
+        let mut once = Budget::of(self.sb.n_blocks, self.sb.block_size);
+        let extents = map::extents(self, inode, &mut once)?;
+        let mut block = vec![0; size(self.sb.block_size)?];
+        let mut content = Content::new(Arc::clone(&self.image), inode.size, extents);
+        let n = content.read(&mut block)?;
+        let has = |magics: &[[u8; 4]], at: usize| {
+            block.get(at..at + 4).is_some_and(|own| magics.iter().any(|magic| own == magic))
+        };
+        // The orphan file's is at the end of each block.
+        let is_orphan_file = n == block.len() && has(&[0x0b10_ca04_u32.to_le_bytes()], n - 8);
+        let quotas = [0xd9c0_1f11_u32, 0xd9c0_1927, 0xd9c0_3f14].map(u32::to_le_bytes);
+        Ok(has(&[0xc03b_3998_u32.to_be_bytes()], 0) || has(&quotas, 0) || is_orphan_file)
+    }
+
     /// Gives the one inode to the sink.
     fn give(&self, number: u32, names: &Names, budget: &mut Budget, found: &mut Found<'_>) {
         let paths = || names.paths_of(number.into());
@@ -160,7 +188,12 @@ impl Ext {
             }
             Err(fault) => return found.lose(paths(), fault),
         };
-        if is_internal || inode.is_attribute_value() && !names.is_named(number.into()) {
+        let is_value = self.sb.has_attribute_inodes && inode.is_attribute_value();
+        if is_internal && !self.holds_a_file(&inode) || is_value && !names.is_named(number.into()) {
+            if number == superblock::BAD_BLOCKS && inode.has_blocks() {
+                let what = "blocks that are marked bad; nobody looked at them";
+                found.problem(format!("/$Inode/{number}").into_bytes(), Fault::Unsupported(what.into()));
+            }
             found.summary.internal += 1;
             return;
         }

@@ -97,6 +97,11 @@ impl Fat {
         read_vec(image, 0, 512).and_then(|boot| Boot::parse(&boot)).is_ok()
     }
 
+    /// Bytes of the volume that has this first sector, if it begins as one does.
+    pub(crate) fn len_of(sector: &[u8]) -> Option<u64> {
+        Boot::parse(sector).ok().map(|boot| boot.n_sectors * boot.sector)
+    }
+
     /// Reads the boot sector and the table.
     pub(crate) fn open(image: Arc<dyn ImageReader>) -> Result<Fat, Fault> {
         let sector = read_vec(&*image, 0, 512)?;
@@ -225,7 +230,7 @@ impl Walk<'_, '_> {
             Ok(content) if content.left() > 0 => {
                 self.found.summary.directories += 1;
                 self.list(path, depth, content);
-                self.doubts(&shown, chain);
+                self.doubts(&shown, chain, u64::MAX);
             }
             Ok(_) => {
                 let fault =
@@ -237,11 +242,9 @@ impl Walk<'_, '_> {
     }
 
     /// What is wrong with a chain that could be read all the same.
-    fn doubts(&mut self, path: &[u8], chain: Chain) {
-        if let Some(fault) = chain.fault {
+    fn doubts(&mut self, path: &[u8], chain: Chain, size: u64) {
+        if let Some(fault) = self.fat.clusters.doubt(chain, size) {
             self.found.problem(path.to_vec(), fault);
-        } else if chain.is_shared {
-            self.found.problem(path.to_vec(), damaged("clusters that belong to another file, too", 0));
         }
     }
 
@@ -307,7 +310,7 @@ impl Walk<'_, '_> {
         match extents {
             Ok(extents) => {
                 self.found.stream(Stream { node, paths: vec![path.clone()], size, extents });
-                self.doubts(&path, chain);
+                self.doubts(&path, chain, size);
             }
             Err(fault) => self.found.lose(vec![path], chain.fault.unwrap_or(fault)),
         }

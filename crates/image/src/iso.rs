@@ -9,6 +9,8 @@
 //! what only the other tree has is given under `/$Primary` or `/$Joliet`. Nothing on the volume says what is in use
 //! beside its trees.
 
+mod boot;
+mod descriptors;
 mod record;
 
 use crate::budget::Budget;
@@ -19,6 +21,7 @@ use crate::item::{Data, Extent, Item, Kind, Stream, Summary};
 use crate::names::{Siblings, spelled};
 use crate::reader::{ImageReader, read_vec};
 use crate::utf16::name_of;
+use descriptors::{Descriptor, Descriptors, has_apple_partitions};
 use record::{Record, Ridge, block_size};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -27,7 +30,6 @@ use std::sync::Arc;
 const SECTOR: u64 = 2048;
 /// Behind the space for a boot loader.
 const FIRST: u64 = 16;
-const MOST_DESCRIPTORS: u64 = 64;
 const MOST_DEPTH: usize = 256;
 
 /// An ISO9660 volume.
@@ -35,9 +37,20 @@ pub(crate) struct Iso {
     image: Arc<dyn ImageReader>,
     block_size: u64,
     n_blocks: u64,
-    primary: Record,
-    joliet: Option<Record>,
-    has_udf: bool,
+    /// The primary one is the first.
+    trees: Vec<Tree>,
+    /// Blocks of the catalogues of boot images.
+    catalogues: Vec<u32>,
+    /// What the descriptors say of other things on the disc; given with the walk.
+    beside: Vec<String>,
+}
+
+/// A tree of names.
+struct Tree {
+    root: Record,
+    is_joliet: bool,
+    /// The sector of its descriptor.
+    nth: u64,
 }
 
 /// How the names of a tree are written.
@@ -78,37 +91,18 @@ struct Directory {
 impl Iso {
     /// Reads the descriptors.
     pub(crate) fn open(image: Arc<dyn ImageReader>) -> Result<Iso, Fault> {
-        let (mut primary, mut joliet, mut has_udf) = (None, None, false);
-        let mut is_over = false;
-        for nth in FIRST..FIRST + MOST_DESCRIPTORS {
-            let Ok(sector) = read_vec(&*image, nth * SECTOR, size(SECTOR)?) else { break };
-            match &sector[1..6] {
-                b"CD001" if !is_over => match sector[0] {
-                    1 if primary.is_none() => primary = Some(sector),
-                    2 if joliet.is_none() && is_joliet(&sector) => joliet = Some(sector),
-                    255 => is_over = true,
-                    _ => {}
-                },
-                b"NSR02" | b"NSR03" => has_udf = true,
-                b"BEA01" | b"TEA01" | b"BOOT2" | b"CD001" => {}
-                _ => break,
-            }
-        }
-        let primary = primary.ok_or_else(|| damaged("no primary descriptor of ISO9660", FIRST * SECTOR))?;
-        let n_blocks = le32(&primary, 80)?;
-        if n_blocks != be32(&primary, 84)? {
+        let Descriptors { trees, catalogues, beside } = Descriptors::read(&*image)?;
+        let primary = trees[0].bytes();
+        let n_blocks = le32(primary, 80)?;
+        if n_blocks != be32(primary, 84)? {
             return Err(damaged("a descriptor whose two spellings of a number differ", FIRST * SECTOR));
         }
-        let block_size = block_size(&primary)?;
-        let root = |descriptor: &[u8]| Record::read(&descriptor[156..190], FIRST * SECTOR);
-        Ok(Iso {
-            block_size,
-            n_blocks: n_blocks.into(),
-            primary: root(&primary)?,
-            joliet: joliet.as_deref().map(root).transpose()?,
-            has_udf,
-            image,
-        })
+        let block_size = block_size(primary)?;
+        let tree = |descriptor: &Descriptor| {
+            Ok(Tree { root: descriptor.root()?, is_joliet: descriptor.is_joliet(), nth: descriptor.nth })
+        };
+        let trees = trees.iter().map(tree).collect::<Result<_, Fault>>()?;
+        Ok(Iso { block_size, n_blocks: n_blocks.into(), trees, catalogues, beside, image })
     }
 
     fn say_what_is_wrong_with_the_whole(&self, found: &mut Found<'_>) {
@@ -117,11 +111,11 @@ impl Iso {
         if end > self.image.size() {
             whole(Fault::PastEnd { offset: self.image.size() });
         }
-        if self.has_udf {
-            whole(Fault::Unsupported("a UDF volume beside ISO9660; it was not looked at".into()));
+        for what in &self.beside {
+            whole(Fault::Unsupported(what.clone()));
         }
-        let has_hfs =
-            read_vec(&*self.image, 1024, 2).is_ok_and(|magic| matches!(&magic[..], b"H+" | b"HX" | b"BD"));
+        let has_hfs = has_apple_partitions(&*self.image)
+            || read_vec(&*self.image, 1024, 2).is_ok_and(|magic| matches!(&magic[..], b"H+" | b"HX" | b"BD"));
         for (is_there, what) in [(has_hfs, "HFS"), (Fat::is_at(&*self.image), "FAT")] {
             if is_there {
                 whole(Fault::Unsupported(format!(
@@ -150,10 +144,59 @@ impl Iso {
         Ok(None)
     }
 
-    fn naming(&self, budget: &mut Budget) -> Naming {
+    fn naming(&self, tree: &Tree, budget: &mut Budget) -> Naming {
+        if tree.is_joliet {
+            return Naming::Joliet;
+        }
         // The root's record in its descriptor has no space behind it, the one in the root has.
-        let own = self.sector_of(self.primary.block, budget).and_then(|sector| first(&sector));
+        let own = self.sector_of(tree.root.block, budget).and_then(|sector| first(&sector));
         own.ok().and_then(|own| own.ridge()).map_or(Naming::Plain, Naming::Ridge)
+    }
+
+    /// The trees with their naming, the one with the best names first, and where what only the others have is given.
+    fn ranked(&self, budget: &mut Budget) -> Vec<(&Tree, Naming, Vec<u8>)> {
+        let mut joliet = self.trees.iter().filter(|tree| tree.is_joliet).map(|tree| tree.nth);
+        let first_joliet = joliet.next();
+        let mut ranked: Vec<_> = self
+            .trees
+            .iter()
+            .enumerate()
+            .map(|(nth, tree)| {
+                let elsewhere = match tree.nth {
+                    _ if nth == 0 => "/$Primary".into(),
+                    sector if Some(sector) == first_joliet => "/$Joliet".into(),
+                    sector => format!("/$Tree/{sector}"),
+                };
+                (tree, self.naming(tree, budget), elsewhere.into_bytes())
+            })
+            .collect();
+        ranked.sort_by_key(|(tree, naming, _)| match naming {
+            Naming::Ridge(_) => 0,
+            Naming::Joliet if Some(tree.nth) == first_joliet => 1,
+            Naming::Plain | Naming::Joliet => 2,
+        });
+        ranked
+    }
+
+    /// Adds the boot images that no tree has.
+    fn boot_images(&self, contents: &mut Contents, found: &mut Found<'_>) {
+        let mut nth = 0;
+        for catalogue in &self.catalogues {
+            let (images, fault) = boot::images(&*self.image, *catalogue);
+            found.problems(fault.map(|fault| (b"/$Boot".to_vec(), fault)).into_iter().collect());
+            for image in images {
+                nth += 1;
+                let path = format!("/$Boot/{nth}").into_bytes();
+                match image {
+                    Ok((at, len)) if contents.covers(at, len) => {}
+                    Ok(place) => contents.add(vec![place], path),
+                    Err(fault) => {
+                        found.summary.allocated += 1;
+                        found.lose(vec![path], fault);
+                    }
+                }
+            }
+        }
     }
 
     fn sector_of(&self, block: u64, budget: &mut Budget) -> Result<Vec<u8>, Fault> {
@@ -362,10 +405,6 @@ fn first(sector: &[u8]) -> Result<Record, Fault> {
     if record.name == [0] && record.is_directory { Ok(record) } else { Err(wrong()) }
 }
 
-fn is_joliet(descriptor: &[u8]) -> bool {
-    [b"%/@", b"%/C", b"%/E"].iter().any(|escape| descriptor[88..].starts_with(*escape))
-}
-
 /// What is given of a tree, by where it lies: names of one content are names of one stream.
 #[derive(Default)]
 struct Contents {
@@ -375,6 +414,12 @@ struct Contents {
 }
 
 impl Contents {
+    /// Whether a file begins there and has all of so many bytes, but for what fills its last sector.
+    fn covers(&self, at: u64, len: u64) -> bool {
+        let there = self.files.range(vec![(at, 0)]..vec![(at + 1, 0)]).map(|(parts, _)| parts[0]);
+        there.max().is_some_and(|(_, there)| there.next_multiple_of(SECTOR) >= len)
+    }
+
     fn add(&mut self, parts: Parts, path: Vec<u8>) {
         if parts.is_empty() {
             self.empty.push(path);
@@ -393,20 +438,12 @@ impl FileSystem for Iso {
         let mut found = Found::new(sink);
         let mut budget = Budget::of(self.image.size() / SECTOR, SECTOR);
         self.say_what_is_wrong_with_the_whole(&mut found);
-        let naming = self.naming(&mut budget);
-        let primary = (&self.primary, naming, &b"/$Primary"[..]);
-        let joliet = self.joliet.as_ref().map(|root| (root, Naming::Joliet, &b"/$Joliet"[..]));
-        let trees = match (naming, joliet) {
-            (_, None) => vec![primary],
-            (Naming::Ridge(_), Some(joliet)) => vec![primary, joliet],
-            (_, Some(joliet)) => vec![joliet, primary],
-        };
         let mut contents = Contents::default();
         let mut doubts = Doubts::new();
-        for (nth, (root, naming, elsewhere)) in trees.into_iter().enumerate() {
+        for (nth, (tree, naming, elsewhere)) in self.ranked(&mut budget).into_iter().enumerate() {
             let mut more = Contents::default();
-            let (entries, wrong) = self.tree(root, naming, &mut budget, &mut found);
-            let below = |path: Vec<u8>| if nth == 0 { path } else { [elsewhere, &path].concat() };
+            let (entries, wrong) = self.tree(&tree.root, naming, &mut budget, &mut found);
+            let below = |path: Vec<u8>| if nth == 0 { path } else { [&elsewhere[..], &path].concat() };
             doubts.extend(wrong.into_iter().map(|(path, fault)| (below(path), fault)));
             for Entry { path, what } in entries {
                 let path = below(path);
@@ -428,6 +465,7 @@ impl FileSystem for Iso {
             contents.files.extend(more.files);
             contents.empty.extend(more.empty);
         }
+        self.boot_images(&mut contents, &mut found);
         contents.give(&mut budget, &mut found);
         found.problems(doubts);
         found.summary

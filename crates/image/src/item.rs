@@ -1,7 +1,7 @@
 //! What a walk of a file system gives: streams of content, other entries, problems, and the sum of them.
 
 use crate::fault::{Fault, damaged, plus, size};
-use crate::ntfs::unpack_lznt1;
+use crate::ntfs::{Wof, unpack_lznt1};
 use crate::reader::{ImageReader, read_exact_at, read_vec};
 use std::io::{self, Read as _};
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub enum Data {
     Inline(Box<[u8]>),
     /// Compressed by NTFS: position on the volume and length of each piece. Decoded at once, and at most a mebibyte.
     Lznt1(Box<[(u64, u64)]>),
+    /// Compressed by Windows' overlay filter. Decoded at once, and at most 32 KiB.
+    Wof(Box<Wof>),
     /// Compressed with zlib, or stored behind one byte: the same, for files that macOS compressed.
     Zlib(Box<[(u64, u64)]>),
 }
@@ -36,7 +38,7 @@ impl Data {
     /// Whether reading it reads the volume.
     pub(crate) fn is_on_disk(&self) -> bool {
         match self {
-            Data::Disk(_) | Data::Lznt1(_) | Data::Zlib(_) => true,
+            Data::Disk(_) | Data::Lznt1(_) | Data::Zlib(_) | Data::Wof(_) => true,
             Data::Zero | Data::Inline(_) => false,
         }
     }
@@ -149,6 +151,7 @@ impl Content {
         let place = |extent: &Extent| match &extent.data {
             Data::Disk(at) => Some(*at),
             Data::Lznt1(pieces) | Data::Zlib(pieces) => pieces.first().map(|(at, _)| *at),
+            Data::Wof(chunk) => Some(chunk.first_place()),
             Data::Zero | Data::Inline(_) => None,
         };
         self.extents.iter().find_map(place).unwrap_or(0)
@@ -180,14 +183,9 @@ impl Content {
                             there.ok_or_else(|| damaged("inline data ends early", self.at))?,
                         );
                     }
-                    Data::Lznt1(pieces) | Data::Zlib(pieces) => {
+                    packed @ (Data::Lznt1(_) | Data::Zlib(_) | Data::Wof(_)) => {
                         if self.decoded.0 != self.next {
-                            let packed = gather(&*self.image, pieces)?;
-                            let unpacked = match extent.data {
-                                Data::Zlib(_) => unpack_zlib(&packed, extent.len)?,
-                                _ => unpack_lznt1(&packed, size(extent.len)?)?,
-                            };
-                            self.decoded = (self.next, unpacked);
+                            self.decoded = (self.next, decode(&*self.image, packed, extent.len)?);
                         }
                         let skip = size(skip)?;
                         buf[..n].copy_from_slice(&self.decoded.1[skip..skip + n]);
@@ -202,6 +200,15 @@ impl Content {
         }
         self.at += n as u64;
         Ok(n)
+    }
+}
+
+fn decode(image: &dyn ImageReader, data: &Data, len: u64) -> Result<Vec<u8>, Fault> {
+    match data {
+        Data::Lznt1(pieces) => unpack_lznt1(&gather(image, pieces)?, size(len)?),
+        Data::Zlib(pieces) => unpack_zlib(&gather(image, pieces)?, len),
+        Data::Wof(chunk) => chunk.unpack(image, len),
+        Data::Disk(_) | Data::Zero | Data::Inline(_) => unreachable!("it needs no decoding"),
     }
 }
 

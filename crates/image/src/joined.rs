@@ -1,7 +1,7 @@
 //! Disks and volumes that are put together from parts of others.
 
 use crate::fault::{Fault, damaged, plus};
-use crate::reader::{ImageReader, Place};
+use crate::reader::{Files, ImageReader, Place};
 use std::sync::Arc;
 
 /// Parts, one behind the other.
@@ -61,5 +61,9 @@ impl ImageReader for Joined {
             },
             None => Place::Zero,
         }
+    }
+
+    fn files(&self, files: &mut Files) {
+        self.parts.iter().for_each(|(_, part)| part.files(files));
     }
 }

@@ -12,6 +12,7 @@
 //! machine that somebody else owned: arithmetic is checked, and work is bounded by the volume's size, never by time.
 
 mod apple;
+mod bounded;
 mod btrfs;
 mod budget;
 mod cache;
@@ -57,9 +58,9 @@ pub use ext::Ext;
 pub use fault::Fault;
 pub use found::FileSystem;
 pub use item::{Content, Data, Extent, Item, Kind, Stream, Summary};
-pub use ntfs::Ntfs;
+pub use ntfs::{Ntfs, Wof};
 pub use pieces::Raw;
-pub use reader::{ImageReader, Place, Window, read_exact_at};
+pub use reader::{Files, ImageReader, Place, Window, read_exact_at};
 pub use signature::{Kind as Signature, of as signature_of};
 pub use volumes::{Table, Volume, volumes};
 pub use walk::{Sink, Sum, Walked, walk};

@@ -16,9 +16,9 @@ mod text;
 
 use crate::fault::{Fault, damaged};
 use crate::reader::ImageReader;
-use group::Group;
+use group::{Group, Logical};
 use label::Label;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use striped::Striped;
 
@@ -27,6 +27,11 @@ pub(crate) use label::is_at;
 const COPY: &str = "metadata of an LVM2 volume group are damaged in one place; another copy was read";
 const OLDER: &str =
     "the physical volumes of an LVM2 volume group know different states of it; the newest was read";
+
+/// Of all groups. A server of virtual machines has some thousands.
+const MOST_VOLUMES: usize = 16_384;
+/// Bytes of metadata in all: what is read of them is held in memory, and is a few times as large.
+const MOST_TEXTS: usize = 128 << 20;
 
 /// What there is on the physical volumes of a disk.
 #[derive(Default)]
@@ -47,6 +52,7 @@ pub(crate) fn volumes(physical: &[Physical]) -> Found {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     let mut there = BTreeMap::new();
     let mut unread = Vec::new();
+    let mut left = MOST_TEXTS;
     for (name, bytes) in physical {
         let label = match Label::read(&**bytes) {
             Ok(label) => label,
@@ -57,7 +63,14 @@ pub(crate) fn volumes(physical: &[Physical]) -> Found {
         };
         let mut faults = Vec::new();
         for text in label.texts(&**bytes) {
-            match text.and_then(|text| Group::read(&text)) {
+            let fits = |text: Vec<u8>| match left.checked_sub(text.len()) {
+                Some(rest) => {
+                    left = rest;
+                    Ok(text)
+                }
+                None => Err(Fault::Limit { what: "bytes of metadata of LVM2", limit: MOST_TEXTS as u64 }),
+            };
+            match text.and_then(fits).and_then(|text| Group::read(&text)) {
                 Ok(group) => found.keep(&mut groups, group, name),
                 Err(fault) => faults.push(fault),
             }
@@ -67,9 +80,10 @@ pub(crate) fn volumes(physical: &[Physical]) -> Found {
         }
         unread.push((name, label.id, faults));
     }
+    let known: BTreeSet<&str> =
+        groups.values().flat_map(|group| group.physical.values().map(|area| area.id.as_str())).collect();
     for (name, id, faults) in unread {
-        let is_known = groups.values().any(|group| group.physical.values().any(|area| area.id == id));
-        if is_known {
+        if known.contains(id.as_str()) {
             found.notices.extend(faults.first().map(|_| COPY));
         } else {
             let alone = || Fault::Unsupported("an LVM2 physical volume of no known group".into());
@@ -78,8 +92,9 @@ pub(crate) fn volumes(physical: &[Physical]) -> Found {
     }
     found.notices.sort_unstable();
     found.notices.dedup();
+    let shared = group::shared(groups.values());
     for group in groups.values() {
-        found.group(group, &there);
+        found.group(group, &shared, &there);
     }
     found
 }
@@ -106,13 +121,24 @@ impl Found {
         groups.insert(group.id.clone(), group);
     }
 
-    fn group(&mut self, group: &Group, there: &BTreeMap<String, Arc<dyn ImageReader>>) {
-        let shared = group.shared();
-        for logical in group.logical.iter().filter(|logical| !group.is_part(logical)) {
+    fn group(
+        &mut self,
+        group: &Group,
+        shared: &BTreeSet<(&str, &str)>,
+        there: &BTreeMap<String, Arc<dyn ImageReader>>,
+    ) {
+        let parts = group.parts();
+        // What is only there for another one is given or refused with it.
+        let is_part = |logical: &&Logical| !logical.is_visible && parts.contains(logical.name.as_str());
+        for logical in group.logical.iter().filter(|logical| !is_part(logical)) {
+            if self.volumes.len() + self.problems.len() >= MOST_VOLUMES {
+                let fault = Fault::Limit { what: "logical volumes", limit: MOST_VOLUMES as u64 };
+                return self.problems.push((String::new(), fault));
+            }
             let name = format!("lvm-{}-{}", twice(&group.name), twice(&logical.name));
             let volume = match &logical.segments {
                 Err(refused) => Err(Fault::Unsupported(refused.clone())),
-                Ok(_) if shared.contains(&logical.name) => {
+                Ok(_) if shared.contains(&(group.id.as_str(), logical.name.as_str())) => {
                     Err(damaged("extents that two logical volumes have", 0))
                 }
                 Ok(segments) => Striped::new(group, segments, there),
@@ -131,4 +157,27 @@ impl Found {
 /// As the device mapper tells the parts of a name from one another.
 fn twice(name: &str) -> String {
     name.replace('-', "--")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Quadratic work in the names of a group would take hours for these.
+    #[test]
+    fn a_group_of_very_many_volumes_ends_in_a_limit() {
+        let volume = |nth: usize| {
+            format!(
+                "v{nth}{{status=[] segment_count=1 segment1{{start_extent=0 extent_count=1 type=\"x\" a=\"v{}\"}}}}",
+                nth + 40_000
+            )
+        };
+        let volumes: String = (0..40_000).map(volume).collect();
+        let text = format!("vg{{id=\"i\" seqno=1 extent_size=8 logical_volumes{{{volumes}}}}}");
+        let group = Group::read(text.as_bytes()).unwrap();
+        let mut found = Found::default();
+        found.group(&group, &group::shared([&group].into_iter()), &BTreeMap::new());
+        assert_eq!(found.problems.len(), MOST_VOLUMES + 1);
+        assert_eq!(found.problems[MOST_VOLUMES].1.to_string(), "more than 16384 logical volumes");
+    }
 }

@@ -4,7 +4,7 @@ use crate::cache::Chunks;
 use crate::container;
 use crate::fault::{Fault, damaged, plus};
 use crate::pieces::Piece;
-use crate::reader::{ImageReader, Place, read_exact_at};
+use crate::reader::{Files, ImageReader, Place, read_exact_at};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -107,6 +107,13 @@ impl<M: Map> ImageReader for Mapped<M> {
             Ok((Run::Zero, _)) | Err(_) => Place::Zero,
         }
     }
+
+    fn files(&self, files: &mut Files) {
+        self.file.count(files);
+        if let Some(parent) = &self.parent {
+            parent.files(files);
+        }
+    }
 }
 
 /// Opens the disk that the one at `child` stands upon. An image comes from somebody else's machine: it may say what
@@ -131,5 +138,15 @@ pub(crate) fn beside(image: &Path, named: &str) -> Result<std::path::PathBuf, Fa
         return Err(missing());
     }
     let path = image.with_file_name(name);
-    if path.exists() { Ok(path) } else { Err(missing()) }
+    if !path.is_symlink() {
+        return if path.exists() { Ok(path) } else { Err(missing()) };
+    }
+    // Whoever packed the files chose where it leads.
+    let target = path.canonicalize().map_err(|_| missing())?;
+    let dir = image.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if dir.canonicalize().is_ok_and(|dir| target.parent() == Some(&dir)) {
+        Ok(target)
+    } else {
+        Err(Fault::Unsupported(format!("{named:?}, a link that leads out of the image's directory")))
+    }
 }

@@ -5,17 +5,19 @@
 //! file that the root does not reach is given under `/$Orphans`.
 //!
 //! Memory grows with the names, by about 150 bytes each. The log is not replayed: a volume that was not closed is
-//! given as it lies on the disk, as Windows' own records describe it.
+//! given as it lies on the disk, with a problem that says so.
 
 mod boot;
 mod deleted;
 mod file;
 mod index;
+mod log;
 mod lznt1;
 mod mft;
 mod names;
 mod record;
 mod runs;
+mod wof;
 
 use crate::deleted::{Deleted, Remains};
 use crate::fault::{Fault, damaged};
@@ -32,6 +34,7 @@ use record::{BITMAP, DATA, INDEX_ROOT, State};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+pub use wof::Wof;
 
 /// The records of the file system's own files; the root among them is a directory like any other.
 const OWN: u64 = 12;
@@ -103,6 +106,14 @@ impl FileSystem for Ntfs {
         if self.0.mended.is_some() {
             let what = "the first record of the master file table; its copy was taken";
             walk.found.problem(b"/$MFT".to_vec(), damaged(what, 0));
+        }
+        match log::is_clean(&self.0) {
+            Ok(true) => {}
+            Ok(false) => {
+                let what = "the log was not closed and may hold changes that are not on the disk; it was not replayed";
+                walk.found.problem(b"/".to_vec(), Fault::Unsupported(what.into()));
+            }
+            Err(fault) => walk.found.problem(b"/$LogFile".to_vec(), fault),
         }
         walk.records();
         walk.directories();
@@ -243,12 +254,17 @@ impl Walk<'_, '_> {
         let first = paths[0].clone();
         let is_own = number < OWN && number != ROOT;
         let is_index = file.streams.iter().any(|stream| stream.kind == INDEX_ROOT);
-        let tag = file.reparse_tag(self.mft);
+        let mut tag = file.reparse_tag(self.mft);
+        let point = file.reparse_point(self.mft);
+        let is_packed = matches!(tag, Some(Ok(wof::TAG)));
+        let mut packed = None;
         let mut faults = file.faults;
         let (mut main, mut keeps_own) = (None, false);
         let mut seen = HashSet::new();
         for stream in file.streams.into_iter().filter(|stream| stream.kind == DATA) {
-            if !stream.name.is_empty() {
+            if is_packed && *stream.name == *wof::NAME && packed.is_none() {
+                packed = Some(stream);
+            } else if !stream.name.is_empty() {
                 if !seen.insert(stream.name.clone()) {
                     self.found.problem(first.clone(), damaged("two streams with one name", number));
                 }
@@ -263,6 +279,17 @@ impl Walk<'_, '_> {
                 }
             } else if main.replace(stream).is_some() {
                 faults.push(damaged("a file with several contents", number));
+            }
+        }
+        if let (Some(packed), Some(main), Some(Ok(point))) = (packed, &mut main, point) {
+            // From here on the file is like one that was never packed.
+            tag = None;
+            match self.unpacked(&point, &packed, main) {
+                Ok(extents) => main.extents = Ok(extents),
+                Err(fault) => {
+                    faults.push(fault);
+                    self.alternate(number, &paths, packed);
+                }
             }
         }
         let mut faults = faults.into_iter();
@@ -298,6 +325,26 @@ impl Walk<'_, '_> {
         for fault in faults {
             self.found.problem(first.clone(), fault);
         }
+    }
+
+    /// The content of a file whose reparse point says that it is in another stream.
+    fn unpacked(
+        &self,
+        point: &[u8],
+        packed: &file::Stream,
+        main: &file::Stream,
+    ) -> Result<Vec<Extent>, Fault> {
+        if main.extents.as_ref().map_or(1, |extents| there(extents)) > 0 {
+            return Err(damaged(
+                "a file compressed by the overlay filter that has content besides",
+                main.size,
+            ));
+        }
+        // Before its table is read, so that many files of one table cost no more than the volume permits.
+        if main.size > self.content {
+            return Err(damaged("more content than the volume has room for", main.size));
+        }
+        wof::extents(self.mft, point, packed, main.size)
     }
 
     /// The content of something that should have none, as an alternate stream without a name.
@@ -387,7 +434,7 @@ impl Stands {
             0x8000_0024 => return Ok(Stands::Entry(Kind::Fifo)),
             0x8000_0025 | 0x8000_0026 => return Ok(Stands::Entry(Kind::Device)),
             tag if tag & 0xffff_0fff == 0x9000_001a => return Ok(Stands::CloudFile),
-            0x8000_0017 => "a file compressed by the Windows overlay filter (WOF)".into(),
+            wof::TAG => "a file that the Windows overlay filter (WOF) has elsewhere".into(),
             0x8000_0013 => "a file whose content is in Windows' deduplication store".into(),
             tag => format!("a file behind a reparse point of the kind 0x{tag:08x}"),
         };

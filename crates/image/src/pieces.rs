@@ -1,17 +1,20 @@
 //! Raw images, in one file or in pieces (`.001`, `.aa`), found by themselves.
 
 use crate::fault::Fault;
-use crate::reader::{ImageReader, Place};
+use crate::reader::{Files, ImageReader, Place};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// One file opened for reading.
 pub(crate) struct Piece {
     file: File,
     pub(crate) len: u64,
+    id: (u64, u64),
+    /// Bytes that the host keeps of it.
+    kept: u64,
 }
 
 impl Piece {
@@ -26,7 +29,15 @@ impl Piece {
         let mut file = File::open(path).map_err(lost)?;
         // A block device states no length, and has an end all the same.
         let len = file.seek(SeekFrom::End(0)).map_err(lost)?;
-        Ok(Piece { file, len })
+        let meta = file.metadata().map_err(lost)?;
+        // Devices state none, and some network file systems do not either.
+        let kept = if meta.blocks() == 0 { len } else { meta.blocks().saturating_mul(512).min(len) };
+        Ok(Piece { file, len, id: (meta.dev(), meta.ino()), kept })
+    }
+
+    /// Puts itself in.
+    pub(crate) fn count(&self, files: &mut Files) {
+        files.insert(self.id, self.kept);
     }
 
     pub(crate) fn read_exact(&self, offset: u64, buf: &mut [u8]) -> Result<(), Fault> {
@@ -85,6 +96,10 @@ impl ImageReader for Raw {
 
     fn locate(&self, offset: u64) -> Place {
         Place::Host(offset)
+    }
+
+    fn files(&self, files: &mut Files) {
+        self.pieces.iter().for_each(|(_, piece)| piece.count(files));
     }
 }
 

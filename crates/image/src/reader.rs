@@ -1,6 +1,7 @@
 //! Bytes of a container or a volume by position, without a cursor, so that threads share one reader.
 
 use crate::fault::{Fault, damaged, plus};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Where bytes lie on the host, so that files can be read in the order of the disk.
@@ -14,6 +15,10 @@ pub enum Place {
     Zero,
 }
 
+/// The host's files that bytes come from, by device and inode, with the bytes that the host keeps of each: fewer than
+/// a file is long where it has holes.
+pub type Files = BTreeMap<(u64, u64), u64>;
+
 /// What a container or a volume is to those who read it.
 pub trait ImageReader: Send + Sync {
     /// Bytes in all.
@@ -25,6 +30,9 @@ pub trait ImageReader: Send + Sync {
 
     /// Where the byte at `offset` lies.
     fn locate(&self, offset: u64) -> Place;
+
+    /// Puts the files in that the bytes come from; what is in memory has none.
+    fn files(&self, _files: &mut Files) {}
 }
 
 /// Fills `buf`, or says that the image ends before.
@@ -78,5 +86,9 @@ impl ImageReader for Window {
 
     fn locate(&self, offset: u64) -> Place {
         self.image.locate(self.start.saturating_add(offset))
+    }
+
+    fn files(&self, files: &mut Files) {
+        self.image.files(files);
     }
 }

@@ -4,7 +4,7 @@
 //! its table of blocks may be half written.
 
 use crate::crc32c;
-use crate::fault::{Fault, damaged, le16, le32, le64, size};
+use crate::fault::{Fault, damaged, le16, le32, le64, plus, size};
 use crate::mapped::{Map, Mapped, Run};
 use crate::pieces::Piece;
 use std::path::Path;
@@ -13,7 +13,8 @@ pub(crate) const SIGNATURE: &[u8] = b"vhdxfile";
 const HEADERS: [u64; 2] = [64 << 10, 128 << 10];
 const REGIONS: [u64; 2] = [192 << 10, 256 << 10];
 const REGION_LEN: u64 = 64 << 10;
-const MOST_METADATA: u64 = 1 << 20;
+/// The list of all metadata; they themselves lie behind it.
+const METADATA_TABLE: u64 = 64 << 10;
 /// A disk of 64 TiB, the most, in blocks of 8 MiB; with blocks of 1 MiB one of 8 TiB.
 const MOST_TABLE: u64 = 64 << 20;
 
@@ -38,31 +39,28 @@ pub(crate) fn open(path: &Path) -> Result<Mapped<Vhdx>, Fault> {
         return Err(Fault::Unsupported("VHDX whose log holds changes that are not in their place".into()));
     }
     let (table_at, table_len, metadata_at, metadata_len) = regions(&file)?;
-    let metadata = file.record(metadata_at, metadata_len, MOST_METADATA)?;
-    let parameters = item(&metadata, PARAMETERS)?;
-    let (block_size, flags) = (u64::from(le32(parameters, 0)?), le32(parameters, 4)?);
+    let metadata = Metadata { file: &file, at: metadata_at, len: metadata_len };
+    let parameters = metadata.item(PARAMETERS, 8)?;
+    let (block_size, flags) = (u64::from(le32(&parameters, 0)?), le32(&parameters, 4)?);
     if flags & 2 != 0 {
         return Err(Fault::Unsupported("VHDX that holds only the differences from another".into()));
     }
-    let sector = u64::from(le32(item(&metadata, SECTOR_SIZE)?, 0)?);
+    let sector = u64::from(le32(&metadata.item(SECTOR_SIZE, 4)?, 0)?);
     if !block_size.is_power_of_two()
         || !(1 << 20..=256 << 20).contains(&block_size)
         || !matches!(sector, 512 | 4096)
     {
         return Err(damaged("a block or sector of no permitted size", metadata_at));
     }
-    let map = Vhdx {
-        size: le64(item(&metadata, DISK_SIZE)?, 0)?,
-        block_size,
-        ratio: (sector << 23) / block_size,
-        table: file.record(table_at, table_len, MOST_TABLE)?,
-    };
-    let n_blocks = map.size.div_ceil(block_size);
-    let n_entries = n_blocks + n_blocks.saturating_sub(1) / map.ratio;
-    if n_entries > map.table.len() as u64 / 8 {
+    let size = le64(&metadata.item(DISK_SIZE, 8)?, 0)?;
+    let ratio = (sector << 23) / block_size;
+    let n_blocks = size.div_ceil(block_size);
+    let n_entries = n_blocks + n_blocks.saturating_sub(1) / ratio;
+    if n_entries > table_len / 8 {
         return Err(damaged("the table of blocks is shorter than the disk", table_at));
     }
-    Ok(Mapped::new(file, map, None))
+    let table = file.record(table_at, n_entries * 8, MOST_TABLE)?;
+    Ok(Mapped::new(file, Vhdx { size, block_size, ratio, table }, None))
 }
 
 /// The newer of the two headers that agree with their checksum.
@@ -108,16 +106,28 @@ fn regions(file: &Piece) -> Result<(u64, u64, u64, u64), Fault> {
     Ok((table_at, table_len, at, len))
 }
 
-/// What the metadata say of one thing.
-fn item(metadata: &[u8], kind: [u8; 16]) -> Result<&[u8], Fault> {
-    let absent = || damaged("metadata of a VHDX", 0);
-    if !metadata.starts_with(b"metadata") {
-        return Err(absent());
+struct Metadata<'f> {
+    file: &'f Piece,
+    at: u64,
+    len: u64,
+}
+
+impl Metadata<'_> {
+    /// The first bytes of what they say of one thing.
+    fn item(&self, kind: [u8; 16], len: u64) -> Result<Vec<u8>, Fault> {
+        let absent = || damaged("metadata of a VHDX", self.at);
+        let entries = self.file.record(self.at, self.len.min(METADATA_TABLE), METADATA_TABLE)?;
+        if !entries.starts_with(b"metadata") {
+            return Err(absent());
+        }
+        let n = usize::from(le16(&entries, 10)?);
+        let mut known = entries.get(32..).unwrap_or_default().chunks_exact(32).take(n);
+        let at = u64::from(le32(known.find(|entry| entry[..16] == kind).ok_or_else(absent)?, 16)?);
+        if at.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(absent());
+        }
+        self.file.record(plus(self.at, at, "metadata beyond all sizes")?, len, len)
     }
-    let n = usize::from(le16(metadata, 10)?);
-    let entries = metadata.get(32..).unwrap_or_default().chunks_exact(32).take(n);
-    let entry = entries.into_iter().find(|entry| entry[..16] == kind).ok_or_else(absent)?;
-    metadata.get(size(le32(entry, 16)?.into())?..).ok_or_else(absent)
 }
 
 impl Map for Vhdx {

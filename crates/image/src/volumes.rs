@@ -83,7 +83,8 @@ impl Table {
         }
         let mut left = disk.saturating_mul(2);
         let mut fits = |volume: &Volume| {
-            let rest = left.checked_sub(volume.len);
+            // What of it is there: an image may be cut off.
+            let rest = left.checked_sub(volume.len.min(disk.saturating_sub(volume.start)));
             left = rest.unwrap_or(left);
             rest.is_some()
         };
@@ -118,13 +119,13 @@ impl Table {
             Err(Fault::PastEnd { .. }) => Vec::new(),
             Err(fault) => return Err(fault),
         };
-        let types: Vec<u8> = match mbr.get(510..) {
-            Some([0x55, 0xaa]) => mbr[446..510].chunks_exact(16).map(|entry| entry[4]).collect(),
-            _ => Vec::new(),
+        let entries = match mbr.get(510..) {
+            Some([0x55, 0xaa]) => &mbr[446..510],
+            _ => &[],
         };
         // As systems decide: where the MBR has partitions and does not point to a GPT, there is none.
-        let has_mbr = types.iter().any(|kind| !matches!(kind, 0 | 0xee));
-        let is_gpt = types.contains(&0xee) || !has_mbr && has_gpt(disk);
+        let has_mbr = entries.chunks_exact(16).any(|entry| entry[4] != 0xee && is_in_use(entry));
+        let is_gpt = entries.chunks_exact(16).any(|entry| entry[4] == 0xee) || !has_mbr && has_gpt(disk);
         // Which of the two is in use nobody can say: making a table leaves a volume of the whole disk where it was,
         // and many volumes have room for a table in their first sector.
         let has_apples = !is_gpt && !has_mbr && apple::has_map(disk, found == Some(Kind::Unknown));
@@ -185,7 +186,8 @@ impl Table {
             let (first, len) = sectors(entry)?;
             match entry[4] {
                 // The latter stands for a GPT.
-                0 | 0xee => {}
+                0 if !is_in_use(entry) => {}
+                0xee => {}
                 0x05 | 0x0f | 0x85 => chains.push(first),
                 _ if len == 0 => {
                     self.problems.push(damaged("a partition without length", 446 + nth as u64 * 16));
@@ -221,7 +223,7 @@ impl Table {
             for entry in link[446..510].chunks_exact(16) {
                 let (first, len) = sectors(entry)?;
                 match entry[4] {
-                    0 => {}
+                    0 if !is_in_use(entry) => {}
                     0x05 | 0x0f | 0x85 => next = next.or(Some(extended + first)),
                     _ => {
                         let start = (at + first) * 512;
@@ -245,13 +247,15 @@ impl Table {
             let last = disk.size() / sector * sector;
             for (at, is_backup) in [(sector, false), (last.saturating_sub(sector), true)] {
                 match gpt_at(disk, at, sector) {
-                    Ok(volumes) => {
+                    Ok(gpt) => {
                         self.volumes.retain(|volume| volume.name == WHOLE);
-                        self.volumes.extend(volumes);
                         if is_backup {
                             self.notices
                                 .push("the GPT is damaged; its backup at the end of the disk was read");
+                        } else {
+                            self.backup(disk, &gpt, [gpt.other, last.saturating_sub(sector)], sector);
                         }
+                        self.volumes.extend(gpt.volumes);
                         return Ok(());
                     }
                     Err(fault) => first_fault = first_fault.or(Some(fault)),
@@ -262,16 +266,43 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Volumes that only a backup of the GPT names, and a disk that ends before its backup.
+    fn backup(&mut self, disk: &dyn ImageReader, gpt: &Gpt, places: [u64; 2], sector: u64) {
+        if places[0].checked_add(sector).is_none_or(|end| end > disk.size()) {
+            self.problems.push(damaged("the disk ends before the GPT says that it does", disk.size()));
+        }
+        let mut known: Vec<u64> = gpt.volumes.iter().map(|volume| volume.start).collect();
+        for backup in places.into_iter().filter_map(|at| gpt_at(disk, at, sector).ok()) {
+            for volume in backup.volumes {
+                if !known.contains(&volume.start) {
+                    self.problems.push(Fault::Unsupported(format!(
+                        "a partition at byte {} that only a backup of the GPT names, which is not the table in use",
+                        volume.start
+                    )));
+                    known.push(volume.start);
+                }
+            }
+        }
+    }
+}
+
+struct Gpt {
+    volumes: Vec<Volume>,
+    /// The first byte of its other copy.
+    other: u64,
+}
+
 /// Whether the sector's end is a partition table that a system would take for one.
 fn holds_a_table(sector: &[u8], n_sectors: u64) -> bool {
     let mut entries = sector[446..510].chunks_exact(16);
     let is_sane = |entry: &[u8]| {
-        let is_free = entry[4] == 0 && entry.iter().all(|byte| *byte == 0);
+        let is_free = entry.iter().all(|byte| *byte == 0);
         let lies_within = sectors(entry)
             .is_ok_and(|(first, len)| first > 0 && len > 0 && first.saturating_add(len) <= n_sectors);
-        matches!(entry[0], 0 | 0x80) && (is_free || entry[4] != 0 && lies_within)
+        matches!(entry[0], 0 | 0x80) && (is_free || lies_within)
     };
-    let is_some = entries.clone().any(|entry| entry[4] != 0);
+    let is_some = entries.clone().any(is_in_use);
     sector[510..] == [0x55, 0xaa] && is_some && entries.all(is_sane)
 }
 
@@ -279,12 +310,18 @@ fn has_gpt(disk: &dyn ImageReader) -> bool {
     [512, 4096].iter().any(|at| read_vec(disk, *at, 8).is_ok_and(|magic| magic == b"EFI PART"))
 }
 
+/// Whether an MBR's entry stands for something. Linux asks for its length alone: what has no type is a partition, too.
+fn is_in_use(entry: &[u8]) -> bool {
+    let has_place = sectors(entry).is_ok_and(|(first, len)| first > 0 && len > 0);
+    entry[4] != 0 || matches!(entry[0], 0 | 0x80) && has_place
+}
+
 /// Place and length of an MBR's entry, in sectors.
 fn sectors(entry: &[u8]) -> Result<(u64, u64), Fault> {
     Ok((le32(entry, 8)?.into(), le32(entry, 12)?.into()))
 }
 
-fn gpt_at(disk: &dyn ImageReader, at: u64, sector: u64) -> Result<Vec<Volume>, Fault> {
+fn gpt_at(disk: &dyn ImageReader, at: u64, sector: u64) -> Result<Gpt, Fault> {
     let header = read_vec(disk, at, 512)?;
     let len = size(le32(&header, 12)?.into())?;
     if !header.starts_with(b"EFI PART") || !(92..=512).contains(&len) {
@@ -321,5 +358,5 @@ fn gpt_at(disk: &dyn ImageReader, at: u64, sector: u64) -> Result<Vec<Volume>, F
             .map(|(_, words)| *words);
         volumes.push(Volume { name: format!("p{}", nth + 1), start, len, purpose });
     }
-    Ok(volumes)
+    Ok(Gpt { volumes, other: le64(&header, 32)?.saturating_mul(sector) })
 }

@@ -1,6 +1,7 @@
 //! One disk from its table to the last file of its last volume.
 
 use crate::btrfs::Btrfs;
+use crate::budget::Holes;
 use crate::container::Container;
 use crate::exfat::ExFat;
 use crate::ext::Ext;
@@ -70,11 +71,12 @@ pub fn walk(container: &Container, sink: &mut Sink<'_>) -> Walked {
     if parts.volumes.is_empty() && walked.problems == 0 {
         walked.problem(sink, "", disk, Fault::Unsupported("a disk without volumes".into()));
     }
+    let mut holes = Holes::default();
     for (volume, bytes) in parts.volumes {
         if walked.stopped {
             break;
         }
-        walked.volume(sink, &bytes, volume);
+        walked.volume(sink, &bytes, volume, &mut holes);
     }
     walked
 }
@@ -119,7 +121,13 @@ impl Parts {
 }
 
 impl Walked {
-    fn volume(&mut self, sink: &mut Sink<'_>, window: &Arc<dyn ImageReader>, volume: Volume) {
+    fn volume(
+        &mut self,
+        sink: &mut Sink<'_>,
+        window: &Arc<dyn ImageReader>,
+        volume: Volume,
+        holes: &mut Holes,
+    ) {
         let system = match open(window, &volume) {
             Ok(Opened::Files(system)) => system,
             Ok(Opened::Nothing(what)) => {
@@ -131,11 +139,25 @@ impl Walked {
         };
         let bytes = system.image().unwrap_or_else(|| Arc::clone(window));
         let mut stopped = false;
-        let summary = system.walk(&mut |item| {
+        let mut n_refused = 0;
+        let mut summary = system.walk(&mut |item| {
+            let item = match item {
+                Item::Stream(mut stream) => match holes.take(&stream) {
+                    Ok(()) => Item::Stream(stream),
+                    Err(fault) => {
+                        n_refused += 1;
+                        Item::Problem { path: stream.paths.swap_remove(0), fault }
+                    }
+                },
+                item => item,
+            };
             let flow = sink(&volume.name, &bytes, item);
             stopped |= flow.is_break();
             flow
         });
+        summary.streams -= n_refused;
+        summary.lost += n_refused;
+        summary.problems += n_refused;
         self.stopped |= stopped;
         if system.kind() == "NTFS" && !stopped {
             match shadows::count(&**window) {

@@ -17,7 +17,7 @@ use crate::budget::Budget;
 use crate::crc32c;
 use crate::fault::{Fault, be16, be32, be64, damaged, size};
 use crate::found::{FileSystem, Found};
-use crate::item::{Item, Kind, Stream, Summary};
+use crate::item::{Data, Item, Kind, Stream, Summary};
 use crate::names::Names;
 use crate::reader::{ImageReader, read_vec};
 use inode::{Inode, Mode};
@@ -138,17 +138,33 @@ impl Xfs {
         names
     }
 
+    /// Whether an inode that the superblock calls its own has content that neither quotas nor a realtime device have.
+    fn holds_a_file(&self, inode: &Inode) -> bool {
+        if inode.mode != Mode::File || inode.size == 0 || self.sb.has_realtime {
+            return false;
+        }
+        let mut once = Budget::of(self.sb.n_blocks, self.sb.block_size);
+        let begin = map::extents(self, inode, &mut once).ok().and_then(|extents| {
+            let mut magic = [0; 2];
+            let first = extents.iter().find(|extent| extent.data.is_on_disk())?;
+            let Data::Disk(at) = first.data else { return None };
+            crate::reader::read_exact_at(&*self.image, at, &mut magic).ok()?;
+            Some(magic)
+        });
+        begin.is_none_or(|magic| magic != *b"DQ")
+    }
+
     /// Gives the one inode to the sink.
     fn give(&self, number: u64, names: &Names, budget: &mut Budget, found: &mut Found<'_>) {
-        if self.sb.internal.contains(&number) && !names.is_named(number) {
-            found.summary.internal += 1;
-            return;
-        }
         let paths = || names.paths_of(number);
         let inode = match Inode::read(self, number) {
             Ok(inode) => inode,
             Err(fault) => return found.lose(paths(), fault),
         };
+        if self.sb.internal.contains(&number) && !names.is_named(number) && !self.holds_a_file(&inode) {
+            found.summary.internal += 1;
+            return;
+        }
         match inode.mode {
             Mode::File => {
                 let extents = map::extents(self, &inode, budget).and_then(|extents| {

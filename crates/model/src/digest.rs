@@ -154,14 +154,9 @@ impl Digest {
     pub fn from_digits(text: &[u8]) -> Option<Digest> {
         let kind = HashKind::of_length(text.len() / 2).filter(|_| text.len().is_multiple_of(2))?;
         let mut bytes = [0; 32];
-        // Digits are gathered without asking after each one: what is not a digit leaves its mark.
-        let mut marks = 0;
-        for (byte, [high, low]) in bytes.iter_mut().zip(text.as_chunks().0) {
-            let (high, low) = (HEX_VALUES[usize::from(*high)], HEX_VALUES[usize::from(*low)]);
-            marks |= high | low;
-            *byte = high << 4 | (low & 15);
-        }
-        (marks & NOT_HEX == 0).then_some(Digest { kind, bytes })
+        // It takes `0x` off, and then finds too few digits.
+        const_hex::decode_to_slice(text, &mut bytes[..kind.n_bytes()]).ok()?;
+        Some(Digest { kind, bytes })
     }
 }
 
@@ -189,32 +184,13 @@ fn floor_char(text: &str, mut at: usize) -> usize {
     at
 }
 
-/// Marks a byte that is no hexadecimal digit; no digit's value has this bit.
-const NOT_HEX: u8 = 0x80;
-
-/// The value of each byte as a hexadecimal digit. An answer holds four hundred digests, and asking after each digit
-/// was a fifth of what reading it cost.
-const HEX_VALUES: [u8; 256] = {
-    let mut values = [NOT_HEX; 256];
-    let mut digit: u8 = 0;
-    while digit < 16 {
-        values[b"0123456789abcdef"[digit as usize] as usize] = digit;
-        values[b"0123456789ABCDEF"[digit as usize] as usize] = digit;
-        digit += 1;
-    }
-    values
-};
-
 /// Lower-case hexadecimal, as the service demands it.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.as_bytes()) {
-            pair[0] = HEX[usize::from(byte >> 4)];
-            pair[1] = HEX[usize::from(byte & 15)];
-        }
-        f.pad(std::str::from_utf8(&text[..self.kind.n_bytes() * 2]).expect("hexadecimal digits are ASCII"))
+        let text = &mut text[..self.kind.n_bytes() * 2];
+        const_hex::encode_to_slice(self.as_bytes(), text).expect("two digits for each byte");
+        f.pad(std::str::from_utf8(text).expect("hexadecimal digits are ASCII"))
     }
 }
 
@@ -277,6 +253,7 @@ pub struct Digests {
 
 impl Digests {
     /// The digest of this kind, if there is one.
+    #[inline]
     pub fn get(&self, kind: HashKind) -> Option<Digest> {
         match kind {
             HashKind::Md5 => self.md5,
@@ -288,12 +265,18 @@ impl Digests {
     /// Puts a digest in the place of its kind.
     #[must_use]
     pub fn with(mut self, digest: Digest) -> Digests {
+        self.put(digest);
+        self
+    }
+
+    /// The same in place.
+    #[inline]
+    pub fn put(&mut self, digest: Digest) {
         match digest.kind() {
             HashKind::Md5 => self.md5 = Some(digest),
             HashKind::Sha1 => self.sha1 = Some(digest),
             HashKind::Sha256 => self.sha256 = Some(digest),
         }
-        self
     }
 
     /// Those that are there, in the order of [`HashKind::ALL`].

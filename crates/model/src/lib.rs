@@ -21,7 +21,7 @@ pub use answer::{Answer, NotAVerdict, Source, Verdict};
 pub use batch::{Batch, BatchError, MAX_BATCH};
 pub use digest::{Digest, DigestError, Digests, HashKind, Kinds};
 pub use quota::Quota;
-pub use row::{Dates, NotAnOutcome, Outcome, Row, Settled, Stamp};
+pub use row::{Dates, Judged, NotAnOutcome, Outcome, Row, Settled, Stamp};
 pub use sighting::{Place, Seen, Sighting, Trace};
 pub use skip::{NotASkip, Skip, SkipKind};
 pub use suspicion::{Class, Content, Location, Suspicion};

@@ -128,7 +128,23 @@ pub struct Settled {
     pub source: Source,
 }
 
+/// What is said of a row, whichever it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why this outcome or verdict, where there is something to say.
+    pub reason: Option<&'a str>,
+    /// What is known.
+    pub answer: Option<&'a Settled>,
+}
+
 impl Row {
+    /// What is said of it.
+    pub fn judged(&self) -> Judged<'_> {
+        Judged { outcome: self.outcome, reason: self.reason.as_deref(), answer: self.answer.as_ref() }
+    }
+
     /// The verdict, if anybody gave one.
     pub fn verdict(&self) -> Option<crate::Verdict> {
         self.answer.as_ref().map(|settled| settled.answer.verdict)

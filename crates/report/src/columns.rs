@@ -2,7 +2,7 @@
 //!
 //! It does not know how a value is written; CSV and JSONL each write a [`Cell`] in their own way.
 
-use hashsweep_model::{Digest, Digests, Place, Row, Stamp};
+use hashsweep_model::{Digest, Digests, Judged, Place, Row, Stamp};
 use jiff::Timestamp;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ impl<'a> Cell<'a> {
         value.map_or(Cell::Absent, Cell::Score)
     }
 
-    fn text(value: Option<&'a String>) -> Cell<'a> {
-        value.map_or(Cell::Absent, |text| Cell::Text(text))
+    fn text(value: Option<&'a str>) -> Cell<'a> {
+        value.map_or(Cell::Absent, Cell::Text)
     }
 }
 
@@ -67,12 +67,12 @@ pub(crate) fn content(size: Option<u64>, digests: &Digests) -> [Cell<'static>; 4
 }
 
 /// The columns that [`JUDGED`] names.
-pub(crate) fn judged(row: &Row) -> [Cell<'_>; 12] {
-    let outcome = Cell::Word(row.outcome.name());
-    let Some(settled) = &row.answer else {
+pub(crate) fn judged(of: Judged<'_>) -> [Cell<'_>; 12] {
+    let outcome = Cell::Word(of.outcome.name());
+    let Some(settled) = of.answer else {
         let mut cells = [Cell::Absent; 12];
         cells[1] = outcome;
-        cells[2] = Cell::text(row.reason.as_ref());
+        cells[2] = Cell::text(of.reason);
         return cells;
     };
     let answer = &settled.answer;
@@ -80,14 +80,14 @@ pub(crate) fn judged(row: &Row) -> [Cell<'_>; 12] {
         Cell::Word(answer.verdict.name()),
         outcome,
         // What we have to say about the row outweighs what the service says about the digest.
-        Cell::text(row.reason.as_ref().or(answer.reason.as_ref())),
-        Cell::text(answer.threat_name.as_ref()),
+        Cell::text(of.reason.or(answer.reason.as_deref())),
+        Cell::text(answer.threat_name.as_deref()),
         Cell::score(answer.threat_level),
         Cell::score(answer.trust_factor),
         Cell::score(answer.scanner_match),
         Cell::score(answer.scanner_count),
-        Cell::text(answer.first_seen.as_ref()),
-        Cell::text(answer.last_seen.as_ref()),
+        Cell::text(answer.first_seen.as_deref()),
+        Cell::text(answer.last_seen.as_deref()),
         Cell::When(settled.answered_at),
         Cell::Word(settled.source.name()),
     ]

@@ -10,7 +10,7 @@
 use crate::columns::{CHANGE, CONTENT, Cell, JUDGED, ListNames, content, judged, push_when};
 use crate::list::{ListHeader, our_names, shape};
 use crate::safe;
-use hashsweep_model::{Digests, Row};
+use hashsweep_model::{Digests, Judged, Row};
 use std::io::{self, Write};
 
 /// The report: one row for everything the user gave.
@@ -48,7 +48,7 @@ impl<W: Write> CsvReport<W> {
     fn put(&mut self, row: &Row, more: &[Cell<'_>]) -> io::Result<()> {
         self.line.clear();
         push_content(&mut self.line, &self.names.path(row), row.size, &row.digests);
-        for cell in judged(row).iter().chain(more) {
+        for cell in judged(row.judged()).iter().chain(more) {
             self.line.push(b',');
             push_cell(&mut self.line, b',', *cell);
         }
@@ -96,36 +96,38 @@ impl<W: Write> ListCsv<W> {
         Ok(ListCsv { out, n_columns, delimiter, terminator: terminator.to_vec(), line })
     }
 
+    /// What puts rows in words: [`row`](ListCsv::row) and [`cells`](ListCsv::cells) append what it says.
+    pub fn words(&self) -> CsvWords {
+        CsvWords { delimiter: self.delimiter }
+    }
+
     /// Writes one record of a table: its own bytes, then ours, then its own line end (or the list's, where it has
     /// none).
     ///
     /// A record with fewer cells than the header is filled up, and one that ends inside a quote is closed: else
     /// our columns would stand under the wrong names, or be swallowed. A record with too many cells keeps them.
-    pub fn row(&mut self, record: &[u8], terminator: &[u8], row: &Row) -> io::Result<()> {
+    pub fn row(&mut self, record: &[u8], terminator: &[u8], words: &[u8]) -> io::Result<()> {
         self.line.clear();
         self.line.extend_from_slice(record);
         let shape = shape(record, self.delimiter);
         if shape.is_open {
             self.line.push(b'"');
         }
-        self.finish_row(shape.n_cells, terminator, row)
+        self.finish_row(shape.n_cells, terminator, words)
     }
 
     /// Writes the cells of a row of a list that is no table, quoted where they have to be, and ours.
-    pub fn cells(&mut self, cells: &[impl AsRef<[u8]>], terminator: &[u8], row: &Row) -> io::Result<()> {
+    pub fn cells(&mut self, cells: &[impl AsRef<[u8]>], terminator: &[u8], words: &[u8]) -> io::Result<()> {
         self.line.clear();
         push_cells(&mut self.line, self.delimiter, cells);
-        self.finish_row(cells.len().max(1), terminator, row)
+        self.finish_row(cells.len().max(1), terminator, words)
     }
 
-    fn finish_row(&mut self, n_cells: usize, terminator: &[u8], row: &Row) -> io::Result<()> {
+    fn finish_row(&mut self, n_cells: usize, terminator: &[u8], words: &[u8]) -> io::Result<()> {
         for _ in n_cells..self.n_columns {
             self.line.push(self.delimiter);
         }
-        for cell in judged(row) {
-            self.line.push(self.delimiter);
-            push_cell(&mut self.line, self.delimiter, cell);
-        }
+        self.line.extend_from_slice(words);
         self.line.extend_from_slice(if terminator.is_empty() { &self.terminator } else { terminator });
         self.out.write_all(&self.line)
     }
@@ -134,6 +136,23 @@ impl<W: Write> ListCsv<W> {
     pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)
+    }
+}
+
+/// Writes our cells behind those of a list, each with the delimiter before it. Says the same of all rows that are judged
+/// alike, so that it need not be asked for each.
+#[derive(Clone, Copy, Debug)]
+pub struct CsvWords {
+    delimiter: u8,
+}
+
+impl CsvWords {
+    /// Appends the cells.
+    pub fn say(self, of: Judged<'_>, line: &mut Vec<u8>) {
+        for cell in judged(of) {
+            line.push(self.delimiter);
+            push_cell(line, self.delimiter, cell);
+        }
     }
 }
 

@@ -90,7 +90,7 @@ impl<W: Write> ListJsonl<W> {
                 let (key, raw_key) = self.keys.of(i);
                 object.bytes(key, raw_key, cell.as_ref())?;
             }
-            object.cells(self.ours.iter().map(String::as_str), judged(row))
+            object.cells(self.ours.iter().map(String::as_str), judged(row.judged()))
         })?;
         self.out.write_all(&self.line)
     }
@@ -115,7 +115,7 @@ impl<W: Write> ListJsonl<W> {
         let Self { ours, line, scratch, .. } = self;
         line.clear();
         scratch.clear();
-        push_object(scratch, |object| object.cells(ours.iter().map(String::as_str), judged(row)))?;
+        push_object(scratch, |object| object.cells(ours.iter().map(String::as_str), judged(row.judged())))?;
         match members {
             Some(members) => {
                 if is_object {
@@ -135,7 +135,7 @@ impl<W: Write> ListJsonl<W> {
             }
             None => push_object(line, |object| {
                 object.bytes("record", "record_raw", value)?;
-                object.cells(ours.iter().map(String::as_str), judged(row))
+                object.cells(ours.iter().map(String::as_str), judged(row.judged()))
             })?,
         }
         self.out.write_all(line)
@@ -276,7 +276,7 @@ impl Object<'_> {
     /// All columns of a row.
     pub(crate) fn row(&mut self, names: &ListNames, row: &Row) -> serde_json::Result<()> {
         self.content(&names.path(row), row.size, &row.digests)?;
-        self.cells(JUDGED, judged(row))
+        self.cells(JUDGED, judged(row.judged()))
     }
 
     fn content(&mut self, path: &[u8], size: Option<u64>, digests: &Digests) -> serde_json::Result<()> {

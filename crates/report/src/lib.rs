@@ -48,7 +48,7 @@ mod ticket;
 
 pub use bodyfile::Bodyfile;
 pub use columns::{ListNames, when};
-pub use csv::{CsvReport, ListCsv};
+pub use csv::{CsvReport, CsvWords, ListCsv};
 pub use dfxml::Dfxml;
 pub use difference::{
     Change, Compared, Counts, Difference, DifferenceCsv, DifferenceJsonl, DifferenceSummary, Differences,

@@ -15,7 +15,7 @@ mod reader;
 use crate::crew::Ending;
 use crate::walk::{WalkError, check_roots_of};
 use crate::{Gauges, Globs, OwnFiles, Recorded, Root, Rows};
-use finder::Finder;
+use finder::{Finder, Remark};
 use hashsweep_image::Fault;
 use hashsweep_lanes::Engine;
 use hashsweep_model::{Kinds, Skip, SkipKind};
@@ -177,7 +177,11 @@ pub fn read_images(
         }
         Ok(finder.end())
     })
-    .map(|(excluded, remarks)| Imaged { finished: ending.is_whole(), excluded, remarks })
+    .map(|(excluded, remarks)| {
+        // Here all readers have ended.
+        let remarks = remarks.into_iter().map(Remark::into_text).collect();
+        Imaged { finished: ending.is_whole(), excluded, remarks }
+    })
 }
 
 /// Why there is no digest, as a row says it.

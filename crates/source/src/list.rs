@@ -132,19 +132,18 @@ pub fn read(
     let (mut n_rows, mut with_digest, mut with_bad_cell, mut first_bad_cell) = (0, 0, 0, None);
     let mut broken_off = false;
     loop {
-        let row = list.next();
+        let row = list.next_content();
         // A row that was reached as the reading was stopped may be a part of one.
         if closed.load(Relaxed) || stop.load(Relaxed) {
             broken_off = true;
             break;
         }
-        let Some(row) = row else { break };
-        n_rows = row.number;
-        if row.number < first_row {
+        let Some((number, content)) = row else { break };
+        n_rows = number;
+        if number < first_row {
             continue;
         }
-        let number = row.number;
-        let seen = match row.content {
+        let seen = match content {
             Content::Digests { digests, bad } => {
                 with_digest += 1;
                 if let Some(bad) = bad {

@@ -92,6 +92,7 @@ impl<'a> Outbox<'a> {
         Outbox { rows: Vec::new(), held_bytes: 0, door, gauges, closed }
     }
 
+    #[inline]
     pub(crate) fn put(&mut self, root: u32, place: Place, seen: Seen) {
         self.gauges.rows.fetch_add(1, Relaxed);
         match &seen {

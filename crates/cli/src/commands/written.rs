@@ -8,8 +8,8 @@ use crate::settings::Outputs;
 use crate::shell::{Terminal, is_broken_pipe};
 use crate::stored::Stored;
 use anyhow::{Context, bail};
-use hashsweep_case::{Case, CaseError, Only, Order, StoredRoot, Sweep, SweepId};
-use hashsweep_model::{Outcome, Place, Row};
+use hashsweep_case::{Case, CaseError, Only, Order, StoredRoot, Sweep, SweepId, Worded};
+use hashsweep_model::{Judged, Outcome, Row};
 use hashsweep_pipeline::crash::{self, Moment};
 use hashsweep_report::{
     CsvReport, Findings, JsonlReport, Labels, Layout, ListCsv, ListHeader, ListJsonl, ListNames,
@@ -245,13 +245,15 @@ fn enriched(
     match format {
         Format::Csv => {
             let mut report = ListCsv::new(out, &header, &terminator)?;
-            case.rows(sweep.id, only(emit), Order::Arrival, |row| {
+            let words = report.words();
+            let say = |judged: Judged<'_>, line: &mut Vec<u8>| words.say(judged, line);
+            case.rows_in_words(sweep.id, only(emit), say, |row| {
                 let found = join.find(&row)?;
                 let written = match style {
-                    Style::Spliced { .. } => report.row(found.raw, found.terminator, &row),
+                    Style::Spliced { .. } => report.row(found.raw, found.terminator, row.words),
                     Style::Cells | Style::Objects => {
                         let cells: Vec<&[u8]> = found.fields.iter().collect();
-                        report.cells(&cells, found.terminator, &row)
+                        report.cells(&cells, found.terminator, row.words)
                     }
                 };
                 written.map_err(anyhow::Error::from)
@@ -262,7 +264,7 @@ fn enriched(
         Format::Jsonl => {
             let mut report = ListJsonl::new(out, &header);
             case.rows(sweep.id, only(emit), Order::Arrival, |row| {
-                let found = join.find(&row)?;
+                let found = join.find(&Worded::of(&row, &[])?)?;
                 let written = match style {
                     Style::Objects => report.value(found.raw, &row),
                     Style::Spliced { .. } | Style::Cells => {
@@ -333,8 +335,7 @@ struct Join<'a> {
 
 impl Join<'_> {
     /// The row of the list that a row of the case came from.
-    fn find(&mut self, row: &Row) -> anyhow::Result<list::RawRow<'_>> {
-        let Place::Line(line) = row.place else { bail!("a row of a list without a line") };
+    fn find(&mut self, row: &Worded<'_>) -> anyhow::Result<list::RawRow<'_>> {
         while self.at < row.root as usize {
             self.close()?;
             self.at += 1;
@@ -345,15 +346,15 @@ impl Join<'_> {
         let given = self.lists[self.at].given;
         let rows = self.rows.as_mut().context("the list is closed")?;
         // Rows that are not wanted are passed over.
-        for _ in self.read + 1..line {
+        for _ in self.read + 1..row.line {
             if rows.next().is_none() {
                 bail!(changed(given));
             }
         }
-        self.read = line;
+        self.read = row.line;
         let Some(found) = rows.next() else { bail!(changed(given)) };
         // Whether or not the whole list can be held against its fingerprint, this row must be the row that was read.
-        let is = |outcome, why: String| row.outcome == outcome && row.reason.as_ref() == Some(&why);
+        let is = |outcome, why: String| row.outcome == outcome && row.reason == Some(why.as_str());
         let is_same = match &found.content {
             Content::Digests { digests, .. } => row.digests == *digests,
             Content::Invalid(why) => is(Outcome::Invalid, why.to_string()),

@@ -139,6 +139,24 @@ fn a_disk_of_which_all_is_read_is_complete_and_drive_letters_come_back() {
 }
 
 #[test]
+fn the_sum_of_a_volume_counts_contents_that_could_not_be_read() {
+    let lab = Lab::new();
+    tree(&lab);
+    volume(&lab);
+    let (image, volume) = (lab.path("disk"), lab.path("volume"));
+    tool("ewfacquire", &["-q", "-u", "-f", "encase6", "-c", "none", "-t", text(&image), text(&volume)]);
+    let mut bytes = std::fs::read(lab.path("disk.E01")).unwrap();
+    let dll = bytes.windows(20_000).position(|run| run.iter().all(|byte| *byte == 7)).unwrap();
+    bytes[dll + 10_000] ^= 1;
+    lab.write("disk.E01", bytes);
+    let run = lab.run(["image", "disk.E01", "--sim", "--fail-on", "never"]).exits(3);
+    let said = " + 0 lost; 1 problems, 1 of them contents that could not be read";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    let rows = rows(&run.stdout);
+    assert!(rows["disk.E01:/p0/Windows/System32/x.dll"]["reason"].contains("a chunk fails its checksum"));
+}
+
+#[test]
 fn deleted_files_are_given_on_request_apart_from_the_live_ones() {
     let lab = Lab::new();
     lab.write("kept.bin", vec![1; 8000]);

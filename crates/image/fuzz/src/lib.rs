@@ -11,7 +11,7 @@ use hashsweep_image::{
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -27,11 +27,17 @@ pub struct Base {
 
 /// The image that `packed` is, made once.
 pub fn base(once: &'static OnceLock<Arc<Base>>, packed: &[u8]) -> Arc<Base> {
+    base_within(once, packed, 0..usize::MAX)
+}
+
+/// The same, of which only these bytes are replaced.
+pub fn base_within(once: &'static OnceLock<Arc<Base>>, packed: &[u8], within: Range<usize>) -> Arc<Base> {
     Arc::clone(once.get_or_init(|| {
         let mut bytes = Vec::new();
         flate2::read::GzDecoder::new(packed).read_to_end(&mut bytes).expect("the base is whole");
-        let blocks =
-            (0..bytes.len() / 16).filter(|block| bytes[block * 16..][..16].iter().any(|byte| *byte != 0));
+        let blocks = (0..bytes.len() / 16)
+            .filter(|block| within.contains(&(block * 16)))
+            .filter(|block| bytes[block * 16..][..16].iter().any(|byte| *byte != 0));
         let places = blocks.flat_map(|block| block * 16..block * 16 + 16).collect();
         Arc::new(Base { bytes, places })
     }))
@@ -80,7 +86,48 @@ pub fn read(base: Arc<Base>, data: &[u8]) {
     read_disk(&Container { disk, gaps: Vec::new(), ewf: None, notices: Vec::new() });
 }
 
-/// The same for a container, which is opened by its path: a file in memory, one for each process, in which what was
+/// The same for a physical volume of LVM2 at `start`, whose label and only area of metadata get the checksums that
+/// are right for what was replaced: else nothing behind these would be looked at.
+pub fn read_lvm(base: Arc<Base>, data: &[u8], start: usize, area: usize) {
+    let replaced = base.replacements(data);
+    let mut disk = Changed { base, replaced };
+    let at = |place: usize, disk: &Changed| disk.bytes(place, 8).try_into().map_or(0, usize_of);
+    let (text, len) = (at(area + 40, &disk), at(area + 48, &disk));
+    if text < 1 << 17 && len < 1 << 17 {
+        let sum = summed(&disk.bytes(area + text, len));
+        disk.put(area + 56, sum);
+    }
+    let sum = summed(&disk.bytes(area + 4, 508));
+    disk.put(area, sum);
+    let sum = summed(&disk.bytes(start + 512 + 20, 492));
+    disk.put(start + 512 + 16, sum);
+    read_disk(&Container { disk: Arc::new(disk), gaps: Vec::new(), ewf: None, notices: Vec::new() });
+}
+
+fn usize_of(bytes: [u8; 8]) -> usize {
+    usize::try_from(u64::from_le_bytes(bytes)).unwrap_or(usize::MAX)
+}
+
+/// LVM's CRC-32, which begins elsewhere and is not inverted.
+fn summed(bytes: &[u8]) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new_with_initial(!0xf597_a6cf);
+    hasher.update(bytes);
+    (!hasher.finalize()).to_le_bytes()
+}
+
+impl Changed {
+    fn bytes(&self, at: usize, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.read_at(at as u64, &mut bytes).expect("memory can be read");
+        bytes
+    }
+
+    fn put(&mut self, at: usize, bytes: [u8; 4]) {
+        self.replaced.extend((at..).zip(bytes));
+    }
+}
+
+/// The same as [`read`] for a container, which is opened by its path: a file in memory, one for each process, in which what was
 /// replaced is put back.
 pub fn read_file(base: &Base, ending: &str, data: &[u8]) {
     static FILE: OnceLock<(PathBuf, File)> = OnceLock::new();

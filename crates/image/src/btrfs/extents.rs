@@ -6,7 +6,7 @@ use crate::item::{Data, Extent};
 
 /// Of one file, as for every file system.
 const MOST_EXTENTS: usize = 1 << 20;
-/// What is packed within the metadata is in memory until it is given: Btrfs packs less than a sector there.
+/// What is packed within the metadata is in memory until it is hashed: Btrfs packs less than a sector there.
 const MOST_UNPACKED_INLINE: u64 = 4096;
 /// Btrfs packs 128 KiB at a time.
 pub(super) const MOST_UNPACKED: u64 = 1 << 20;
@@ -21,12 +21,10 @@ pub(super) struct Runs {
 
 impl Runs {
     /// Adds what a record says of the bytes from `logical` on. A fault is the file's, and comes with it.
-    #[expect(clippy::unnecessary_wraps, reason = "one of several records that are read alike")]
-    pub(super) fn add(&mut self, space: &Space, logical: u64, bytes: &[u8]) -> Result<(), Fault> {
+    pub(super) fn add(&mut self, space: &Space, logical: u64, bytes: &[u8]) {
         if self.fault.is_none() {
             self.fault = self.record(space, logical, bytes).err();
         }
-        Ok(())
     }
 
     pub(super) fn finish(self, size: u64) -> Result<Vec<Extent>, Fault> {
@@ -68,6 +66,10 @@ impl Runs {
             return Err(Fault::Limit { what: "bytes in a packed extent", limit: MOST_UNPACKED });
         }
         let (len, data) = if kind == 0 {
+            // So a file has one, which bounds what of it is in memory.
+            if logical != 0 {
+                return Err(damaged("content within the metadata that is not a file's beginning", logical));
+            }
             let stored = bytes.get(21..).ok_or_else(ends)?;
             let most = MOST_UNPACKED_INLINE.max(space.sector_size().into());
             if method.is_some() && unpacked > most {

@@ -5,7 +5,7 @@
 
 use super::extents::MOST_UNPACKED;
 use super::superblock::Superblock;
-use super::tree::{Key, Walker};
+use super::tree::{GO_ON, Key, Walker};
 use crate::budget::Budget;
 use crate::cache::Chunks;
 use crate::fault::{Fault, damaged, le16, le32, le64, plus, size};
@@ -85,7 +85,7 @@ impl Space {
             if key.kind == CHUNK {
                 found.push((key.offset, bytes.to_vec()));
             }
-            Ok(())
+            GO_ON
         });
         // Without a chunk nobody knows where anything in it is.
         if let Some(fault) = faults.into_iter().next() {

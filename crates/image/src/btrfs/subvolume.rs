@@ -1,4 +1,7 @@
-//! What the tree of a subvolume says: inodes, their names, their extents.
+//! What the tree of a subvolume says: inodes and their names by one scan of it, the inodes' extents by another.
+//!
+//! In the order of the keys an inode is before its extents, and before the next inode. So the second scan holds one
+//! file at a time, whatever the tree has of content within itself.
 
 use super::extents::Runs;
 use super::kind;
@@ -8,15 +11,10 @@ use crate::fault::{Fault, damaged, le16, le32, le64};
 use crate::names::Names;
 use std::collections::BTreeMap;
 
-#[derive(Default)]
-pub(super) struct Inode {
-    pub(super) mode: u32,
-    pub(super) size: u64,
-    pub(super) runs: Runs,
-}
-
+/// The inodes in use and what they are called.
 pub(super) struct Files {
-    pub(super) inodes: BTreeMap<u64, Inode>,
+    /// With their modes.
+    inodes: BTreeMap<u64, u32>,
     pub(super) names: Names,
     /// Inodes that a directory has, with the directory and the name.
     entries: Vec<(u64, u64, Box<[u8]>)>,
@@ -36,17 +34,16 @@ impl Default for Files {
 }
 
 impl Files {
-    pub(super) fn add(&mut self, space: &Space, key: Key, bytes: &[u8]) {
-        if let Err(fault) = self.item(space, key, bytes) {
+    pub(super) fn add(&mut self, key: Key, bytes: &[u8]) {
+        if let Err(fault) = self.item(key, bytes) {
             self.faults.push((key.object, fault));
         }
     }
 
-    fn item(&mut self, space: &Space, key: Key, bytes: &[u8]) -> Result<(), Fault> {
+    fn item(&mut self, key: Key, bytes: &[u8]) -> Result<(), Fault> {
         match key.kind {
             kind::INODE => {
-                let (mode, size) = (le32(bytes, 52)?, le64(bytes, 16)?);
-                self.inodes.insert(key.object, Inode { mode, size, runs: Runs::default() });
+                self.inodes.insert(key.object, le32(bytes, 52)?);
                 Ok(())
             }
             kind::NAME => self.names(key.object, bytes, 10, |_| Ok(key.offset)),
@@ -58,10 +55,9 @@ impl Files {
                 self.entries.push((le64(bytes, 0)?, key.object, name.into()));
                 Ok(())
             }
-            kind::EXTENT => match self.inodes.get_mut(&key.object) {
-                Some(inode) => inode.runs.add(space, key.offset, bytes),
-                None => Err(damaged("an extent of an inode that is not in use", key.object)),
-            },
+            kind::EXTENT if !self.inodes.contains_key(&key.object) => {
+                Err(damaged("an extent of an inode that is not in use", key.object))
+            }
             _ => Ok(()),
         }
     }
@@ -87,9 +83,22 @@ impl Files {
         Ok(())
     }
 
-    /// The directories.
+    pub(super) fn len(&self) -> usize {
+        self.inodes.len()
+    }
+
+    /// Takes an inode that is given; `false` if it was before.
+    pub(super) fn take(&mut self, inode: u64) -> bool {
+        self.inodes.remove(&inode).is_some()
+    }
+
+    /// Takes one that is left.
+    pub(super) fn take_any(&mut self) -> Option<u64> {
+        self.inodes.pop_first().map(|(number, _)| number)
+    }
+
     pub(super) fn directories(&self) -> Vec<u64> {
-        self.inodes.iter().filter(|(_, inode)| inode.mode >> 12 == 4).map(|(number, _)| *number).collect()
+        self.inodes.iter().filter(|(_, mode)| **mode >> 12 == 4).map(|(number, _)| *number).collect()
     }
 
     /// What does not agree with itself, with the paths.
@@ -104,5 +113,41 @@ impl Files {
             }
         }
         all
+    }
+}
+
+pub(super) struct Inode {
+    pub(super) number: u64,
+    pub(super) mode: u32,
+    pub(super) size: u64,
+    pub(super) runs: Runs,
+}
+
+/// The second scan: the inode whose items come.
+#[derive(Default)]
+pub(super) struct Current(Option<Inode>);
+
+impl Current {
+    /// Takes the next item; gives the inode before, if another one begins.
+    pub(super) fn add(&mut self, space: &Space, key: Key, bytes: &[u8]) -> Result<Option<Inode>, Fault> {
+        let before = if self.0.as_ref().is_some_and(|inode| inode.number != key.object) {
+            self.0.take()
+        } else {
+            None
+        };
+        match (key.kind, &mut self.0) {
+            (kind::INODE, _) => {
+                let (mode, size) = (le32(bytes, 52)?, le64(bytes, 16)?);
+                self.0 = Some(Inode { number: key.object, mode, size, runs: Runs::default() });
+            }
+            (kind::EXTENT, Some(inode)) => inode.runs.add(space, key.offset, bytes),
+            _ => {}
+        }
+        Ok(before)
+    }
+
+    /// The last one.
+    pub(super) fn end(self) -> Option<Inode> {
+        self.0
     }
 }

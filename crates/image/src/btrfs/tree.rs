@@ -6,6 +6,7 @@ use crate::budget::Budget;
 use crate::crc32c;
 use crate::fault::{Fault, damaged, le32, le64, size};
 use crate::reader::read_vec;
+use std::ops::ControlFlow;
 
 const HEAD: usize = 101;
 /// The kernel's own limit.
@@ -54,8 +55,10 @@ impl Meant {
     }
 }
 
-/// Hears of an item; what it finds wrong is kept, and the scan goes on.
-pub(super) type Give<'g> = dyn FnMut(Key, &[u8]) -> Result<(), Fault> + 'g;
+/// Hears of an item and may break off; what it finds wrong is kept, and the scan goes on.
+pub(super) type Give<'g> = dyn FnMut(Key, &[u8]) -> Result<ControlFlow<()>, Fault> + 'g;
+
+pub(super) const GO_ON: Result<ControlFlow<()>, Fault> = Ok(ControlFlow::Continue(()));
 
 pub(super) struct Walker<'w> {
     pub(super) space: &'w Space,
@@ -82,7 +85,7 @@ impl Walker<'_> {
         budget: &mut Budget,
         faults: &mut Vec<Fault>,
         give: &mut Give<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<ControlFlow<()>, Fault> {
         budget.block()?;
         let node = self.read(at, level, meant.generation)?;
         let n = size(le32(&node, 96)?.into())?;
@@ -100,22 +103,28 @@ impl Walker<'_> {
                     before: keys.get(nth + 1).copied().or(meant.before),
                     generation: Some(le64(record, 25)?),
                 };
-                if let Err(fault) = self.node(le64(record, 17)?, level - 1, &meant, budget, faults, give) {
-                    // Beyond the limit of work nothing further can be had.
-                    budget.block()?;
-                    faults.push(fault);
+                match self.node(le64(record, 17)?, level - 1, &meant, budget, faults, give) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
+                    Err(fault) => {
+                        // Beyond the limit of work nothing further can be had.
+                        budget.block()?;
+                        faults.push(fault);
+                    }
                 }
             }
-            return Ok(());
+            return GO_ON;
         }
         for (key, record) in keys.into_iter().zip(records(25)?) {
             let (start, len) = (size(le32(record, 17)?.into())?, size(le32(record, 21)?.into())?);
             let bytes = node[HEAD..].get(start..).and_then(|rest| rest.get(..len)).ok_or_else(wrong)?;
-            if let Err(fault) = give(key, bytes) {
-                faults.push(fault);
+            match give(key, bytes) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
+                Err(fault) => faults.push(fault),
             }
         }
-        Ok(())
+        GO_ON
     }
 
     /// The first copy of a node that agrees with its checksum and with who points at it.

@@ -5,8 +5,8 @@ use super::{Ext, map};
 use crate::budget::Budget;
 use crate::crc32c::update as crc32c;
 use crate::fault::{Fault, damaged, le16, le32, size};
-use crate::item::Content;
-use std::sync::Arc;
+use crate::item::Data;
+use crate::reader::read_vec;
 
 type Entries = Vec<(u32, Box<[u8]>)>;
 
@@ -22,26 +22,27 @@ pub(crate) fn entries(
         let fault = list(&head[4..], &mut entries).and_then(|()| list(tail, &mut entries)).err();
         return Ok((entries, fault));
     }
-    let extents = map::extents(ext, inode, budget)?;
-    let mut content = Content::new(Arc::clone(&ext.image), inode.size, extents);
-    let mut block = vec![0; size(ext.sb.block_size)?];
+    let block_size = ext.sb.block_size;
     let mut fault = None;
-    let mut left = inode.size;
-    while left > 0 {
-        budget.block()?;
-        let mut done = 0;
-        while done < block.len() {
-            match content.read(&mut block[done..])? {
-                0 => break,
-                n => done += n,
-            }
+    let mut end = 0;
+    for extent in map::extents(ext, inode, budget)? {
+        let Data::Disk(start) = extent.data else { continue };
+        for skip in (0..extent.len).step_by(size(block_size)?) {
+            budget.block()?;
+            let at = start + skip;
+            let len = block_size.min(extent.len - skip);
+            let listed = budget.listed(at).and_then(|()| {
+                let block = read_vec(&*ext.image, at, size(len)?)?;
+                check(inode, &block).and_then(|()| list(&block, &mut entries))
+            });
+            fault = listed.err().or(fault);
         }
-        left = left.saturating_sub(done as u64);
-        if done == 0 {
-            break;
+        if extent.logical == end {
+            end += extent.len;
         }
-        let listed = check(inode, &block[..done]).and_then(|()| list(&block[..done], &mut entries));
-        fault = listed.err().or(fault);
+    }
+    if end < inode.size {
+        fault = fault.or_else(|| Some(damaged("a directory with a hole", inode.number.into())));
     }
     Ok((entries, fault))
 }

@@ -79,6 +79,11 @@ impl Inode {
         self.flags & EXTENTS != 0
     }
 
+    /// Whether its map leads anywhere.
+    pub(crate) fn has_blocks(&self) -> bool {
+        self.block().iter().any(|byte| *byte != 0)
+    }
+
     /// The 60 bytes that hold the map, or the content's beginning.
     pub(crate) fn block(&self) -> &[u8] {
         &self.bytes[40..100]

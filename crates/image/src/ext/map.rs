@@ -113,6 +113,10 @@ impl Map<'_> {
         if n > usize::from(le16(node, 4)?) || 12 + n * 12 > node.len() {
             return Err(self.wrong("a node of the extent tree with too many entries"));
         }
+        // The kernel takes it for damage, too.
+        if n == 0 && depth > 0 {
+            return Err(self.wrong("a node of the extent tree with nothing below"));
+        }
         for nth in 0..n {
             let at = 12 + nth * 12;
             let first = u64::from(le32(node, at)?);

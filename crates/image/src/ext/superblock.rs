@@ -29,7 +29,9 @@ const UNDERSTOOD: u32 = FILETYPE
 const GDT_CSUM: u32 = 0x10;
 const METADATA_CSUM: u32 = 0x400;
 const INODE_UNINIT: u16 = 1;
-const LAST_RESERVED: u32 = 10;
+pub(crate) const LAST_RESERVED: u32 = 10;
+pub(crate) const BAD_BLOCKS: u32 = 1;
+const ATTRIBUTE_INODES: u32 = 0x400;
 
 pub(crate) struct Group {
     inode_bitmap: u64,
@@ -44,6 +46,8 @@ pub(crate) struct Superblock {
     pub(crate) inode_size: u64,
     pub(crate) groups: Vec<Group>,
     pub(crate) needs_recovery: bool,
+    /// Large values of attributes have inodes of their own.
+    pub(crate) has_attribute_inodes: bool,
     /// Where the volume's metadata has checksums.
     pub(crate) seed: Option<u32>,
     /// Inodes of quotas and of the journal, wherever they are.
@@ -98,6 +102,7 @@ impl Superblock {
             inode_size,
             groups: Vec::new(),
             needs_recovery: incompat & RECOVER != 0,
+            has_attribute_inodes: incompat & ATTRIBUTE_INODES != 0,
             seed,
             own: if is_old { Vec::new() } else { own.into_iter().collect::<Result<_, _>>()? },
         };

@@ -29,7 +29,7 @@ pub(super) struct Area {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Logical {
     pub(super) name: String,
-    is_visible: bool,
+    pub(super) is_visible: bool,
     /// Or why they are not read.
     pub(super) segments: Result<Vec<Segment>, String>,
     /// Other logical volumes that it is made of, if it is refused.
@@ -68,39 +68,54 @@ impl Group {
         })
     }
 
-    /// Whether it is only there for another one, which is given or refused.
-    pub(super) fn is_part(&self, logical: &Logical) -> bool {
-        !logical.is_visible
-            && self
-                .logical
-                .iter()
-                .any(|other| other.name != logical.name && other.parts.contains(&logical.name))
+    /// Logical volumes that others are made of.
+    pub(super) fn parts(&self) -> BTreeSet<&str> {
+        let of_others = |logical: &'_ Logical, part: &str| part != logical.name;
+        let parts = self.logical.iter().flat_map(|logical| {
+            logical.parts.iter().map(String::as_str).filter(move |part| of_others(logical, part))
+        });
+        parts.collect()
     }
 
-    /// Logical volumes that have extents which another one, or another segment, has too.
-    pub(super) fn shared(&self) -> BTreeSet<String> {
-        let mut runs = Vec::new();
-        for logical in &self.logical {
-            for segment in logical.segments.iter().flatten() {
-                let n = segment.n_extents / segment.stripes.len().max(1) as u64;
-                runs.extend(segment.stripes.iter().map(|(area, at)| (area, *at, n, &logical.name)));
-            }
-        }
-        runs.sort_unstable();
-        let mut shared = BTreeSet::new();
-        let mut before: Option<(&String, u64, &String)> = None;
-        for (area, at, n, name) in runs {
-            let end = at.saturating_add(n);
-            match before {
-                Some((same, until, other)) if same == area && at < until => {
-                    shared.extend([other.clone(), name.clone()]);
-                    before = Some((area, until.max(end), name));
-                }
-                _ => before = Some((area, end, name)),
-            }
-        }
-        shared
+    /// Bytes of physical volumes that its logical ones have: identity, first byte, end, logical volume.
+    fn runs(&self) -> impl Iterator<Item = (&str, u64, u64, &Logical)> {
+        let segments = self
+            .logical
+            .iter()
+            .flat_map(|logical| logical.segments.iter().flatten().map(move |segment| (logical, segment)));
+        segments.flat_map(move |(logical, segment)| {
+            let n = segment.n_extents / segment.stripes.len().max(1) as u64;
+            let bytes = |extents: u64| extents.saturating_mul(self.extent_size);
+            segment.stripes.iter().filter_map(move |(name, first)| {
+                let area = self.physical.get(name)?;
+                let start = area.start.saturating_add(bytes(*first));
+                Some((area.id.as_str(), start, start.saturating_add(bytes(n)), logical))
+            })
+        })
     }
+}
+
+/// Logical volumes, by the identity of their group and by name, with bytes that another one has too, whatever their
+/// groups call the physical volume; or that it has twice itself.
+pub(super) fn shared<'g>(groups: impl Iterator<Item = &'g Group>) -> BTreeSet<(&'g str, &'g str)> {
+    let mut runs: Vec<(&str, u64, u64, (&str, &str))> = Vec::new();
+    for group in groups {
+        let of_volume = |logical: &'g Logical| (group.id.as_str(), logical.name.as_str());
+        runs.extend(group.runs().map(|(area, start, end, logical)| (area, start, end, of_volume(logical))));
+    }
+    runs.sort_unstable();
+    let mut shared = BTreeSet::new();
+    let mut before: Option<(&str, u64, (&str, &str))> = None;
+    for (area, start, end, volume) in runs {
+        match before {
+            Some((same, until, other)) if same == area && start < until => {
+                shared.extend([other, volume]);
+                before = Some((area, until.max(end), volume));
+            }
+            _ => before = Some((area, end, volume)),
+        }
+    }
+    shared
 }
 
 /// A name as LVM permits it: so that paths stay what they mean.

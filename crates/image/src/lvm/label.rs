@@ -72,8 +72,8 @@ impl Label {
     }
 
     /// The text in each area that has one.
-    pub(super) fn texts(&self, volume: &dyn ImageReader) -> Vec<Result<Vec<u8>, Fault>> {
-        self.areas.iter().filter_map(|(at, len)| text(volume, *at, *len).transpose()).collect()
+    pub(super) fn texts(&self, volume: &dyn ImageReader) -> impl Iterator<Item = Result<Vec<u8>, Fault>> {
+        self.areas.iter().filter_map(|(at, len)| text(volume, *at, *len).transpose())
     }
 }
 

@@ -187,7 +187,7 @@ fn clusters_of(stream: &Stream, cluster: u64) -> impl Iterator<Item = u64> + use
     let pieces = extents.iter().flat_map(|extent| match &extent.data {
         Data::Disk(at) => vec![(*at, extent.len)],
         Data::Lznt1(pieces) | Data::Zlib(pieces) => pieces.to_vec(),
-        Data::Zero | Data::Inline(_) => Vec::new(),
+        Data::Zero | Data::Inline(_) | Data::Wof(_) => Vec::new(),
     });
     pieces.flat_map(move |(at, len)| at / cluster..at.saturating_add(len).div_ceil(cluster))
 }

@@ -106,8 +106,12 @@ impl File {
 
     /// What the file stands for, if it has a reparse point.
     pub(super) fn reparse_tag(&self, mft: &Mft) -> Option<Result<u32, Fault>> {
-        let stream = self.stream(REPARSE_POINT, b"")?;
-        Some(stream.resolve(mft).and_then(|bytes| le32(&bytes, 0)))
+        Some(self.reparse_point(mft)?.and_then(|bytes| le32(&bytes, 0)))
+    }
+
+    /// What it says, from its tag on.
+    pub(super) fn reparse_point(&self, mft: &Mft) -> Option<Result<Vec<u8>, Fault>> {
+        Some(self.stream(REPARSE_POINT, b"")?.resolve(mft))
     }
 }
 

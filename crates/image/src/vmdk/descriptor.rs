@@ -46,7 +46,10 @@ impl Descriptor {
                 descriptor.extents.push(extent);
                 continue;
             }
-            let Some((name, value)) = line.split_once('=') else { continue };
+            // Passed over, an extent in another spelling would be missing in silence.
+            let setting = line.split_once('=').filter(|(name, _)| !name.trim().contains(char::is_whitespace));
+            let (name, value) = setting
+                .ok_or_else(|| damaged("a line of the descriptor that is neither setting nor extent", 0))?;
             let value = value.trim().trim_matches('"');
             match name.trim().to_ascii_lowercase().as_str() {
                 "cid" => descriptor.cid = hexadecimal(value)?,
@@ -140,6 +143,9 @@ mod tests {
         check("encryption.keySafe = \"x\"", Err("not supported: an encrypted VMDK"));
         check("CID=1", Err("damaged: a VMDK that names no extents at byte 0"));
         check("RW many FLAT \"d\"", Err("damaged: an extent's line in the descriptor at byte 0"));
+        let neither = "damaged: a line of the descriptor that is neither setting nor extent at byte 0";
+        check("RW 1 ZERO\nrw 1 FLAT \"d\"", Err(neither));
+        check("RW 1 ZERO\nrw 1 FLAT \"d=1\"", Err(neither));
         check("parentCID=2\nRW 1 FLAT \"d\"", Err("missing: the name of the VMDK that this one changes"));
     }
 }

@@ -49,7 +49,9 @@ pub(super) fn entries(
             }
             done += n;
             if block.len() as u64 == block_size {
-                if let Err(wrong) = list(xfs, inode, &block, start + done, &mut entries) {
+                let listed = budget.listed(start + done);
+                if let Err(wrong) = listed.and_then(|()| list(xfs, inode, &block, start + done, &mut entries))
+                {
                     fault = Some(wrong);
                 }
                 block.clear();

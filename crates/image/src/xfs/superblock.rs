@@ -23,6 +23,8 @@ pub(super) struct Superblock {
     pub(super) internal: Vec<u64>,
     /// Where the log is, in bytes, and its length; `None` if it is on another device.
     pub(super) log: Option<(u64, u64)>,
+    /// Blocks on a realtime device.
+    pub(super) has_realtime: bool,
     /// Version 5: metadata with checksums.
     pub(super) has_sums: bool,
     /// Directories say of each name what kind it is.
@@ -90,6 +92,7 @@ impl Superblock {
             root: be64(&head, 56)?,
             internal: internal.into_iter().filter(|inode| !matches!(*inode, 0 | u64::MAX)).collect(),
             log: None,
+            has_realtime: be64(&head, 16)? != 0,
             has_sums,
             has_kinds: if has_sums { incompatible & 1 != 0 } else { be32(&head, 200)? & 0x200 != 0 },
             has_sparse_inodes: incompatible & SPARSE_INODES != 0,

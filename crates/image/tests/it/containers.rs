@@ -24,7 +24,7 @@ fn volume(dir: &Path) -> PathBuf {
     image
 }
 
-fn acquire(raw: &Path, to: &Path, options: &[&str]) {
+pub(crate) fn acquire(raw: &Path, to: &Path, options: &[&str]) {
     let target = to.to_str().unwrap();
     run("ewfacquire", &[&["-u", "-q", "-t", target], options, &[raw.to_str().unwrap()]].concat());
 }

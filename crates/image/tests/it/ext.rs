@@ -1,4 +1,4 @@
-use crate::made::{ext, has_unwritten, read, run, sums_of, tree};
+use crate::made::{ext, has_unwritten, noise, read, run, sums_of, tree};
 use hashsweep_image::open;
 use sha1::{Digest as _, Sha1};
 use std::fs;
@@ -141,4 +141,39 @@ fn a_root_that_is_not_in_use_is_a_problem() {
     let read = read(&image);
     assert_eq!(read.problems, ["/: damaged: a root that is no directory in use at byte 2"]);
     assert!(!read.walked.is_complete());
+}
+
+/// Nor can one that no directory names: what the file system's own would begin with is looked for.
+#[test]
+fn a_file_that_lost_its_name_is_not_the_file_systems_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, image) = (dir.path().join("tree"), dir.path().join("image"));
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("evil"), noise(3000, 1)).unwrap();
+    let sum = sums_of(&root)["/evil"];
+    let claims: [(&[&str], &str); 3] = [
+        (&["feature quota", "set_super_value usr_quota_inum 12"], "/$Orphans/12"),
+        (&["set_inode_field <12> flags 0x280000"], "/$Orphans/12"),
+        (&["copy_inode <12> <5>", "clri <12>", "freei <12>"], "/$Orphans/5"),
+    ];
+    for (claim, path) in claims {
+        ext(&image, &root, 8, &["-t", "ext4", "-O", "^metadata_csum,^has_journal,^inline_data"]);
+        for command in [&["unlink /evil"][..], claim].concat() {
+            run("debugfs", &["-w", "-R", command, image.to_str().unwrap()]);
+        }
+        let read = read(&image);
+        assert_eq!(read.sums["p0"].get(path), Some(&sum), "{claim:?}: {read:?}");
+    }
+}
+
+#[test]
+fn blocks_that_are_marked_bad_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, image, list) = (dir.path().join("tree"), dir.path().join("image"), dir.path().join("list"));
+    fs::create_dir(&root).unwrap();
+    fs::write(&list, "5000\n5001\n").unwrap();
+    ext(&image, &root, 8, &["-t", "ext4", "-b", "1024", "-l", list.to_str().unwrap()]);
+    let read = read(&image);
+    assert!(read.problems.iter().any(|problem| problem.contains("marked bad")), "{:?}", read.problems);
+    assert!(!read.walked.is_complete() && read.walked.volumes[0].summary.adds_up());
 }

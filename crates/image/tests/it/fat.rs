@@ -152,6 +152,9 @@ fn chains_that_are_wrong_are_problems() {
     check("/B.BIN: damaged: a file has more bytes than clusters", &|file| {
         file.write_all_at(&[0, 0], b + 26).unwrap();
     });
+    check("/A.BIN: damaged: clusters behind the end of the content", &|file| {
+        file.write_all_at(&[1, 0, 0, 0], a + 28).unwrap();
+    });
     check("copies of the file allocation table differ", &|file| {
         file.write_all_at(&[0x55], reserved + table_len + 100).unwrap();
     });

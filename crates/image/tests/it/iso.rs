@@ -1,6 +1,7 @@
 //! Discs that xorriso made from a tree, and what may be wrong with them.
 
 use crate::made::{Sums, ext, noise, read, run, sums_of};
+use sha1::{Digest as _, Sha1};
 use std::fs;
 use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -129,6 +130,126 @@ fn a_disc_that_is_not_as_it_says_is_a_problem() {
             file.write_all_at(&own, root(file) + at as u64 + 2).unwrap();
         },
         "in two places",
+    );
+}
+
+/// Where the record with this plain name is.
+fn record_of(disc: &[u8], name: &str) -> usize {
+    let is_it =
+        |at: &usize| disc[at + 33..].starts_with(name.as_bytes()) && disc[at + 32] as usize >= name.len();
+    (0..disc.len() - 64).find(|at| disc[at + 32] != 0 && is_it(at)).unwrap()
+}
+
+#[test]
+fn boot_images_are_given_where_no_tree_names_them() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let loader = [&[0; 64][..], &noise(40_000, 1)].concat();
+    fs::write(dir.path().join("tree/boot.bin"), &loader).unwrap();
+    let floppy = noise(1440 << 10, 2);
+    fs::write(dir.path().join("tree/floppy"), &floppy).unwrap();
+    let boot = ["-b", "boot.bin", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table"];
+    let both = [&boot[..], &["-eltorito-alt-boot", "-b", "floppy"]].concat();
+    let hidden =
+        ["-hide", "boot.bin", "-hide-joliet", "boot.bin", "-hide", "floppy", "-hide-joliet", "floppy"];
+    let sizes = |options: &[&str]| {
+        let (_, image) = disc(dir.path(), &[&["-R", "-J"], options].concat());
+        let read = read(&image);
+        assert!(read.walked.is_complete(), "{:?}", read.problems);
+        let boot = read.sums["p0"].iter().filter(|(path, _)| path.starts_with("/$Boot/"));
+        boot.map(|(path, (size, sum))| (path.clone(), *size, *sum)).collect::<Vec<_>>()
+    };
+    assert!(sizes(&both).is_empty());
+    let given = sizes(&[&both[..], &hidden].concat());
+    let named: Vec<_> = given.iter().map(|(path, size, _)| (&path[..], *size)).collect();
+    assert_eq!(named, [("/$Boot/1", 40_064), ("/$Boot/2", 1440 << 10)]);
+    let sum: [u8; 20] = Sha1::digest(&floppy).into();
+    assert_eq!(given[1].2, sum);
+    // Without a table of the loader's what is loaded is known and no more.
+    let plain = sizes(&[&boot[..5], &hidden[..4]].concat());
+    let sum: [u8; 20] = Sha1::digest(&loader[..2048]).into();
+    assert_eq!(plain, [("/$Boot/1".to_owned(), 2048, sum)]);
+}
+
+#[test]
+fn what_is_on_a_disc_beside_its_trees_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let said = |image: &Path, reason: &str| {
+        let read = read(image);
+        assert!(read.problems.iter().any(|fault| fault.contains(reason)), "{reason}: {:?}", read.problems);
+        assert!(!read.walked.is_complete());
+    };
+    said(&disc(dir.path(), &["-R", "-hfsplus"]).1, "the kind HFS beside ISO9660");
+    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let (_, image) = disc(dir.path(), &["-R", "-J", "-b", "TWO.TXT", "-no-emul-boot"]);
+        let mut bytes = fs::read(&image).unwrap();
+        change(&mut bytes);
+        fs::write(&image, bytes).unwrap();
+        image
+    };
+    assert!(read(&changed(&|_| {})).walked.is_complete());
+    for (kind, reason) in [(3, "a partition of the disc"), (9, "a descriptor of an unknown kind")] {
+        said(&changed(&|bytes| bytes[18 << 11] = kind), reason);
+    }
+    said(&changed(&|bytes| bytes[(17 << 11) + 7..][..8].fill(b'x')), "a boot record of an unknown system");
+    // The catalogue fails its sum; its image lies behind the end.
+    let catalogue = |bytes: &[u8]| {
+        let at = (17 << 11) + 71;
+        (u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize) << 11
+    };
+    let of_catalogue = |within: usize| {
+        changed(&|bytes| {
+            let at = catalogue(bytes) + within;
+            bytes[at..at + 2].fill(0x7f);
+        })
+    };
+    said(&of_catalogue(4), "/$Boot: damaged: the catalogue of boot images");
+    said(&of_catalogue(32 + 9), "/$Boot/1: byte");
+}
+
+#[test]
+fn the_trees_of_all_descriptors_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let (_, image) = disc(dir.path(), &["--norock", "-J"]);
+    let mut bytes = fs::read(&image).unwrap();
+    // The first one has the subdirectory for its root, and the second one, in the place of Joliet's, the root.
+    bytes.copy_within(16 << 11..17 << 11, 17 << 11);
+    let sub = record_of(&bytes, "SUB_DIRE");
+    bytes.copy_within(sub + 2..sub + 18, (16 << 11) + 156 + 2);
+    fs::write(&image, bytes).unwrap();
+    let read = read(&image);
+    let names: Vec<_> = read.sums["p0"].keys().map(String::as_str).collect();
+    assert_eq!(names, ["/$Tree/17/EMPTY", "/$Tree/17/TWO.TXT", "/A_LONG_N.TEX"], "{:?}", read.problems);
+    assert!(read.walked.is_complete(), "{:?}", read.problems);
+}
+
+#[test]
+fn a_file_of_several_extents_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    for (nth, name) in (0..).zip(["PARTA.BIN", "PARTB.BIN"]) {
+        fs::write(dir.path().join("tree").join(name), noise(4096, nth)).unwrap();
+    }
+    let (_, image) = disc(dir.path(), &["--norock"]);
+    let mut bytes = fs::read(&image).unwrap();
+    let (first, second) = (record_of(&bytes, "PARTA.BIN"), record_of(&bytes, "PARTB.BIN"));
+    bytes[first + 25] |= 0x80;
+    bytes[second + 33 + 4] = b'A';
+    fs::write(&image, &bytes).unwrap();
+    let whole = read(&image);
+    assert!(whole.walked.is_complete(), "{:?}", whole.problems);
+    let sum: [u8; 20] = Sha1::digest([noise(4096, 0), noise(4096, 1)].concat()).into();
+    assert_eq!(whole.sums["p0"]["/PARTA.BIN"], (8192, sum));
+    // Without its end it is lost.
+    bytes[second + 25] |= 0x80;
+    fs::write(&image, &bytes).unwrap();
+    let torn = read(&image);
+    assert!(
+        torn.problems.iter().any(|fault| fault.contains("whose last part is not there")),
+        "{:?}",
+        torn.problems
     );
 }
 

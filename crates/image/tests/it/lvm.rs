@@ -208,6 +208,14 @@ fn a_group_that_claims_the_impossible_is_incomplete() {
         assert!(!read.walked.is_complete(), "{to}");
     };
     check("\"pv2\", 10", "\"pv2\", 20", "extents that two logical volumes have");
+    // The same bytes under another name, or by another first extent.
+    let text = String::from_utf8_lossy(&whole).into_owned();
+    let id = |name: &str| {
+        let at = text.find(&format!("\n{name} {{")).unwrap();
+        let at = at + text[at..].find("id = \"").unwrap() + 6;
+        text[at..at + 38].to_owned()
+    };
+    check(&id("pv1"), &id("pv0"), "extents that two logical volumes have");
     check("\"pv0\", 40", "\"pv0\", 120", "reaches past the end of a physical one");
     check("\"pv0\", 40", "\"pv0\", 18446744073709551615", "beyond all sizes");
     check("\"pv0\", 40", "\"pv9\", 40", "a stripe on nothing");

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod btrfs;
+mod claims;
 mod containers;
 mod crafted;
 mod deleted;
@@ -15,6 +16,7 @@ mod hfs;
 mod hfs_made;
 mod hostile;
 mod iso;
+mod loops;
 mod lvm;
 mod made;
 mod maps;

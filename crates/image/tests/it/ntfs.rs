@@ -1,5 +1,6 @@
 use crate::made::{Sums, ntfs, read};
 use hashsweep_image::{Container, Data, Item, open, walk};
+use sha1::{Digest as _, Sha1};
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
@@ -137,4 +138,83 @@ fn a_damaged_first_record_is_replaced_by_its_copy_and_said() {
     );
     let found = found(&read.sums["p0"]);
     assert!(truth("ntfs-4096").keys().all(|path| found.contains_key(path)));
+}
+
+#[test]
+fn a_log_that_was_not_closed_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    ntfs("ntfs-4096", &image);
+    // mkntfs leaves a log of nothing but ones, the longest run of such pages.
+    let whole = fs::read(&image).unwrap();
+    let is_fresh = |page: &[u8]| page.iter().all(|byte| *byte == 0xff);
+    let pages: Vec<bool> = whole.chunks(4096).map(is_fresh).collect();
+    let log = (0..pages.len() - 16).find(|at| pages[*at..at + 16].iter().all(|is| *is)).unwrap() * 4096;
+    let mut page = vec![0; 4096];
+    page[..8].copy_from_slice(b"RSTR\x1e\0\x09\0");
+    (page[17], page[24], page[0x30]) = (16, 0x30, 1);
+    let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
+    file.write_all_at(&page, log as u64).unwrap();
+    let dirty = read(&image);
+    assert!(dirty.problems.iter().any(|p| p.contains("the log was not closed")), "{:?}", dirty.problems);
+    assert!(!dirty.walked.is_complete() && dirty.walked.volumes[0].summary.adds_up());
+    page[0x3c..0x3e].fill(0xff);
+    file.write_all_at(&page, log as u64).unwrap();
+    assert!(read(&image).walked.is_complete());
+}
+
+#[test]
+fn files_of_a_compact_windows_are_unpacked() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    ntfs("ntfs-wof", &image);
+    let whole = fs::read(&image).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/images/wof/plain");
+    let large: [u8; 20] = Sha1::digest(fs::read(path).unwrap()).into();
+    let small: [u8; 20] = Sha1::digest(b"packed ".repeat(1000)).into();
+    let names = [
+        "lzx",
+        "lzx small",
+        "xpress16k",
+        "xpress16k small",
+        "xpress4k",
+        "xpress4k small",
+        "xpress8k",
+        "xpress8k small",
+    ];
+    let compact = read(&image);
+    assert!(compact.walked.is_complete(), "{:?}", compact.problems);
+    let found: Vec<_> = compact.sums["p0"].iter().map(|(path, (_, sum))| (&path[1..], *sum)).collect();
+    let sum = |name: &str| if name.ends_with("small") { small } else { large };
+    assert_eq!(found, names.map(|name| (name, sum(name))));
+    let (_, inline, most) = kinds_of_extents(&open(&image).unwrap());
+    assert!(most > 30 && inline == 0, "{most} {inline}");
+
+    // Where the reparse point of the first file in the record is, and the bytes of its stream.
+    let change = |name: &str, what: &[u8], within: usize, byte: u8| {
+        let record = record_of(&whole, name);
+        let at = whole[record..record + 1024].windows(what.len()).position(|bytes| bytes == what).unwrap();
+        fs::write(&image, &whole).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(&image).unwrap();
+        file.write_all_at(&[byte], (record + at + within) as u64).unwrap();
+        read(&image)
+    };
+    let point = [0x17, 0, 0, 0x80, 16, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0];
+    for (within, byte, what) in [
+        (12, 1, "has in an archive"),
+        (12, 7, "keeps in an unknown way"),
+        (20, 9, "keeps in an unknown way"),
+        (3, 0xc0, "a reparse point of the kind 0xc0000017"),
+        (20, 1, "chunks are not in order"),
+    ] {
+        let read = change("xpress4k", &point, within, byte);
+        assert!(read.problems.iter().any(|problem| problem.contains(what)), "{what}: {:?}", read.problems);
+        assert!(!read.sums["p0"].contains_key("/xpress4k"), "{what}");
+        assert!(!read.walked.is_complete() && read.walked.volumes[0].summary.adds_up(), "{what}");
+        assert!(
+            read.sums["p0"].contains_key("/xpress4k:WofCompressedData"),
+            "{what}: {:?}",
+            read.sums["p0"].keys()
+        );
+    }
 }

@@ -223,6 +223,33 @@ fn partitions_that_share_bytes_are_a_problem_and_read_twice_at_most() {
     assert!(said.iter().any(|fault| fault.contains("twice the disk")), "{said:?}");
 }
 
+/// Linux shows an entry of the MBR that has a length, whatever its type.
+#[test]
+fn a_partition_without_a_type_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "label: dos\nstart=2048,size=8192,type=83\nstart=20480,size=8192,type=83\n\
+                  start=40960,size=40960,type=5\nstart=43008,size=8192,type=83\n";
+    let disk = disk(dir.path(), script, &[1, 10, 21]);
+    let file = fs::OpenOptions::new().write(true).open(&disk).unwrap();
+    file.write_all_at(&[0], 446 + 16 + 4).unwrap();
+    file.write_all_at(&[0], (20 << 20) + 446 + 4).unwrap();
+    let some = read(&disk);
+    assert_eq!(names(&some), ["p1/at 1", "p2/at 10", "p5/at 21"], "{:?}", some.problems);
+    assert!(some.walked.is_complete());
+    // None at all has one, and a volume of the whole disk lies beneath.
+    for nth in [0, 2] {
+        file.write_all_at(&[0], 446 + nth * 16 + 4).unwrap();
+    }
+    file.write_all_at(b"\x53\xef", 1024 + 56).unwrap();
+    let none = read(&disk);
+    assert!(names(&none).contains(&"p1/at 1".into()), "{none:?}");
+    assert!(none.problems.iter().any(|said| said.contains("a volume of the whole disk")), "{none:?}");
+    file.write_all_at(&[0; 2], 1024 + 56).unwrap();
+    file.write_all_at(b"\xeb\x52\x90NTFS    ", 0).unwrap();
+    let within = read(&disk);
+    assert!(within.problems.iter().any(|said| said.contains("a partition table in the first sector")));
+}
+
 /// An Apple partition map of these kinds, places and lengths, in sectors.
 fn apple_map(entries: &[(&[u8], u32, u32)]) -> Vec<u8> {
     let mut map = b"ER\x02\0".to_vec();

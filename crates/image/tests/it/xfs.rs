@@ -131,3 +131,29 @@ fn the_kernel_reads_the_same_of_xfs() {
         assert!(in_use.problems.iter().any(|p| p.contains("the log")), "{options:?}: {:?}", in_use.problems);
     }
 }
+
+#[test]
+fn a_file_that_lost_its_name_is_not_the_file_systems_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    let mut bytes = crate::crafted::base("xfs4");
+    fs::write(&image, &bytes).unwrap();
+    let truth = read(&image).sums.remove("p0").unwrap();
+    // An entry is the inode's number, a length, and the name.
+    let entry = |name: &str| {
+        let at = bytes.windows(name.len()).position(|window| window == name.as_bytes()).unwrap();
+        at - 9
+    };
+    let (lost, other) = (entry("a-file-with-a-longer-name-28"), entry("a-file-with-a-longer-name-29"));
+    let number: [u8; 8] = bytes[lost..lost + 8].try_into().unwrap();
+    bytes.copy_within(other..other + 8, lost);
+    for field in [64, 72, 160] {
+        let mut bytes = bytes.clone();
+        bytes[field..field + 8].copy_from_slice(&number);
+        fs::write(&image, &bytes).unwrap();
+        let read = read(&image);
+        let orphan = read.sums["p0"].get(&format!("/$Orphans/{}", u64::from_be_bytes(number)));
+        assert_eq!(orphan, truth.get("/many/a-file-with-a-longer-name-28"), "{field}: {:?}", read.problems);
+        assert!(read.walked.volumes[0].summary.adds_up());
+    }
+}

@@ -109,7 +109,8 @@ fn values<'a>(difference: &'a Difference, note: &'a str) -> [Cell<'a>; COLUMNS.l
         verdict.map_or(Cell::Absent, |verdict| Cell::Word(verdict.name()))
     };
     let [size, md5, sha1, sha256] = content(row.size, &row.digests);
-    let [_, outcome, reason, threat_name, threat_level, _, _, _, _, _, answered_at, source] = judged(row);
+    let [_, outcome, reason, threat_name, threat_level, _, _, _, _, _, answered_at, source] =
+        judged(row.judged());
     [
         size,
         md5,

@@ -1,12 +1,19 @@
 //! The user's own list, enriched.
 
 use crate::hostile::{answered, malicious, unanswered};
-use hashsweep_model::{Outcome, Verdict};
+use hashsweep_model::{Outcome, Row, Verdict};
 use hashsweep_report::{ListCsv, ListHeader, ListJsonl};
 use serde_json::Value;
 
 fn names(names: &[&str]) -> Vec<Vec<u8>> {
     names.iter().map(|name| name.as_bytes().to_vec()).collect()
+}
+
+/// What is appended to a row.
+fn words(list: &ListCsv<Vec<u8>>, row: &Row) -> Vec<u8> {
+    let mut words = Vec::new();
+    list.words().say(row.judged(), &mut words);
+    words
 }
 
 #[test]
@@ -21,8 +28,9 @@ fn the_inputs_bytes_come_first_untouched() {
         (b"web,AA,too,many", b"\r\n"),
         (b"web,AA,\"never closed", b""),
     ];
+    let words = words(&list, &malicious(b"", 1, 5, "Win32.Trojan.Generic"));
     for (record, terminator) in records {
-        list.row(record, terminator, &malicious(b"", 1, 5, "Win32.Trojan.Generic")).unwrap();
+        list.row(record, terminator, &words).unwrap();
     }
     let ours = "malicious,answered,,Win32.Trojan.Generic,5,5,37,41,2019-03-01T10:00:00,2026-01-31T23:59:59,\
                 2026-11-22T15:04:05Z,service";
@@ -50,7 +58,8 @@ fn another_delimiter_is_kept() {
     let names = names(&["a", "b"]);
     let header = ListHeader::Columns { raw: b"a;b", names: &names, delimiter: b';' };
     let mut list = ListCsv::new(Vec::new(), &header, b"\n").unwrap();
-    list.row(b"1,5;2", b"\n", &unanswered(b"", Outcome::Failed, "one; two, three")).unwrap();
+    let words = words(&list, &unanswered(b"", Outcome::Failed, "one; two, three"));
+    list.row(b"1,5;2", b"\n", &words).unwrap();
     let text = String::from_utf8(list.finish().unwrap()).unwrap();
     assert_eq!(text.lines().nth(1).unwrap(), "1,5;2;;failed;\"one; two, three\";;;;;;;;;");
 }
@@ -59,8 +68,9 @@ fn another_delimiter_is_kept() {
 fn a_text_list_gets_a_header_and_quotes_where_it_must() {
     let names = names(&["hash"]);
     let mut list = ListCsv::new(Vec::new(), &ListHeader::Cells { names: &names }, b"").unwrap();
+    let words = words(&list, &unanswered(b"", Outcome::Invalid, "3 hex digits"));
     for (line, end) in [(&b"abc"[..], &b"\n"[..]), (b"a,b \"c\"", b"\n"), (b"=1", b"")] {
-        list.cells(&[line], end, &unanswered(b"", Outcome::Invalid, "3 hex digits")).unwrap();
+        list.cells(&[line], end, &words).unwrap();
     }
     insta::assert_snapshot!(String::from_utf8(list.finish().unwrap()).unwrap(), @r#"
     hash,verdict,outcome,reason,threat_name,threat_level,trust_factor,scanner_match,scanner_count,first_seen,last_seen,answered_at,source
@@ -95,10 +105,10 @@ fn a_list_as_objects() {
 fn cells_of_a_list_that_is_no_table_are_a_csv() {
     let names = names(&["size", "sha1", "filename"]);
     let mut list = ListCsv::new(Vec::new(), &ListHeader::Cells { names: &names }, b"\n").unwrap();
-    let row = unanswered(b"", Outcome::Invalid, "empty");
-    list.cells(&["5", "aa", "a,\"b\""], b"\n", &row).unwrap();
-    list.cells(&["5"], b"", &row).unwrap();
-    list.cells(&[] as &[&str], b"", &row).unwrap();
+    let words = words(&list, &unanswered(b"", Outcome::Invalid, "empty"));
+    list.cells(&["5", "aa", "a,\"b\""], b"\n", &words).unwrap();
+    list.cells(&["5"], b"", &words).unwrap();
+    list.cells(&[] as &[&str], b"", &words).unwrap();
     insta::assert_snapshot!(String::from_utf8(list.finish().unwrap()).unwrap(), @r#"
     size,sha1,filename,verdict,outcome,reason,threat_name,threat_level,trust_factor,scanner_match,scanner_count,first_seen,last_seen,answered_at,source
     5,aa,"a,""b""",,invalid,empty,,,,,,,,,

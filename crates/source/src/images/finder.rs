@@ -10,10 +10,11 @@ use hashsweep_image::{
     open_raw, walk,
 };
 use hashsweep_model::{Place, Seen, Skip, SkipKind};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 
@@ -24,6 +25,29 @@ const BATCH_EXTENTS: usize = 1 << 18;
 /// A group goes to one reader: as many files as it has lanes for, twice, unless they are large.
 const GROUP: usize = 32;
 const GROUP_BYTES: u64 = 4 << 20;
+
+/// A line to say, which is whole only when the readers have ended.
+pub(super) struct Remark {
+    text: String,
+    /// Of the walk of a volume.
+    problems: Option<u64>,
+    /// Contents that could not be read.
+    unread: Arc<AtomicU64>,
+}
+
+impl Remark {
+    pub(super) fn into_text(self) -> String {
+        let Remark { text, problems, unread } = self;
+        match (problems, unread.load(Relaxed)) {
+            (Some(problems), 0) => format!("{text}; {problems} problems"),
+            (Some(problems), n) => {
+                format!("{text}; {} problems, {n} of them contents that could not be read", problems + n)
+            }
+            (None, 0) => text,
+            (None, n) => format!("{text}; {n} contents could not be read"),
+        }
+    }
+}
 
 pub(super) struct Finder<'w> {
     order: &'w ImageOrder,
@@ -36,7 +60,9 @@ pub(super) struct Finder<'w> {
     batch: Vec<Task>,
     n_extents: usize,
     excluded: u64,
-    remarks: Vec<String>,
+    remarks: Vec<Remark>,
+    /// Contents of each volume of this image that could not be read; the readers count them.
+    unread: HashMap<String, Arc<AtomicU64>>,
     /// Names of volumes that were read, of all images.
     read_volumes: HashSet<String>,
     /// Fingerprints of the paths of this image that have a row.
@@ -63,6 +89,7 @@ impl<'w> Finder<'w> {
             n_extents: 0,
             excluded: 0,
             remarks: Vec::new(),
+            unread: HashMap::new(),
             read_volumes: HashSet::new(),
             paths: HashSet::new(),
         }
@@ -74,6 +101,7 @@ impl<'w> Finder<'w> {
             return;
         }
         self.paths.clear();
+        self.unread.clear();
         let shown = String::from_utf8_lossy(&given.given).into_owned();
         let open = if self.order.raw { open_raw } else { open };
         let container = match open(&given.open_at) {
@@ -88,11 +116,15 @@ impl<'w> Finder<'w> {
             if self.ending.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         self.send_batch();
-        self.remarks.extend(walked.notices.iter().map(|notice| format!("{shown}: {notice}")));
+        for notice in &walked.notices {
+            self.remark(format!("{shown}: {notice}"));
+        }
         self.read_volumes.extend(walked.volumes.iter().map(|sum| sum.volume.name.clone()));
         if !walked.stopped {
             for sum in &walked.volumes {
-                self.remarks.push(format!("{shown}:/{}", in_words(sum, &self.order.path_map)));
+                let text = format!("{shown}:/{}", in_words(sum, &self.order.path_map));
+                let unread = self.unread_of(&sum.volume.name);
+                self.remarks.push(Remark { text, problems: Some(sum.summary.problems), unread });
             }
         }
         if self.order.deleted && !walked.stopped {
@@ -109,7 +141,8 @@ impl<'w> Finder<'w> {
             match found {
                 Deleted::Kept { stream, confidence } => {
                     let paths = stream.paths.iter().map(|below| path(name_of(confidence), below)).collect();
-                    self.stream(root, paths, bytes, stream);
+                    let unread = self.unread_of(&format!("{volume}{DELETED}"));
+                    self.stream(root, paths, bytes, stream, unread);
                 }
                 Deleted::Gone { path: below, why } => {
                     let path = path("gone", &below);
@@ -123,7 +156,9 @@ impl<'w> Finder<'w> {
         self.send_batch();
         let shown = String::from_utf8_lossy(&given.given).into_owned();
         for sum in &sums {
-            self.remarks.push(format!("{shown}:/{}", deleted_in_words(sum, &self.order.path_map)));
+            let text = format!("{shown}:/{}", deleted_in_words(sum, &self.order.path_map));
+            let unread = self.unread_of(&format!("{}{DELETED}", sum.volume.name));
+            self.remarks.push(Remark { text, problems: None, unread });
         }
     }
 
@@ -136,7 +171,8 @@ impl<'w> Finder<'w> {
         match item {
             Item::Stream(stream) => {
                 let paths = stream.paths.iter().map(|below| path(below)).collect();
-                self.stream(root, paths, bytes, stream);
+                let unread = self.unread_of(volume);
+                self.stream(root, paths, bytes, stream, unread);
             }
             Item::Other { paths, kind } => {
                 let paths: Vec<_> = paths.iter().map(|below| path(below)).collect();
@@ -151,7 +187,25 @@ impl<'w> Finder<'w> {
         }
     }
 
-    fn stream(&mut self, root: u32, paths: Vec<Vec<u8>>, bytes: &Arc<dyn ImageReader>, stream: Stream) {
+    fn unread_of(&mut self, volume: &str) -> Arc<AtomicU64> {
+        if let Some(unread) = self.unread.get(volume) {
+            return Arc::clone(unread);
+        }
+        Arc::clone(self.unread.entry(volume.to_owned()).or_default())
+    }
+
+    fn remark(&mut self, text: String) {
+        self.remarks.push(Remark { text, problems: None, unread: Arc::default() });
+    }
+
+    fn stream(
+        &mut self,
+        root: u32,
+        paths: Vec<Vec<u8>>,
+        bytes: &Arc<dyn ImageReader>,
+        stream: Stream,
+        unread: Arc<AtomicU64>,
+    ) {
         let n_image = self.order.roots[root as usize].given.len();
         let is_wanted = self.order.min_size.is_none_or(|min| stream.size >= min)
             && self.order.max_size.is_none_or(|max| stream.size <= max);
@@ -174,7 +228,7 @@ impl<'w> Finder<'w> {
         self.gauges.files_seen.fetch_add(wanted.len() as u64, Relaxed);
         self.n_extents += stream.extents.len();
         let content = Content::new(Arc::clone(bytes), stream.size, stream.extents);
-        self.batch.push(Task { root, paths: wanted, n_image, content });
+        self.batch.push(Task { root, paths: wanted, n_image, content, unread });
         if self.batch.len() >= BATCH || self.n_extents >= BATCH_EXTENTS {
             self.send_batch();
         }
@@ -251,7 +305,7 @@ impl<'w> Finder<'w> {
         };
         match verified {
             Ok(Some(true)) => {
-                self.remarks.push(format!("{shown}: the disk's digests are those stored with it"));
+                self.remark(format!("{shown}: the disk's digests are those stored with it"));
             }
             Ok(Some(false)) => {
                 let skip =
@@ -260,18 +314,19 @@ impl<'w> Finder<'w> {
             }
             Ok(None) if self.ending.is_over() => {}
             Ok(None) => {
-                self.remarks.push(format!("{shown}: nothing to verify, no digests are stored with the disk"));
+                self.remark(format!("{shown}: nothing to verify, no digests are stored with the disk"));
             }
             Err(fault) => self.skip(root, [&given.given[..], b":/"].concat(), skip_of(&fault)),
         }
     }
 
-    /// What the filters left out, and what there is to say.
-    pub(super) fn end(mut self) -> (u64, Vec<String>) {
+    /// What the filters left out, and what there is to say once the readers have ended.
+    pub(super) fn end(mut self) -> (u64, Vec<Remark>) {
         self.out.flush();
         self.gauges.excluded.store(self.excluded, Relaxed);
-        for volume in self.order.path_map.volumes().filter(|volume| !self.read_volumes.contains(*volume)) {
-            self.remarks.push(format!("--path-map names {volume}, and no such volume was read"));
+        let read = std::mem::take(&mut self.read_volumes);
+        for volume in self.order.path_map.volumes().filter(|volume| !read.contains(*volume)) {
+            self.remark(format!("--path-map names {volume}, and no such volume was read"));
         }
         (self.excluded, self.remarks)
     }
@@ -323,11 +378,11 @@ fn deleted_in_words(sum: &DeletedSum, map: &super::PathMap) -> String {
     )
 }
 
-/// `p2 (ext): 12 in use = 9 streams + 1 others + 2 directories + 0 its own + 0 lost; 0 problems`
+/// `p2 (ext): 12 in use = 9 streams + 1 others + 2 directories + 0 its own + 0 lost`
 fn in_words(sum: &Sum, map: &super::PathMap) -> String {
     let Sum { volume, kind, summary } = sum;
     format!(
-        "{} ({kind}): {} in use = {} with content + {} without + {} directories + {} its own + {} lost; {} problems",
+        "{} ({kind}): {} in use = {} with content + {} without + {} directories + {} its own + {} lost",
         map.name(&volume.name),
         summary.allocated,
         summary.streams,
@@ -335,6 +390,5 @@ fn in_words(sum: &Sum, map: &super::PathMap) -> String {
         summary.directories,
         summary.internal,
         summary.lost,
-        summary.problems,
     )
 }

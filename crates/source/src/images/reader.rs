@@ -9,8 +9,10 @@ use crate::{Gauges, Rows};
 use hashsweep_image::Content;
 use hashsweep_lanes::{Lanes, Message, Piece, Sums};
 use hashsweep_model::{Content as Sort, Location, Place, Seen, Stamp, Suspicion};
-use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
 
 /// One content to hash, for a row each under all its names.
 pub(super) struct Task {
@@ -19,6 +21,8 @@ pub(super) struct Task {
     /// Bytes of the paths that name the image.
     pub(super) n_image: usize,
     pub(super) content: Content,
+    /// Where to count it if it cannot be read.
+    pub(super) unread: Arc<AtomicU64>,
 }
 
 pub(super) struct Reader<'w> {
@@ -102,7 +106,10 @@ impl Job<'_> {
         let Job { task, size, sort, trouble, .. } = self;
         let read = match (sums, trouble) {
             (_, Some(Trouble::Stopped)) => return,
-            (_, Some(Trouble::Skip(skip))) => Err(skip),
+            (_, Some(Trouble::Skip(skip))) => {
+                task.unread.fetch_add(1, Relaxed);
+                Err(skip)
+            }
             (Some(sums), None) => Ok(digests(&order.kinds, sums)),
             (None, None) => unreachable!("a lane ends a message that was read to its end"),
         };

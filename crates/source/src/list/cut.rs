@@ -25,6 +25,8 @@ pub(super) struct Extent {
     pub(super) terminator: usize,
     /// A quote is still open at the end.
     pub(super) is_open: bool,
+    /// A cell begins with a quote: only then may there be line breaks within the row.
+    pub(super) is_quoted: bool,
 }
 
 impl Extent {
@@ -139,9 +141,10 @@ impl Gathered {
         }
     }
 
+    #[inline]
     fn put(&mut self, at: usize, digest: Digest) {
         match self.digests.get(digest.kind()) {
-            None => self.digests = self.digests.with(digest),
+            None => self.digests.put(digest),
             Some(there) if there == digest => {}
             Some(_) => {
                 self.fault(at, DigestError::Form(format!("a second {} that differs", digest.kind())));
@@ -153,6 +156,7 @@ impl Gathered {
         self.bad.get_or_insert(BadCell { cell: at + 1, why });
     }
 
+    #[inline]
     pub(super) fn content(self) -> Content {
         let Gathered { digests, bad } = self;
         if digests.iter().next().is_some() {

@@ -43,8 +43,8 @@ pub struct RawRows {
     only: Option<HashKind>,
     tape: Tape,
     n_rows: u64,
-    /// Bytes of the row that was handed out last.
-    n_pending: usize,
+    /// The row that was handed out last.
+    pending: Extent,
     cells: Cells,
     extraction: Extraction,
     /// Whether the bracket of a JSON array was passed.
@@ -144,7 +144,7 @@ impl RawRows {
             only: order.hash_type,
             tape,
             n_rows: 0,
-            n_pending: 0,
+            pending: Extent::default(),
             cells: Cells::default(),
             extraction: Extraction::default(),
             has_begun: false,
@@ -207,11 +207,42 @@ impl RawRows {
     /// The next row, or `None` at the end of the list.
     #[expect(clippy::should_implement_trait, reason = "a row borrows from this, which an Iterator's cannot")]
     pub fn next(&mut self) -> Option<RawRow<'_>> {
-        let n_pending = std::mem::take(&mut self.n_pending);
-        self.pass(n_pending);
+        let (extent, cut, content) = self.advance()?;
+        let (before, raw, terminator) = if cut.is_some() {
+            (&[][..], &self.held[..], if extent.terminator > 0 { &b"\n"[..] } else { &[] })
+        } else {
+            let (before, rest) = self.tape.unread().split_at(extent.before);
+            let (raw, rest) = rest.split_at(extent.raw);
+            (before, raw, &rest[..extent.terminator])
+        };
+        Some(RawRow {
+            number: self.n_rows,
+            before,
+            raw,
+            terminator,
+            cut,
+            is_open: extent.is_open,
+            fields: Fields { raw, cells: &self.cells },
+            content,
+        })
+    }
+
+    /// The next row's number and what it says, without its bytes.
+    pub(super) fn next_content(&mut self) -> Option<(u64, Content)> {
+        let (_, _, content) = self.advance()?;
+        Some((self.n_rows, content))
+    }
+
+    /// The next row: its place, its length where it is too long to be kept, and what it says.
+    #[inline]
+    fn advance(&mut self) -> Option<(Extent, Option<u64>, Content)> {
+        self.pass_row();
         self.n_lines += std::mem::take(&mut self.n_cut_lines);
         let Found { extent, cut, lost } = self.find()?;
         self.n_rows += 1;
+        if cut.is_none() {
+            self.pending = extent;
+        }
         let content = match lost {
             Some(skip) => {
                 self.is_done = true;
@@ -232,24 +263,7 @@ impl RawRows {
                 content @ Content::Digests { .. } => content,
             },
         };
-        let (before, raw, terminator) = if cut.is_some() {
-            (&[][..], &self.held[..], if extent.terminator > 0 { &b"\n"[..] } else { &[] })
-        } else {
-            self.n_pending = extent.len();
-            let (before, rest) = self.tape.unread().split_at(extent.before);
-            let (raw, rest) = rest.split_at(extent.raw);
-            (before, raw, &rest[..extent.terminator])
-        };
-        Some(RawRow {
-            number: self.n_rows,
-            before,
-            raw,
-            terminator,
-            cut,
-            is_open: extent.is_open,
-            fields: Fields { raw, cells: &self.cells },
-            content,
-        })
+        Some((extent, cut, content))
     }
 
     /// The row's line, where rows are not lines, for they hold line breaks or blank lines lie between them: an editor
@@ -361,8 +375,26 @@ impl RawRows {
             Layout::Table(_) => self.n_lines += count_lines(&self.tape.unread()[..n]),
             _ => {}
         }
-        self.patience = (self.patience + n.saturating_mul(PATIENCE_A_BYTE)).min(PATIENCE);
+        self.count_patience(n);
         self.tape.consume(n);
+    }
+
+    /// Uses up the row that was handed out last.
+    fn pass_row(&mut self) {
+        let row = std::mem::take(&mut self.pending);
+        if row.is_quoted || !matches!(self.layout, Layout::Table(_)) {
+            return self.pass(row.len());
+        }
+        // A record without a quote is one line, however long.
+        let unread = self.tape.unread();
+        self.n_lines += count_lines(&unread[..row.before]);
+        self.n_lines += u64::from(unread[..row.len()].ends_with(b"\n") && row.terminator > 0);
+        self.count_patience(row.len());
+        self.tape.consume(row.len());
+    }
+
+    fn count_patience(&mut self, n: usize) {
+        self.patience = (self.patience + n.saturating_mul(PATIENCE_A_BYTE)).min(PATIENCE);
     }
 
     /// Whether a row was torn off by what ended the list: what is left of a hash may look like a shorter one. A value
@@ -407,15 +439,18 @@ impl RawRows {
     /// A quote that is never closed would make one record of the rest of the list. It costs its own line instead.
     fn closed(&mut self, extent: Extent) -> Extent {
         let Layout::Table(table) = &self.layout else { return extent };
+        if !extent.is_open {
+            return extent;
+        }
         let rest = &self.tape.unread()[extent.before..];
         match memchr2(b'\n', b'\r', &rest[..extent.raw]) {
-            Some(end) if extent.is_open => {
+            Some(end) => {
                 let terminator = if rest[end..].starts_with(b"\r\n") { 2 } else { 1 };
                 self.patience = self.patience.saturating_sub(extent.raw);
                 record::cut(&rest[..end], true, table.delimiter, &mut self.cells);
-                Extent { before: extent.before, raw: end, terminator, is_open: true }
+                Extent { raw: end, terminator, ..extent }
             }
-            _ => extent,
+            None => extent,
         }
     }
 
@@ -434,7 +469,7 @@ impl RawRows {
                 let before = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
                 if memchr2(b'\n', b'\r', &rest[before..]).is_some() {
                     let raw = rest.len() - before;
-                    let extent = Extent { before, raw, terminator: 0, is_open: true };
+                    let extent = Extent { before, raw, terminator: 0, is_open: true, is_quoted: true };
                     return Found { extent: self.closed(extent), cut: None, lost: None };
                 }
                 // Blank lines before it would be taken for its end.
@@ -507,6 +542,7 @@ impl RawRows {
         }
     }
 
+    #[inline]
     fn content(&mut self, extent: Extent, cut: Option<u64>) -> Content {
         let RawRows { layout, only, tape, cells, .. } = self;
         if let Some(n_bytes) = cut {

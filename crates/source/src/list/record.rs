@@ -23,9 +23,10 @@ pub(super) fn cut(bytes: &[u8], is_at_end: bool, delimiter: u8, cells: &mut Cell
         };
     }
     let mut at = 0;
-    let mut is_open = false;
+    let (mut is_open, mut is_quoted) = (false, false);
     loop {
         let cell = if rest.get(at) == Some(&b'"') {
+            is_quoted = true;
             quoted(rest, at, is_at_end, delimiter, cells)
         } else {
             plain(rest, at, is_at_end, delimiter, cells)
@@ -43,7 +44,7 @@ pub(super) fn cut(bytes: &[u8], is_at_end: bool, delimiter: u8, cells: &mut Cell
             [b'\r' | b'\n', ..] => 1,
             _ => 0,
         };
-        return Cut::Row(Extent { before, raw: at, terminator, is_open });
+        return Cut::Row(Extent { before, raw: at, terminator, is_open, is_quoted });
     }
 }
 

@@ -1,0 +1,300 @@
+//! Rows that stand one behind the other in a list, and what became of their digests.
+
+use crate::codes::{count, digest, digests, kind_code, outcome};
+use crate::joining::walk;
+use crate::{Case, CaseError, SweepId};
+use hashsweep_model::{Digest, Digests, Outcome};
+use std::collections::HashMap;
+
+/// Rows with more than one digest, or with words of their own, that are in memory at once: some 110 bytes each.
+const MOST_ODD: usize = 1_000_000;
+
+/// Of all words, the last so many are looked at for the same: nearly all digests share a few.
+const RECENT: usize = 16;
+
+/// In [`Part::words`] those of a digest that waits.
+const WAITS: u32 = 0;
+
+/// Some rows of a sweep. What became of them stands at places: one for each distinct digest, in key order, and behind
+/// these one for each row that has words of its own.
+pub(super) struct Part {
+    /// For each row its place.
+    of_row: Vec<u32>,
+    runs: Vec<Run>,
+    odd: Vec<Odd>,
+    /// For each place that has one its digest.
+    digests: Vec<Digest>,
+    /// For each place which of the words.
+    fates: Vec<u32>,
+    /// Outcomes with their reasons. Few, and shared by many.
+    words: Vec<(Outcome, Option<String>)>,
+    /// The numbers of answers, ascending, with the places that have them.
+    pub(super) answered: Vec<(i64, u32)>,
+}
+
+/// Where a run of rows begins that lie line by line in one list.
+#[derive(Clone, Copy)]
+struct Run {
+    row: u32,
+    root: u32,
+    line: u64,
+}
+
+/// A row of which the digest at its place is not all.
+struct Odd {
+    row: u32,
+    digests: Digests,
+}
+
+/// What a row says of itself.
+struct Own {
+    row: u32,
+    /// Whether there is a digest to ask about.
+    is_asked: bool,
+    outcome: Option<Outcome>,
+    reason: Option<String>,
+}
+
+/// Rows as they were read.
+#[derive(Default)]
+struct Rows {
+    n: u32,
+    runs: Vec<Run>,
+    odd: Vec<Odd>,
+    own: Vec<Own>,
+    /// The digests that rows are asked by.
+    offered: Vec<(Digest, u32)>,
+}
+
+/// One row, with its outcome, and why as far as the case says so.
+pub(super) struct Found<'p> {
+    pub(super) root: u32,
+    pub(super) line: u64,
+    pub(super) digests: Digests,
+    pub(super) outcome: Outcome,
+    pub(super) reason: Option<&'p str>,
+}
+
+impl Case {
+    /// The next rows behind the one numbered `last`, which becomes the last of them; `None` where there are no more.
+    pub(super) fn part(
+        &self,
+        sweep: SweepId,
+        last: &mut i64,
+        at_once: usize,
+    ) -> Result<Option<Part>, CaseError> {
+        let mut rows = self.rows_behind(sweep, last, at_once)?;
+        if rows.n == 0 {
+            return Ok(None);
+        }
+        let put_off: String = self.connection.query_row(
+            "SELECT coalesce(put_off, 'interrupted') FROM sweep WHERE id = ?1",
+            [sweep.0],
+            |row| row.get(0),
+        )?;
+        rows.offered.sort_unstable();
+        let mut part = Part {
+            of_row: vec![0; rows.n as usize],
+            runs: rows.runs,
+            odd: rows.odd,
+            digests: Vec::new(),
+            fates: Vec::new(),
+            words: vec![(Outcome::Deferred, Some(put_off))],
+            answered: Vec::new(),
+        };
+        for same in rows.offered.chunk_by(|(a, _), (b, _)| a == b) {
+            let place = short(part.digests.len());
+            part.digests.push(same[0].0);
+            for (_, row) in same {
+                part.of_row[*row as usize] = place;
+            }
+        }
+        drop(rows.offered);
+        part.fates = vec![WAITS; part.digests.len()];
+        self.read_fates(sweep, &mut part)?;
+        part.add(rows.own);
+        part.answered.sort_unstable();
+        Ok(Some(part))
+    }
+
+    fn rows_behind(&self, sweep: SweepId, last: &mut i64, at_once: usize) -> Result<Rows, CaseError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, root, line, kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END,
+                 kind IS NULL OR coalesce(outcome, reason, note) IS NOT NULL
+                     OR (md5 IS NOT NULL) + (sha1 IS NOT NULL) + (sha256 IS NOT NULL) > 1,
+                 md5, sha1, sha256, outcome, coalesce(reason, note)
+             FROM sighting WHERE sweep = ?1 AND seq > ?2 ORDER BY seq",
+        )?;
+        let mut found = statement.query((sweep.0, *last))?;
+        let mut rows = Rows::default();
+        while (rows.n as usize) < at_once && rows.odd.len() < MOST_ODD {
+            let Some(row) = found.next()? else { break };
+            *last = row.get(0)?;
+            rows.add(row)?;
+        }
+        Ok(rows)
+    }
+
+    fn read_fates(&self, sweep: SweepId, part: &mut Part) -> Result<(), CaseError> {
+        let digests = std::mem::take(&mut part.digests);
+        let mut before = 0;
+        for of_kind in digests.chunk_by(|a, b| a.kind() == b.kind()) {
+            let wants = self.connection.prepare_cached(
+                "SELECT digest, state, reason, answer FROM want
+                 WHERE sweep = ?1 AND kind = ?2 AND digest >= ?3 ORDER BY digest",
+            )?;
+            walk(
+                wants,
+                sweep,
+                of_kind,
+                |digest| digest,
+                |i, want| {
+                    let text = |i: usize| want.get_ref(i)?.as_str_or_null().map_err(rusqlite::Error::from);
+                    let state =
+                        text(1)?.ok_or_else(|| CaseError::Damaged("a digest without a fate".into()))?;
+                    let place = before + i;
+                    part.fates[place] = part.put(outcome(state)?, text(2)?);
+                    if let Some(answer) = want.get::<_, Option<i64>>(3)? {
+                        part.answered.push((answer, short(place)));
+                    }
+                    Ok(())
+                },
+            )?;
+            before += of_kind.len();
+        }
+        part.digests = digests;
+        Ok(())
+    }
+}
+
+impl Rows {
+    fn add(&mut self, row: &rusqlite::Row<'_>) -> Result<(), CaseError> {
+        let nth = self.n;
+        self.n += 1;
+        let root = row.get(1)?;
+        let line: Option<i64> = row.get(2)?;
+        let line =
+            count(line.ok_or_else(|| CaseError::Damaged("a row of a list without a line".to_owned()))?);
+        let goes_on =
+            |run: &Run| run.root == root && run.line.checked_add(u64::from(nth - run.row)) == Some(line);
+        if !self.runs.last().is_some_and(goes_on) {
+            self.runs.push(Run { row: nth, root, line });
+        }
+        let blob = |i: usize| -> Result<Option<&[u8]>, CaseError> {
+            row.get_ref(i)?.as_blob_or_null().map_err(|e| CaseError::Damaged(e.to_string()))
+        };
+        if let (Some(code), Some(bytes)) = (row.get::<_, Option<i64>>(3)?, blob(4)?) {
+            let digest = digest(bytes)?;
+            if kind_code(digest.kind()) != code {
+                return Err(CaseError::Damaged("a digest of another kind than its row says".to_owned()));
+            }
+            self.offered.push((digest, nth));
+        }
+        if row.get(5)? {
+            self.odd.push(Odd { row: nth, digests: digests([blob(6)?, blob(7)?, blob(8)?])? });
+            let text = |i: usize| -> Result<Option<&str>, CaseError> {
+                row.get_ref(i)?.as_str_or_null().map_err(|e| CaseError::Damaged(e.to_string()))
+            };
+            let (own, reason) = (text(9)?.map(outcome).transpose()?, text(10)?.map(str::to_owned));
+            let is_asked = self.offered.last().is_some_and(|(_, row)| *row == nth);
+            if own.is_some() || reason.is_some() || !is_asked {
+                self.own.push(Own { row: nth, is_asked, outcome: own, reason });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    /// Which of the words these are.
+    fn put(&mut self, outcome: Outcome, reason: Option<&str>) -> u32 {
+        let recent = self.words.len().saturating_sub(RECENT);
+        let is_same = |words: &(Outcome, Option<String>)| words.0 == outcome && words.1.as_deref() == reason;
+        let known = self.words[recent..].iter().rposition(is_same).map(|at| recent + at);
+        short(known.unwrap_or_else(|| {
+            self.words.push((outcome, reason.map(str::to_owned)));
+            self.words.len() - 1
+        }))
+    }
+
+    /// Gives rows that say something of themselves places of their own. An outcome is all there is to a row; a reason
+    /// takes the place of what would be said of its digest.
+    fn add(&mut self, own: Vec<Own>) {
+        if own.is_empty() {
+            return;
+        }
+        let answers: HashMap<u32, i64> =
+            self.answered.iter().map(|(answer, place)| (*place, *answer)).collect();
+        for Own { row, is_asked, outcome, reason } in own {
+            let shared = is_asked.then_some(self.of_row[row as usize]);
+            let place = short(self.fates.len());
+            self.of_row[row as usize] = place;
+            let words = match (outcome, reason) {
+                (Some(outcome), reason) => self.put(outcome, reason.as_deref()),
+                (None, Some(reason)) => {
+                    let words = shared.map_or(WAITS, |shared| self.fates[shared as usize]);
+                    self.put(self.words[words as usize].0, Some(&reason))
+                }
+                (None, None) => WAITS,
+            };
+            self.fates.push(words);
+            let answer = shared.filter(|_| outcome.is_none()).and_then(|shared| answers.get(&shared));
+            self.answered.extend(answer.map(|answer| (*answer, place)));
+        }
+    }
+
+    /// What became of a row in the words of the case: its outcome, and why.
+    pub(super) fn fate(&self, place: u32) -> (Outcome, Option<&str>) {
+        self.wording(self.fates[place as usize])
+    }
+
+    pub(super) fn wording(&self, words: u32) -> (Outcome, Option<&str>) {
+        let (outcome, reason) = &self.words[words as usize];
+        (*outcome, reason.as_deref())
+    }
+
+    /// How many different words there are, and for each place which of them it has.
+    pub(super) fn worded(&self) -> (u32, &[u32]) {
+        (short(self.words.len()), &self.fates)
+    }
+
+    /// Hands the rows to `each`, in their order, with what `look` finds for the places of their digests. These lie in
+    /// no order, so that it is asked for some rows at a time: the memory of all of them is on its way at once.
+    pub(super) fn rows<'p, T, E>(
+        &'p self,
+        look: impl Fn(u32) -> T,
+        mut each: impl FnMut(Found<'p>, T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        const AHEAD: usize = 64;
+        let mut runs = self.runs.iter().copied().peekable();
+        let mut odd = self.odd.iter().peekable();
+        let mut run = Run { row: 0, root: 0, line: 0 };
+        let mut ahead = Vec::with_capacity(AHEAD);
+        let mut row = 0;
+        for places in self.of_row.chunks(AHEAD) {
+            ahead.extend(places.iter().map(|&place| {
+                (self.digests.get(place as usize).copied(), self.fates[place as usize], look(place))
+            }));
+            for (digest, words, looked) in ahead.drain(..) {
+                if let Some(next) = runs.next_if(|next| next.row == row) {
+                    run = next;
+                }
+                let digests = match (odd.next_if(|odd| odd.row == row), digest) {
+                    (Some(odd), _) => odd.digests,
+                    (None, Some(digest)) => Digests::default().with(digest),
+                    (None, None) => Digests::default(),
+                };
+                let (outcome, reason) = self.wording(words);
+                let line = run.line + u64::from(row - run.row);
+                each(Found { root: run.root, line, digests, outcome, reason }, looked)?;
+                row += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A part has far fewer rows, digests and words.
+fn short(n: usize) -> u32 {
+    u32::try_from(n).expect("a part is short")
+}
