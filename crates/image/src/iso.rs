@@ -21,7 +21,7 @@ use crate::item::{Data, Extent, Item, Kind, Stream, Summary};
 use crate::names::{Siblings, spelled};
 use crate::reader::{ImageReader, read_vec};
 use crate::utf16::name_of;
-use descriptors::{Descriptor, Descriptors, has_apple_partitions};
+use descriptors::{Descriptor, Descriptors};
 use record::{Record, Ridge, block_size};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -114,8 +114,8 @@ impl Iso {
         for what in &self.beside {
             whole(Fault::Unsupported(what.clone()));
         }
-        let has_hfs = has_apple_partitions(&*self.image)
-            || read_vec(&*self.image, 1024, 2).is_ok_and(|magic| matches!(&magic[..], b"H+" | b"HX" | b"BD"));
+        let has_hfs =
+            read_vec(&*self.image, 1024, 2).is_ok_and(|magic| matches!(&magic[..], b"H+" | b"HX" | b"BD"));
         for (is_there, what) in [(has_hfs, "HFS"), (Fat::is_at(&*self.image), "FAT")] {
             if is_there {
                 whole(Fault::Unsupported(format!(

@@ -2,7 +2,7 @@
 
 use super::record::Record;
 use super::{FIRST, SECTOR};
-use crate::fault::{Fault, be32, damaged, le32, size};
+use crate::fault::{Fault, damaged, le32, size};
 use crate::reader::{ImageReader, read_vec};
 
 /// Linux looks no further for those of UDF, and for no more of ISO9660.
@@ -92,14 +92,4 @@ impl Descriptors {
         }
         Ok(true)
     }
-}
-
-/// Partitions of HFS in Apple's map, which a disc for both systems has beside its own tree.
-pub(super) fn has_apple_partitions(image: &dyn ImageReader) -> bool {
-    const MOST_ENTRIES: u64 = 64;
-    let entry = |nth: u64| read_vec(image, 512 * nth, 512).unwrap_or_default();
-    let is_hfs = |entry: &Vec<u8>| entry.starts_with(b"PM") && entry[48..].starts_with(b"Apple_HFS");
-    // Entries are 512 bytes, or lie 2048 apart.
-    let n = be32(&entry(1), 4).or_else(|_| be32(&entry(4), 4)).map_or(0, u64::from);
-    entry(0).starts_with(b"ER") && (1..=n.clamp(1, MOST_ENTRIES) * 4).any(|nth| is_hfs(&entry(nth)))
 }
