@@ -52,9 +52,11 @@ impl Group<'_> {
                      AND later.intake_finished_at IS NOT NULL AND (until IS NULL OR until >= later.id))",
             [sweep.0],
         )?;
+        // Lists carry no rows on.
+        self.transaction.execute("DELETE FROM stretch WHERE sweep <> ?1", [sweep.0])?;
         self.transaction.execute_batch(&format!(
             "CREATE TEMP TABLE asked AS
-                 SELECT DISTINCT sweep, kind, {ASKED} AS digest, class FROM sighting WHERE kind IS NOT NULL;
+                 SELECT DISTINCT sweep, kind, {ASKED} AS digest, class FROM recorded WHERE kind IS NOT NULL;
              UPDATE sighting SET until = NULL, kept = 0 WHERE until IS NOT NULL;"
         ))?;
         for statement in LEAVE {

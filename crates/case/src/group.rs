@@ -7,7 +7,7 @@ use crate::queue::Hand;
 use crate::session::Session;
 use crate::standing::CONTRADICTION;
 use crate::sweeps::Maker;
-use crate::{CaseError, RunId, SweepId};
+use crate::{CaseError, RunId, SweepId, stretch};
 use hashsweep_model::{
     Answer, Class, Digest, Digests, Outcome, Place, Quota, Seen, Sighting, Source, Stamp, Verdict,
 };
@@ -89,10 +89,20 @@ impl Group<'_> {
 
     /// Stores the rows and returns the number of the last.
     pub(crate) fn store(&mut self, sweep: SweepId, rows: &[Sighting]) -> Result<i64, CaseError> {
-        let mut seq: i64 = self
-            .transaction
-            .prepare_cached("SELECT coalesce(max(seq), 0) FROM sighting WHERE sweep = ?1")?
-            .query_row([sweep.0], |row| row.get(0))?;
+        let mut seq = stretch::last_row(&self.transaction, sweep)?;
+        for (rows, is_stretch) in stretch::apart(rows) {
+            if is_stretch {
+                stretch::store(&self.transaction, (sweep, seq + 1), rows)?;
+            } else {
+                self.store_alone((sweep, seq), rows)?;
+            }
+            seq += column(rows.len() as u64);
+        }
+        Ok(seq)
+    }
+
+    /// Stores rows behind the one numbered `seq`, each by itself.
+    fn store_alone(&self, (sweep, mut seq): (SweepId, i64), rows: &[Sighting]) -> Result<(), CaseError> {
         let mut insert_listed = self.transaction.prepare_cached(
             "INSERT INTO sighting (sweep, seq, root, line, md5, sha1, sha256, kind, class)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -170,7 +180,7 @@ impl Group<'_> {
                 contradicts.then_some(CONTRADICTION),
             ])?;
         }
-        Ok(seq)
+        Ok(())
     }
 
     /// Books one more attempt for a batch that is claimed already.

@@ -90,10 +90,12 @@ impl Case {
             service: self.service()?,
             size: self.size()?,
             sweeps: self.briefs()?,
-            n_rows: one("SELECT count(*) FROM sighting")?,
+            n_rows: one(
+                "SELECT (SELECT count(*) FROM sighting) + (SELECT coalesce(sum(n), 0) FROM stretch)",
+            )?,
             n_ended: one("SELECT count(*) FROM sighting WHERE until IS NOT NULL AND NOT kept")?,
             n_digests: one(&format!(
-                "SELECT count(*) FROM (SELECT DISTINCT {ASKED} FROM sighting WHERE kind IS NOT NULL)"
+                "SELECT count(*) FROM (SELECT DISTINCT {ASKED} FROM recorded WHERE kind IS NOT NULL)"
             ))?,
             answers: self.answers()?,
             n_owed: one(
@@ -111,6 +113,7 @@ impl Case {
         let mut sweeps = self.connection.prepare(
             "SELECT sweep.id, sweep.uid, command, started_at, intake_finished_at, pruned_at, host, tool, arguments,
                  origin.uid, (SELECT count(*) FROM sighting WHERE sighting.sweep = sweep.id)
+                     + (SELECT coalesce(sum(n), 0) FROM stretch WHERE stretch.sweep = sweep.id)
              FROM sweep LEFT JOIN origin ON origin.id = sweep.origin ORDER BY sweep.id",
         )?;
         let mut roots = self.connection.prepare("SELECT given FROM root WHERE sweep = ?1 ORDER BY n")?;

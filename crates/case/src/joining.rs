@@ -7,12 +7,13 @@
 use crate::codes::{class, class_code, column, count, digest, kind, kind_code};
 use crate::group::{Freshness, Group};
 use crate::results::parse_verdict;
+use crate::stretch::{Recorded, in_order};
 use crate::waiting::Rank;
 use crate::{CaseError, SweepId};
 use hashsweep_model::{Class, Digest, HashKind, Outcome, Stamp, Verdict};
 use rusqlite::{CachedStatement, Connection, Row, params};
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// Whoever asks has enough to do while so many wait.
 const ENOUGH_WAIT: u64 = 20_000;
@@ -88,20 +89,27 @@ impl Group<'_> {
 
     /// What the next rows offer, each digest once and in key order, and the last of these rows.
     fn offers(&self, sweep: SweepId, queued: i64) -> Result<(Vec<Offer>, i64), CaseError> {
-        let mut rows = self.transaction.prepare_cached(
-            "SELECT seq, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END, class
-             FROM sighting WHERE sweep = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
-        )?;
         let most = if self.hand.asks_nobody { JOIN_UNASKED } else { JOIN_AT_MOST };
-        let mut rows = rows.query(params![sweep.0, queued, column(most)])?;
+        let enough = queued.saturating_add(column(most));
         let mut offers = Vec::new();
         let mut last_row = queued;
-        while let Some(row) = rows.next()? {
-            last_row = row.get(0)?;
-            if let (Some(bytes), Some(code)) = (row.get_ref(1)?.as_blob_or_null()?, row.get(2)?) {
-                offers.push((digest(bytes)?, class(code)?));
+        let alone = "SELECT seq, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 ELSE sha256 END, class
+             FROM sighting WHERE sweep = ?1 AND seq > ?2 ORDER BY seq";
+        in_order(&self.transaction, (sweep, queued), alone, |recorded| {
+            match recorded {
+                Recorded::Alone(row) => {
+                    last_row = row.get(0)?;
+                    if let (Some(bytes), Some(code)) = (row.get_ref(1)?.as_blob_or_null()?, row.get(2)?) {
+                        offers.push((digest(bytes)?, class(code)?));
+                    }
+                }
+                Recorded::Together(stretch) => {
+                    last_row = stretch.last();
+                    offers.extend(stretch.rows().map(|(_, digest)| (digest, Class::First)));
+                }
             }
-        }
+            Ok(if last_row < enough { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
         offers.sort_unstable();
         offers.dedup_by_key(|(digest, _)| *digest);
         Ok((offers, last_row))

@@ -41,6 +41,7 @@ mod results;
 mod runs;
 mod session;
 mod standing;
+mod stretch;
 mod sweeps;
 mod tally;
 mod turn;

@@ -15,6 +15,7 @@ mod part;
 mod said;
 
 use crate::packed::Packed;
+use crate::stretch::last_row;
 use crate::{Case, CaseError, Only, Order, SweepId};
 use hashsweep_model::{Dates, Digests, Judged, Outcome, Place, Row};
 use part::Part;
@@ -159,7 +160,7 @@ impl Case {
         keep: &(dyn Fn() -> K + Sync),
         mut each: impl FnMut(&Part, &Said<K>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.n_listed(sweep)? < portions.worth_threads {
+        if last_row(&self.connection, sweep)? < portions.worth_threads {
             return self.parts(sweep, portions, |part| each(&part, &self.said(&part, keep())?));
         }
         let (of_rows, of_answers) = (Case::open_to_read(self.path())?, Case::open_to_read(self.path())?);
@@ -190,14 +191,6 @@ impl Case {
             }
             Ok(())
         })
-    }
-
-    fn n_listed(&self, sweep: SweepId) -> Result<i64, CaseError> {
-        Ok(self.connection.query_row(
-            "SELECT coalesce(max(seq), 0) FROM sighting WHERE sweep = ?1",
-            [sweep.0],
-            |row| row.get(0),
-        )?)
     }
 
     fn parts<E: From<CaseError>>(
@@ -233,7 +226,7 @@ mod tests {
     fn sighting(line: u64, of: Option<(u8, u8)>) -> Sighting {
         let seen = match of.map(digest) {
             Some(asked) => {
-                let beside = if asked.kind() == HashKind::Md5 { asked } else { digest((0, 99)) };
+                let beside = if asked.kind() == HashKind::Sha256 { digest((0, 99)) } else { asked };
                 let digests = Digests::default().with(beside).with(asked);
                 Seen::Listed { digests, asked: asked.kind() }
             }
@@ -262,7 +255,7 @@ mod tests {
 
         #[test]
         fn rows_read_set_at_a_time_are_those_that_are_joined(
-            rows in prop::collection::vec(prop::option::of((0u8..3, 0u8..40)), 0..90),
+            rows in prop::collection::vec((prop::option::of((0u8..3, 0u8..40)), 1u8..60), 0..20),
             n_batches in 0usize..8,
             is_put_off: bool,
             (first, most) in (1usize..40, 1usize..40),
@@ -270,7 +263,11 @@ mod tests {
         ) {
             let directory = tempfile::tempdir().unwrap();
             let mut case = Case::open(&directory.path().join("case.db")).unwrap();
-            let rows: Vec<Sighting> = (1..).zip(&rows).map(|(line, of)| sighting(line, *of)).collect();
+            // Runs of one kind, so that there are stretches.
+            let rows = rows.iter().flat_map(|(of, n)| {
+                (0..*n).map(|nth| of.map(|(kind, value)| (kind, (value + nth) % 40)))
+            });
+            let rows: Vec<Sighting> = (1..).zip(rows).map(|(line, of)| sighting(line, of)).collect();
             let new = NewSweep {
                 command: "list".to_owned(),
                 settings: String::new(),

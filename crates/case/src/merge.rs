@@ -201,9 +201,11 @@ impl Group<'_> {
             let sql = format!("SELECT count(*) FROM main.{table}");
             Ok(count(self.transaction.query_row(&sql, [], |row| row.get(0))?))
         };
+        let in_stretches = "SELECT coalesce(sum(n), 0) FROM main.stretch";
+        let in_stretches = count(self.transaction.query_row(in_stretches, [], |row| row.get(0))?);
         Ok(Merged {
             sweeps: n("sweep")?,
-            rows: n("sighting")?,
+            rows: n("sighting")? + in_stretches,
             fates: n("want")?,
             answers: n("answer")?,
             attempts: n("attempt")?,
@@ -430,7 +432,16 @@ impl Group<'_> {
              LEFT JOIN of_sweep AS last ON last.src = there.until
              WHERE of_sweep.leads
              ON CONFLICT DO UPDATE SET until = excluded.until, kept = excluded.kept
-                 WHERE until IS NOT excluded.until OR kept <> excluded.kept;",
+                 WHERE until IS NOT excluded.until OR kept <> excluded.kept;
+             INSERT OR IGNORE INTO main.stretch (sweep, seq, n, root, line, kind, digests)
+             SELECT of_sweep.dst, seq, n, root, line, kind, digests
+             FROM src.stretch AS there JOIN of_sweep ON of_sweep.src = there.sweep WHERE leads ORDER BY there.id;
+             -- What pruning here took out of a stretch that is whole over there.
+             DELETE FROM main.sighting
+             WHERE sweep IN (SELECT dst FROM of_sweep JOIN main.stretch ON stretch.sweep = dst WHERE leads)
+                 AND seq < (SELECT stretch.seq + n FROM main.stretch
+                     WHERE stretch.sweep = sighting.sweep AND stretch.seq <= sighting.seq
+                     ORDER BY stretch.seq DESC LIMIT 1);",
         )?;
         self.end_what_was_dropped()
     }

@@ -23,6 +23,11 @@ pub(crate) fn from_2(case: &Connection) -> Result<(), CaseError> {
     name_what_is_there(case)
 }
 
+/// A case of version 3 becomes one of version 4.
+pub(crate) fn from_3(case: &Connection) -> Result<(), CaseError> {
+    Ok(case.execute_batch(concat!(include_str!("from-3.sql"), include_str!("views.sql")))?)
+}
+
 /// Gives sweeps, runs and the case their names. They come from what the case holds, so that copies of it, each brought
 /// up to date by itself, are known to be copies.
 fn name_what_is_there(case: &Connection) -> Result<(), CaseError> {

@@ -2,7 +2,7 @@
 
 use crate::error::CaseError;
 use crate::group::Group;
-use crate::migration::{from_1, from_2};
+use crate::migration::{from_1, from_2, from_3};
 use crate::others::Others;
 use crate::queue::Hand;
 use crate::session::Session;
@@ -19,13 +19,13 @@ use std::time::Duration;
 /// A case: "hswp" in SQLite's header.
 pub(crate) const CASE: Schema = Schema {
     application_id: 0x6873_7770,
-    version: 3,
-    sql: concat!(include_str!("schema.sql"), include_str!("derived.sql")),
-    from_older: &[from_1, from_2],
+    version: 4,
+    sql: concat!(include_str!("schema.sql"), include_str!("derived.sql"), include_str!("views.sql")),
+    from_older: &[from_1, from_2, from_3],
 };
 
-/// What a case derives from its tables.
-pub(crate) const DERIVED: &str = include_str!("derived.sql");
+/// What shows the tables.
+pub(crate) const VIEWS: &str = include_str!("views.sql");
 
 /// What a database of ours holds, and how it is told from others.
 #[derive(Debug)]
@@ -340,12 +340,12 @@ pub(crate) fn version(
     }
 }
 
-/// A case may come from anywhere. Ours have no triggers, no virtual tables, and no views but two; a view in the place of
+/// A case may come from anywhere. Ours have no triggers, no virtual tables, and no views but four; a view in the place of
 /// a table may go on for ever when it is read.
 fn refuse_armed(connection: &Connection, path: &Path) -> Result<(), CaseError> {
     let what = connection.query_row(
         "SELECT iif(type = 'table', 'a virtual table', 'a ' || type) || ' ' || name FROM sqlite_schema
-         WHERE type = 'trigger' OR type = 'view' AND name NOT IN ('present', 'result')
+         WHERE type = 'trigger' OR type = 'view' AND name NOT IN ('listed', 'recorded', 'present', 'result')
              OR type = 'table' AND rootpage = 0 LIMIT 1",
         [],
         |row| row.get(0),

@@ -67,9 +67,9 @@ const GONE: &str = "INSERT INTO temp.gone
     FROM going";
 
 /// The rows of those sweeps that nobody needs.
-const UNNEEDED: &str = "sighting.sweep IN (SELECT id FROM gone) AND note IS NULL
+const UNNEEDED: &str = "sweep IN (SELECT id FROM gone) AND note IS NULL
     AND (kind IS NULL OR {ASKED} NOT IN (SELECT digest FROM bad))
-    AND (SELECT next IS NULL OR until IS NOT NULL AND NOT kept AND until < next FROM gone WHERE gone.id = sighting.sweep)";
+    AND (SELECT next IS NULL OR until IS NOT NULL AND NOT kept AND until < next FROM gone WHERE gone.id = sweep)";
 
 impl Case {
     /// The sweeps that are not to stay, oldest first.
@@ -148,7 +148,7 @@ impl Group<'_> {
         let unneeded = UNNEEDED.replace("{ASKED}", ASKED);
         let (rows, rows_left) = self.transaction.query_row(
             &format!(
-                "SELECT count(*) FILTER (WHERE {unneeded}), count(*) FILTER (WHERE NOT ({unneeded})) FROM sighting
+                "SELECT count(*) FILTER (WHERE {unneeded}), count(*) FILTER (WHERE NOT ({unneeded})) FROM recorded
                  WHERE sweep IN (SELECT id FROM gone)"
             ),
             [],
@@ -157,7 +157,7 @@ impl Group<'_> {
         let fates = self.transaction.query_row(
             &format!(
                 "SELECT count(*) FROM want WHERE sweep IN (SELECT id FROM gone)
-                     AND (sweep, kind, digest) NOT IN (SELECT sweep, kind, {ASKED} FROM sighting
+                     AND (sweep, kind, digest) NOT IN (SELECT sweep, kind, {ASKED} FROM recorded
                          WHERE sweep IN (SELECT id FROM gone) AND kind IS NOT NULL AND NOT ({unneeded}))"
             ),
             [],
@@ -175,9 +175,24 @@ impl Group<'_> {
             return Err(CaseError::InUse(self.database()));
         }
         self.look_for_unneeded(sweeps)?;
-        let rows = self
-            .transaction
-            .execute(&format!("DELETE FROM sighting WHERE {}", UNNEEDED.replace("{ASKED}", ASKED)), [])?;
+        let unneeded = UNNEEDED.replace("{ASKED}", ASKED);
+        // What is left of a stretch stands by itself from now on.
+        let in_stretches = self.transaction.query_row(
+            "SELECT coalesce(sum(n), 0) FROM stretch WHERE sweep IN (SELECT id FROM gone)",
+            [],
+            |row| row.get(0),
+        )?;
+        let taken_out = self.transaction.execute(
+            &format!(
+                "INSERT INTO sighting (sweep, seq, root, line, md5, sha1, sha256, kind, class)
+                 SELECT sweep, seq, root, line, md5, sha1, sha256, kind, class FROM listed
+                 WHERE sweep IN (SELECT id FROM gone) AND NOT ({unneeded})"
+            ),
+            [],
+        )?;
+        self.transaction.execute("DELETE FROM stretch WHERE sweep IN (SELECT id FROM gone)", [])?;
+        let rows = self.transaction.execute(&format!("DELETE FROM sighting WHERE {unneeded}"), [])?;
+        let rows = count(in_stretches) - taken_out as u64 + rows as u64;
         // Of the fates, those of the rows that are left.
         let left = format!(
             "SELECT sweep, kind, {ASKED} FROM sighting WHERE sweep IN (SELECT id FROM gone) AND kind IS NOT NULL"
@@ -206,7 +221,7 @@ impl Group<'_> {
             |row| row.get(0),
         )?;
         self.forget_what_was_found()?;
-        Ok(Dropped { rows: rows as u64, fates: fates as u64, rows_left: count(rows_left) })
+        Ok(Dropped { rows, fates: fates as u64, rows_left: count(rows_left) })
     }
 
     fn look_for_unneeded(&self, sweeps: &[SweepId]) -> Result<(), CaseError> {

@@ -1,4 +1,4 @@
--- The case, version 3. Readable with the ordinary sqlite3; docs/case.md explains it.
+-- The case, version 4. Readable with the ordinary sqlite3; docs/case.md explains it.
 -- Moments are milliseconds since 1970-01-01 UTC. Digests are raw bytes: hex(digest) shows them.
 
 CREATE TABLE meta (
@@ -82,7 +82,7 @@ CREATE TABLE reading (
     PRIMARY KEY (run, at)
 ) WITHOUT ROWID;
 
--- One row of the user's.
+-- One row of the user's. Those of a list that say nothing but a digest stand in `stretch`, unless they are few.
 CREATE TABLE sighting (
     sweep   INTEGER NOT NULL REFERENCES sweep,
     seq     INTEGER NOT NULL,
@@ -108,6 +108,19 @@ CREATE TABLE sighting (
     note    TEXT,                               -- what is odd about it, beside its verdict
     PRIMARY KEY (sweep, seq)
 ) WITHOUT ROWID;
+
+-- Rows of a list, up to 256, line after line, that each say one digest of one kind and nothing else.
+CREATE TABLE stretch (
+    id      INTEGER PRIMARY KEY,
+    sweep   INTEGER NOT NULL REFERENCES sweep,
+    seq     INTEGER NOT NULL,                   -- of the first row; the others are numbered on
+    n       INTEGER NOT NULL,                   -- how many
+    root    INTEGER NOT NULL,
+    line    INTEGER NOT NULL,                   -- of the first row
+    kind    INTEGER NOT NULL,
+    digests BLOB NOT NULL,                      -- in the order of the rows, one behind the other
+    UNIQUE (sweep, seq)
+);
 
 -- The file systems that sightings lie on.
 CREATE TABLE device (

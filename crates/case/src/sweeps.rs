@@ -1,10 +1,12 @@
 //! Sweeps and runs: who asked for what, when.
 
 use crate::codes::count;
+use crate::stretch::{Recorded, in_order};
 use crate::{Case, CaseError, Freshness, Group};
 use hashsweep_model::Stamp;
 use rusqlite::{OptionalExtension, Row, params};
 use std::ffi::OsStr;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -301,17 +303,26 @@ impl Case {
         root: u32,
         mut each: impl FnMut(u64, Result<&[u8], &str>),
     ) -> Result<(), CaseError> {
-        let mut rows = self.connection.prepare(
-            "SELECT line, coalesce(md5, sha1, sha256), coalesce(reason, '') FROM sighting
-             WHERE sweep = ?1 AND root = ?2 AND line IS NOT NULL ORDER BY seq",
-        )?;
-        let mut rows = rows.query(params![sweep.0, root])?;
-        while let Some(row) = rows.next()? {
-            let digest = row.get_ref(1)?.as_blob_or_null().map_err(|e| CaseError::Damaged(e.to_string()))?;
-            let reason = row.get_ref(2)?.as_str().map_err(|e| CaseError::Damaged(e.to_string()))?;
-            each(count(row.get(0)?), digest.ok_or(reason));
-        }
-        Ok(())
+        let alone = "SELECT seq, root, line, coalesce(md5, sha1, sha256), coalesce(reason, '') FROM sighting
+             WHERE sweep = ?1 AND seq > ?2 AND line IS NOT NULL ORDER BY seq";
+        in_order(&self.connection, (sweep, 0), alone, |recorded| {
+            match recorded {
+                Recorded::Alone(row) if row.get::<_, u32>(1)? == root => {
+                    let damaged =
+                        |error: rusqlite::types::FromSqlError| CaseError::Damaged(error.to_string());
+                    let digest = row.get_ref(3)?.as_blob_or_null().map_err(damaged)?;
+                    let reason = row.get_ref(4)?.as_str().map_err(damaged)?;
+                    each(count(row.get(2)?), digest.ok_or(reason));
+                }
+                Recorded::Together(stretch) if stretch.root == root => {
+                    for (line, (_, digest)) in (count(stretch.line)..).zip(stretch.rows()) {
+                        each(line, Ok(digest.as_bytes()));
+                    }
+                }
+                Recorded::Alone(_) | Recorded::Together(_) => {}
+            }
+            Ok(ControlFlow::Continue(()))
+        })
     }
 }
 

@@ -12,10 +12,11 @@ use crate::codes::{count, digest, kind_code, outcome};
 use crate::joining::{took_over, walk};
 use crate::ledger::Scope;
 use crate::results::parse_verdict;
+use crate::stretch::{Recorded, in_order};
 use crate::{Case, CaseError, SweepId};
 use hashsweep_model::{Digest, Outcome, Skip, Stamp, Tally};
-use rusqlite::Row;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 /// Distinct digests in memory at once, 40 bytes each. For more, the rows are read again: half a second for a million.
 const AT_ONCE: usize = 8_000_000;
@@ -129,6 +130,42 @@ fn unite(offered: &mut Vec<Offered>) {
     });
 }
 
+/// What is read of the rows of the sweep ?1. The second argument tells whether it took a row over.
+fn rows_of(table: &str, carried: &str) -> String {
+    format!(
+        "SELECT seq, kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END, {carried}, size,
+             note IS NOT NULL, outcome, reason
+         FROM {table} WHERE sweep = ?1"
+    )
+}
+
+/// The lowest digests of those that are offered, as many as may be in memory.
+struct Lowest {
+    /// None below this one.
+    from: Option<Digest>,
+    /// The lowest of those that are left out.
+    end: Option<Digest>,
+    at_once: usize,
+    offered: Vec<Offered>,
+}
+
+impl Lowest {
+    fn add(&mut self, digest: Digest, came: Came) {
+        if self.from.is_some_and(|from| digest < from) || self.end.is_some_and(|end| digest >= end) {
+            return;
+        }
+        self.offered.push(Offered { digest, came, n_rows: 1 });
+        if self.offered.len() == self.at_once {
+            unite(&mut self.offered);
+            let half = self.at_once / 2;
+            if self.offered.len() > half {
+                self.end = Some(self.offered[half].digest);
+                self.offered.truncate(half);
+            }
+        }
+    }
+}
+
 /// Whatever shows at the rows alone.
 struct Rows<'t> {
     tally: &'t mut Tally,
@@ -137,11 +174,18 @@ struct Rows<'t> {
 }
 
 impl Rows<'_> {
-    fn count(&mut self, row: &Row<'_>) -> Result<(), CaseError> {
+    fn count(&mut self, recorded: &Recorded<'_, '_>) -> Result<(), CaseError> {
+        let row = match recorded {
+            Recorded::Alone(row) => row,
+            Recorded::Together(stretch) => {
+                self.tally.rows += stretch.n_rows() as u64;
+                return Ok(());
+            }
+        };
         self.tally.rows += 1;
         self.tally.bytes += count(row.get::<_, Option<i64>>(4)?.unwrap_or(0));
         self.tally.contradictions += u64::from(row.get::<_, bool>(5)?);
-        if row.get::<_, Option<i64>>(0)?.is_none() {
+        if row.get::<_, Option<i64>>(1)?.is_none() {
             *self.without_digest.entry((row.get(6)?, row.get(7)?)).or_default() += 1;
         }
         Ok(())
@@ -164,43 +208,45 @@ impl Counting<'_> {
         &self,
         from: Option<Digest>,
         at_once: usize,
-        mut each: impl FnMut(&Row<'_>) -> Result<(), CaseError>,
+        mut each: impl FnMut(&Recorded<'_, '_>) -> Result<(), CaseError>,
     ) -> Result<(Vec<Offered>, Option<Digest>), CaseError> {
-        let mut rows = self.case.connection.prepare_cached(
-            "SELECT kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END, carried, seq, size,
-                 note IS NOT NULL, outcome, reason
-             FROM present WHERE sweep = ?1",
-        )?;
-        let mut rows = rows.query([self.sweep.0])?;
-        let mut offered = Vec::new();
-        let mut end: Option<Digest> = None;
-        while let Some(row) = rows.next()? {
-            each(row)?;
-            let Some(code) = row.get::<_, Option<i64>>(0)? else { continue };
-            let digest = digest(row.get_ref(1)?.as_blob()?)?;
-            if kind_code(digest.kind()) != code {
-                return Err(CaseError::Damaged("a digest of another kind than its row says".to_owned()));
-            }
-            if from.is_some_and(|from| digest < from) || end.is_some_and(|end| digest >= end) {
-                continue;
-            }
-            let came = match row.get(2)? {
-                true => Came::Carried,
-                false if row.get::<_, i64>(3)? > self.facts.queued => Came::Recorded,
-                false => Came::Joined,
-            };
-            offered.push(Offered { digest, came, n_rows: 1 });
-            if offered.len() == at_once {
-                unite(&mut offered);
-                let half = at_once / 2;
-                if offered.len() > half {
-                    end = Some(offered[half].digest);
-                    offered.truncate(half);
+        let mut lowest = Lowest { from, end: None, at_once, offered: Vec::new() };
+        let came = |seq: i64| if seq > self.facts.queued { Came::Recorded } else { Came::Joined };
+        let mut take = |recorded: Recorded<'_, '_>| -> Result<(), CaseError> {
+            each(&recorded)?;
+            match recorded {
+                Recorded::Alone(row) => {
+                    let Some(code) = row.get::<_, Option<i64>>(1)? else { return Ok(()) };
+                    let digest = digest(row.get_ref(2)?.as_blob()?)?;
+                    if kind_code(digest.kind()) != code {
+                        return Err(CaseError::Damaged(
+                            "a digest of another kind than its row says".to_owned(),
+                        ));
+                    }
+                    let came = if row.get(3)? { Came::Carried } else { came(row.get(0)?) };
+                    lowest.add(digest, came);
+                }
+                Recorded::Together(stretch) => {
+                    stretch.rows().for_each(|(seq, digest)| lowest.add(digest, came(seq)));
                 }
             }
+            Ok(())
+        };
+        let connection = &self.case.connection;
+        if self.case.is_of_lists(self.sweep)? {
+            let alone = rows_of("sighting", "0") + " AND seq > ?2 ORDER BY seq";
+            in_order(connection, (self.sweep, 0), &alone, |recorded| {
+                take(recorded).map(ControlFlow::Continue)
+            })?;
+        } else {
+            let mut rows = connection.prepare_cached(&rows_of("present", "carried"))?;
+            let mut rows = rows.query([self.sweep.0])?;
+            while let Some(row) = rows.next()? {
+                take(Recorded::Alone(row))?;
+            }
         }
-        unite(&mut offered);
-        Ok((offered, end))
+        unite(&mut lowest.offered);
+        Ok((lowest.offered, lowest.end))
     }
 
     /// Counts digests of one kind, in key order.
@@ -377,13 +423,17 @@ mod tests {
 
         #[test]
         fn the_count_does_not_depend_on_how_many_digests_are_in_memory(
-            rows in prop::collection::vec(prop::option::of((0u8..3, 0u8..30)), 0..80),
-            n_joined in 0usize..80,
+            rows in prop::collection::vec((prop::option::of((0u8..3, 0u8..30)), 1u8..60), 0..20),
+            n_joined in 0usize..300,
             at_once in 2usize..12,
         ) {
             let directory = tempfile::tempdir().unwrap();
             let mut case = Case::open(&directory.path().join("case.db")).unwrap();
             let digest = |(kind, value): (u8, u8)| Digest::from_bytes(&vec![value; [16, 20, 32][usize::from(kind)]]);
+            // Runs of one kind, so that there are stretches.
+            let rows: Vec<_> = rows.iter().flat_map(|(of, n)| {
+                (0..*n).map(|nth| of.map(|(kind, value)| (kind, (value + nth) % 30)))
+            }).collect();
             let n_distinct =
                 rows.iter().flatten().collect::<std::collections::BTreeSet<_>>().len() as u64;
             let rows: Vec<Sighting> =

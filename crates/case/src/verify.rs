@@ -5,7 +5,7 @@
 
 use crate::calendar::{date, first_moment};
 use crate::codes::count;
-use crate::open::DERIVED;
+use crate::open::VIEWS;
 use crate::{Account, Case, CaseError};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +39,7 @@ const ON_THE_WAY: &str = "WITH RECURSIVE packed AS MATERIALIZED (
 
 /// Rules about single tables and references, with what breaks each. The first column says what and where. A case that
 /// breaks one of them would spoil every case that it is merged into.
-const RULES: [(&str, &str); 18] = [
+const RULES: [(&str, &str); 19] = [
     (
         "the case, its sweeps and its runs have names",
         "SELECT 'sweep ' || id FROM sweep WHERE coalesce(uid, '') = ''
@@ -59,19 +59,36 @@ const RULES: [(&str, &str); 18] = [
     (
         "the rows of a sweep are numbered without a gap, and none has joined the queue that is not there",
         "SELECT 'sweep ' || id || ': ' || n || ' rows, the last of them ' || last || ', and ' || queued || ' have joined'
-         FROM (SELECT id, queued, pruned_at, count(seq) AS n, coalesce(min(seq), 1) AS first, coalesce(max(seq), 0) AS last
-               FROM sweep LEFT JOIN sighting ON sighting.sweep = sweep.id GROUP BY id)
+         FROM (SELECT id, queued, pruned_at, coalesce(sum(n), 0) AS n, coalesce(min(first), 1) AS first,
+                   coalesce(max(last), 0) AS last
+               FROM sweep LEFT JOIN (
+                   SELECT sweep, count(*) AS n, min(seq) AS first, max(seq) AS last FROM sighting GROUP BY sweep
+                   UNION ALL SELECT sweep, sum(n), min(seq), max(seq + n - 1) FROM stretch GROUP BY sweep
+               ) AS numbered ON numbered.sweep = sweep.id GROUP BY id)
          WHERE pruned_at IS NULL AND (first <> 1 OR last <> n OR queued > last)",
     ),
     (
+        "rows that stand together have a digest each, and numbers that no other row has",
+        "SELECT 'sweep ' || sweep || ' row ' || seq FROM stretch
+         WHERE n NOT BETWEEN 1 AND 256 OR length(digests) IS NOT n * CASE kind WHEN 1 THEN 16 WHEN 2 THEN 20 WHEN 3 THEN 32 END
+         UNION ALL SELECT 'sweep ' || sweep || ' row ' || seq FROM (
+             SELECT sweep, seq, seq + n AS end, lead(seq) OVER (PARTITION BY sweep ORDER BY seq) AS next FROM stretch)
+         WHERE next < end
+         UNION ALL SELECT 'sweep ' || sweep || ' row ' || seq FROM sighting
+         WHERE seq < (SELECT stretch.seq + n FROM stretch WHERE stretch.sweep = sighting.sweep AND stretch.seq <= sighting.seq
+                      ORDER BY stretch.seq DESC LIMIT 1)",
+    ),
+    (
         "a row of a list stands once",
-        "SELECT 'sweep ' || sweep || ' row ' || max(seq) FROM sighting WHERE line IS NOT NULL
+        "SELECT 'sweep ' || sweep || ' row ' || max(seq) FROM recorded WHERE line IS NOT NULL
          GROUP BY sweep, root, line HAVING count(*) > 1",
     ),
     (
         "every row of a sweep has one of its roots and a place",
         "SELECT 'sweep ' || sweep || ' row ' || seq FROM sighting WHERE (path IS NULL) = (line IS NULL)
-             OR NOT EXISTS (SELECT 1 FROM root WHERE root.sweep = sighting.sweep AND root.n = sighting.root)",
+             OR NOT EXISTS (SELECT 1 FROM root WHERE root.sweep = sighting.sweep AND root.n = sighting.root)
+         UNION ALL SELECT 'sweep ' || sweep || ' row ' || seq FROM stretch
+         WHERE NOT EXISTS (SELECT 1 FROM root WHERE root.sweep = stretch.sweep AND root.n = stretch.root)",
     ),
     (
         "a place stands once in a scan",
@@ -119,7 +136,7 @@ const RULES: [(&str, &str); 18] = [
              SELECT sweep, kind, digest, 1 AS n FROM want UNION ALL SELECT sweep, kind, digest, 1 FROM waiting
          ), counted AS MATERIALIZED (SELECT sweep, kind, digest, sum(n) AS n FROM known GROUP BY 1, 2, 3),
          offered AS MATERIALIZED (
-             SELECT sighting.sweep, kind, {ASKED} AS digest, min(seq) AS seq FROM sighting
+             SELECT sweep, kind, {ASKED} AS digest, min(seq) AS seq FROM recorded
              WHERE kind IS NOT NULL GROUP BY 1, 2, 3
          )
          SELECT 'sweep ' || offered.sweep || ' row ' || seq FROM offered JOIN sweep ON sweep.id = offered.sweep
@@ -362,7 +379,7 @@ fn views(case: &Connection) -> Result<Found, CaseError> {
     let mut views = views.query([])?;
     while let Some(view) = views.next()? {
         let (name, words): (String, String) = (view.get(0)?, view.get(1)?);
-        if !DERIVED.contains(&words) {
+        if !VIEWS.contains(&words) {
             shown.add(format!("view {name}"));
         }
     }

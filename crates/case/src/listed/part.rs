@@ -2,9 +2,11 @@
 
 use crate::codes::{count, digest, digests, kind_code, outcome};
 use crate::joining::walk;
+use crate::stretch::{Recorded, Stretch, in_order};
 use crate::{Case, CaseError, SweepId};
 use hashsweep_model::{Digest, Digests, Outcome};
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 /// Rows with more than one digest, or with words of their own, that are in memory at once: some 110 bytes each.
 const MOST_ODD: usize = 1_000_000;
@@ -118,20 +120,27 @@ impl Case {
     }
 
     fn rows_behind(&self, sweep: SweepId, last: &mut i64, at_once: usize) -> Result<Rows, CaseError> {
-        let mut statement = self.connection.prepare_cached(
+        let alone =
             "SELECT seq, root, line, kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END,
                  kind IS NULL OR coalesce(outcome, reason, note) IS NOT NULL
                      OR (md5 IS NOT NULL) + (sha1 IS NOT NULL) + (sha256 IS NOT NULL) > 1,
                  md5, sha1, sha256, outcome, coalesce(reason, note)
-             FROM sighting WHERE sweep = ?1 AND seq > ?2 ORDER BY seq",
-        )?;
-        let mut found = statement.query((sweep.0, *last))?;
+             FROM sighting WHERE sweep = ?1 AND seq > ?2 ORDER BY seq";
         let mut rows = Rows::default();
-        while (rows.n as usize) < at_once && rows.odd.len() < MOST_ODD {
-            let Some(row) = found.next()? else { break };
-            *last = row.get(0)?;
-            rows.add(row)?;
-        }
+        in_order(&self.connection, (sweep, *last), alone, |recorded| {
+            match recorded {
+                Recorded::Alone(row) => {
+                    *last = row.get(0)?;
+                    rows.add(row)?;
+                }
+                Recorded::Together(stretch) => {
+                    *last = stretch.last();
+                    rows.add_stretch(stretch);
+                }
+            }
+            let goes_on = (rows.n as usize) < at_once && rows.odd.len() < MOST_ODD;
+            Ok(if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
         Ok(rows)
     }
 
@@ -168,18 +177,28 @@ impl Case {
 }
 
 impl Rows {
-    fn add(&mut self, row: &rusqlite::Row<'_>) -> Result<(), CaseError> {
+    /// Rows that lie line by line, of which the first has this place.
+    fn place(&mut self, root: u32, line: u64, n: u32) -> u32 {
         let nth = self.n;
-        self.n += 1;
-        let root = row.get(1)?;
-        let line: Option<i64> = row.get(2)?;
-        let line =
-            count(line.ok_or_else(|| CaseError::Damaged("a row of a list without a line".to_owned()))?);
+        self.n += n;
         let goes_on =
             |run: &Run| run.root == root && run.line.checked_add(u64::from(nth - run.row)) == Some(line);
         if !self.runs.last().is_some_and(goes_on) {
             self.runs.push(Run { row: nth, root, line });
         }
+        nth
+    }
+
+    fn add_stretch(&mut self, stretch: &Stretch<'_>) {
+        let nth = self.place(stretch.root, count(stretch.line), short(stretch.n_rows()));
+        self.offered.extend((nth..).zip(stretch.rows()).map(|(nth, (_, digest))| (digest, nth)));
+    }
+
+    fn add(&mut self, row: &rusqlite::Row<'_>) -> Result<(), CaseError> {
+        let line: Option<i64> = row.get(2)?;
+        let line =
+            count(line.ok_or_else(|| CaseError::Damaged("a row of a list without a line".to_owned()))?);
+        let nth = self.place(row.get(1)?, line, 1);
         let blob = |i: usize| -> Result<Option<&[u8]>, CaseError> {
             row.get_ref(i)?.as_blob_or_null().map_err(|e| CaseError::Damaged(e.to_string()))
         };

@@ -18,6 +18,7 @@ mod merging;
 mod opening;
 mod pruning;
 mod rows;
+mod stretches;
 mod verify;
 
 use hashsweep_case::{Case, Claim, Claimed, Fate, Freshness, NewRoot, NewSweep, RunId, SweepId};

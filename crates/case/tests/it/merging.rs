@@ -33,6 +33,7 @@ fn dump(path: &Path) -> Vec<String> {
         "run",
         "reading",
         "sighting",
+        "stretch",
         "device",
         "answer",
         "same_file",

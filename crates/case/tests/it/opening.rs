@@ -1,8 +1,9 @@
 //! Whose file it is, who may write to it, and that nothing else is ever touched.
 
+use crate::stretches::listed;
 use crate::{World, begin, files};
-use hashsweep_case::{Case, CaseError, Claim, Freshness, Maker, SweepId};
-use hashsweep_model::{Class, Outcome, Stamp, Verdict};
+use hashsweep_case::{Case, CaseError, Claim, Freshness, Maker, Only, Order, SweepId};
+use hashsweep_model::{Class, Outcome, Place, Stamp, Verdict};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -202,10 +203,10 @@ fn a_truncated_case_is_refused_and_left_alone() {
 fn a_case_of_a_newer_version_is_refused_and_left_alone() {
     let newer = |path: &Path| {
         drop(Case::open(path).unwrap());
-        foreign(path, "PRAGMA user_version = 4");
+        foreign(path, "PRAGMA user_version = 5");
     };
-    let expected = |error: &CaseError| matches!(error, CaseError::Newer { found: 4, .. });
-    check_refused(true, newer, expected, "was written by a newer hashsweep (schema 4, this one knows 3)");
+    let expected = |error: &CaseError| matches!(error, CaseError::Newer { found: 5, .. });
+    check_refused(true, newer, expected, "was written by a newer hashsweep (schema 5, this one knows 4)");
 }
 
 #[test]
@@ -352,6 +353,53 @@ fn copies_of_a_case_of_version_2_get_the_same_names() {
     let distinct: std::collections::BTreeSet<_> = names[0].iter().collect();
     assert_eq!(distinct.len(), 5);
     assert!(distinct.iter().all(|name| name.len() == 32));
+}
+
+/// Half a list, of which every row stands by itself.
+const LIST_OF_VERSION_3: &str = "
+    INSERT INTO sweep (id, command, settings, started_at, uid) VALUES (1, 'list', '{}', 1, 'a');
+    INSERT INTO root VALUES (1, 0, x'6c', x'2f6c', NULL);
+    INSERT INTO run (id, sweep, started_at, ended_at, uid) VALUES (1, 1, 1, 3, 'b');
+    INSERT INTO sighting (sweep, seq, root, line, sha1, kind, class)
+        WITH RECURSIVE nth(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM nth WHERE i < 299)
+        SELECT 1, i + 1, 0, i + 1, unhex(printf('%08X', i) || printf('%032d', 0)), 2, 1 FROM nth;";
+
+#[test]
+fn a_list_begun_by_version_3_goes_on_in_stretches() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("case.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("schemas/case-3.sql")).unwrap();
+    old.execute_batch(LIST_OF_VERSION_3).unwrap();
+    old.pragma_update(None, "application_id", 0x6873_7770).unwrap();
+    old.pragma_update(None, "user_version", 3).unwrap();
+    drop(old);
+    let mut case = Case::open(&path).unwrap();
+    let sweep = SweepId(1);
+    let rows: Vec<_> = (301..=600_u32).map(|line| listed(u64::from(line), crate::sha1(line - 1))).collect();
+    case.group(|group| {
+        let run = group.begin_run(sweep, Stamp(5))?;
+        group.record(sweep, &rows, &Freshness::NOTHING)?;
+        group.finish_intake(sweep, 0, &Freshness::NOTHING, Stamp(6))?;
+        group.defer_rest(sweep, "offline", &Freshness::NOTHING, Stamp(6))?;
+        group.end_run(run, Stamp(7), Some(3))
+    })
+    .unwrap();
+    for check in case.verify().unwrap() {
+        assert_eq!(check.n_broken, 0, "{check:?}");
+    }
+    let tally = case.tally(sweep).unwrap();
+    assert_eq!((tally.rows, tally.distinct, tally.rows_of(Outcome::Deferred)), (600, 600, 600));
+    let by_hand = rusqlite::Connection::open(&path).unwrap();
+    let alone = "SELECT count(*) FROM sighting";
+    assert_eq!(by_hand.query_row(alone, [], |row| row.get::<_, i64>(0)).unwrap(), 300);
+    let mut lines = Vec::new();
+    case.rows(sweep, Only::All, Order::Arrival, |row| {
+        lines.push(row.place);
+        Ok::<_, CaseError>(())
+    })
+    .unwrap();
+    assert!(lines.into_iter().eq((1..=600).map(Place::Line)));
 }
 
 #[test]
