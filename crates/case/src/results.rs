@@ -159,8 +159,28 @@ fn row_of(row: &rusqlite::Row<'_>) -> Result<Row, CaseError> {
 
 /// The answer in the columns from `first` on, which are [`packed::COLUMNS`](crate::packed::COLUMNS).
 pub(crate) fn settled(row: &rusqlite::Row<'_>, first: usize) -> Result<Settled, CaseError> {
+    settled_over(None, row, first)
+}
+
+/// The same, in the memory that the texts of an earlier one have.
+pub(crate) fn settled_over(
+    earlier: Option<Settled>,
+    row: &rusqlite::Row<'_>,
+    first: usize,
+) -> Result<Settled, CaseError> {
     let damaged = |error: rusqlite::types::FromSqlError| CaseError::Damaged(error.to_string());
     let word = |i: usize| row.get_ref(first + i)?.as_str().map_err(damaged);
+    let text = |i: usize, earlier: Option<String>| -> Result<Option<String>, CaseError> {
+        let Some(word) = row.get_ref(first + i)?.as_str_or_null().map_err(damaged)? else { return Ok(None) };
+        let mut text = earlier.unwrap_or_default();
+        text.clear();
+        text.push_str(word);
+        Ok(Some(text))
+    };
+    let [reason, threat_name, first_seen, last_seen] = earlier.map_or([const { None }; 4], |earlier| {
+        let Answer { reason, threat_name, first_seen, last_seen, .. } = earlier.answer;
+        [reason, threat_name, first_seen, last_seen]
+    });
     let source = word(2)?.parse().map_err(|_| CaseError::Damaged("an answer from nowhere".to_owned()))?;
     Ok(Settled {
         answer: Answer {
@@ -170,10 +190,10 @@ pub(crate) fn settled(row: &rusqlite::Row<'_>, first: usize) -> Result<Settled, 
             threat_level: row.get(first + 5)?,
             scanner_match: row.get(first + 6)?,
             scanner_count: row.get(first + 7)?,
-            reason: row.get(first + 8)?,
-            threat_name: row.get(first + 9)?,
-            first_seen: row.get(first + 10)?,
-            last_seen: row.get(first + 11)?,
+            reason: text(8, reason)?,
+            threat_name: text(9, threat_name)?,
+            first_seen: text(10, first_seen)?,
+            last_seen: text(11, last_seen)?,
             sample: Digests::default(),
         },
         answered_at: Stamp(row.get(first + 3)?),

@@ -175,12 +175,11 @@ pub(crate) fn push_content(line: &mut Vec<u8>, path: &[u8], size: Option<u64>, d
 }
 
 pub(crate) fn push_cell(line: &mut Vec<u8>, delimiter: u8, cell: Cell<'_>) {
-    let plain = "a Vec takes every byte";
     match cell {
         Cell::Absent => {}
-        Cell::Count(n) => write!(line, "{n}").expect(plain),
-        Cell::Score(n) => write!(line, "{n}").expect(plain),
-        Cell::Digest(digest) => write!(line, "{digest}").expect(plain),
+        Cell::Count(n) => line.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
+        Cell::Score(n) => line.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
+        Cell::Digest(digest) => write!(line, "{digest}").expect("a Vec takes every byte"),
         Cell::Word(word) => line.extend_from_slice(word.as_bytes()),
         Cell::Text(text) => push_quoted(line, delimiter, safe::cell(text.as_bytes()).as_bytes()),
         Cell::When(stamp) => push_when(line, stamp),

@@ -84,7 +84,12 @@ fn escape(bytes: &[u8], spell: impl Fn(usize, char) -> Spelling) -> Cow<'_, str>
             matches!(spell(at, c), Spelling::Plain) && !(c == '\\' && reads_as_escape(&bytes[at..]))
         })
     };
-    // Nearly every name is clean; it is handed back as it came.
+    // Nearly every name is clean; it is handed back as it came. Most need no look at each character.
+    if is_plain(bytes)
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return Cow::Borrowed(text);
+    }
     if let Ok(text) = std::str::from_utf8(bytes)
         && is_clean(text)
     {
@@ -110,6 +115,13 @@ fn escape(bytes: &[u8], spell: impl Fn(usize, char) -> Spelling) -> Cow<'_, str>
         offset += chunk.valid().len() + chunk.invalid().len();
     }
     Cow::Owned(out)
+}
+
+/// Whether there is nothing in a text that anybody here spells otherwise: printable ASCII, but for what begins an escape
+/// or a formula, and for the bar.
+fn is_plain(bytes: &[u8]) -> bool {
+    !matches!(bytes.first(), Some(b'=' | b'+' | b'-' | b'@'))
+        && bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'|'))
 }
 
 fn push_byte(out: &mut String, byte: u8) {

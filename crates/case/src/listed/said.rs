@@ -2,7 +2,7 @@
 
 use super::part::Part;
 use crate::packed::{self, Packed};
-use crate::results::settled;
+use crate::results::settled_over;
 use crate::{Case, CaseError};
 use hashsweep_model::{Judged, Outcome, Settled};
 
@@ -94,11 +94,13 @@ pub(crate) type Say<'s> = &'s (dyn Fn(Judged<'_>, &mut Vec<u8>) + Sync);
 pub(super) struct InWords<'s> {
     say: Say<'s>,
     bytes: Vec<u8>,
+    /// The last answer, for the memory that it has.
+    answer: Option<Settled>,
 }
 
 impl<'s> InWords<'s> {
     pub(super) fn new(say: Say<'s>) -> InWords<'s> {
-        InWords { say, bytes: Vec::new() }
+        InWords { say, bytes: Vec::new(), answer: None }
     }
 }
 
@@ -108,7 +110,8 @@ impl Keep for InWords<'_> {
         (outcome, reason): (Outcome, Option<&str>),
         answer: Option<&rusqlite::Row<'_>>,
     ) -> Result<u64, CaseError> {
-        let answer = answer.map(|row| settled(row, 1)).transpose()?;
+        let earlier = self.answer.take();
+        let answer = answer.map(|row| settled_over(earlier, row, 1)).transpose()?;
         let said = answer.as_ref().and_then(|settled| settled.answer.reason.as_deref());
         let judged = Judged { outcome, reason: reason.or(said), answer: answer.as_ref() };
         let at = self.bytes.len();
@@ -116,6 +119,7 @@ impl Keep for InWords<'_> {
         (self.say)(judged, &mut self.bytes);
         let n = u32::try_from(self.bytes.len() - at - LENGTH).expect("words about one row are short");
         self.bytes[at..at + LENGTH].copy_from_slice(&n.to_le_bytes());
+        self.answer = answer;
         Ok(at as u64)
     }
 }
