@@ -75,8 +75,9 @@ impl Beginning {
             }
             let Some(row) = row else { return Ok(Some(false)) };
             match row.content {
-                Content::Digests { digests, .. } => {
-                    let first = digests.iter().next().expect("there is one");
+                Content::One(digest) => now.add(row.number, Ok(digest.as_bytes())),
+                Content::Several(several) => {
+                    let first = several.digests.iter().next().expect("there is one");
                     now.add(row.number, Ok(first.as_bytes()));
                 }
                 Content::Invalid(why) => now.add(row.number, Err(&why.to_string())),

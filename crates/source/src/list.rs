@@ -34,7 +34,7 @@ mod sniff;
 mod tape;
 mod value;
 
-pub use cut::{BadCell, Content};
+pub use cut::{BadCell, Content, Several};
 pub use error::{Columns, ListError};
 pub use json::{JsonField, JsonShape};
 pub use layout::{Column, InputFormat, Layout, Style, Table};
@@ -44,7 +44,7 @@ pub use recognise::recognise;
 
 use crate::rows::Outbox;
 use crate::{Gauges, Rows};
-use hashsweep_model::{HashKind, Kinds, Place, Seen};
+use hashsweep_model::{Digests, HashKind, Kinds, Place, Seen};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -144,7 +144,12 @@ pub fn read(
             continue;
         }
         let seen = match content {
-            Content::Digests { digests, bad } => {
+            Content::One(digest) => {
+                with_digest += 1;
+                Seen::Listed { digests: Digests::default().with(digest), asked: digest.kind() }
+            }
+            Content::Several(several) => {
+                let Several { digests, bad } = *several;
                 with_digest += 1;
                 if let Some(bad) = bad {
                     with_bad_cell += 1;

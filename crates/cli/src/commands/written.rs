@@ -356,7 +356,7 @@ impl Join<'_> {
         // Whether or not the whole list can be held against its fingerprint, this row must be the row that was read.
         let is = |outcome, why: String| row.outcome == outcome && row.reason == Some(why.as_str());
         let is_same = match &found.content {
-            Content::Digests { digests, .. } => row.digests == *digests,
+            Content::One(_) | Content::Several(_) => Some(row.digests) == found.content.digests(),
             Content::Invalid(why) => is(Outcome::Invalid, why.to_string()),
             Content::Lost(skip) => is(Outcome::Skipped, skip.to_string()),
         };

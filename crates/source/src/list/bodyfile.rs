@@ -68,7 +68,9 @@ mod tests {
     fn check(line: &str, expected: &str) {
         let mut cells = Cells::default();
         let told = match read(line.as_bytes(), None, &mut cells) {
-            Content::Digests { digests, .. } => format!("{:?}", digests.iter().next().unwrap()),
+            content @ (Content::One(_) | Content::Several(_)) => {
+                format!("{:?}", content.digests().unwrap().iter().next().unwrap())
+            }
             Content::Invalid(why) => why.to_string(),
             Content::Lost(skip) => skip.to_string(),
         };

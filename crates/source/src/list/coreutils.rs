@@ -119,7 +119,9 @@ mod tests {
         let content = read(line.as_bytes(), None, &mut cells);
         let name = cells.get(line.as_bytes(), 1).map(|name| name.escape_ascii().to_string());
         let told = match content {
-            Content::Digests { digests, .. } => format!("{:?}", digests.iter().next().unwrap()),
+            content @ (Content::One(_) | Content::Several(_)) => {
+                format!("{:?}", content.digests().unwrap().iter().next().unwrap())
+            }
             Content::Invalid(why) => why.to_string(),
             Content::Lost(skip) => skip.to_string(),
         };

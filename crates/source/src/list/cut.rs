@@ -98,21 +98,46 @@ impl Cells {
     }
 }
 
-/// What a row says.
+/// What a row says. Small, because nearly every row says one digest: what is rare is behind a pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// It names one content.
-    Digests {
-        /// At least one.
-        digests: Digests,
-        /// A cell beside them that should hold a hash and does not.
-        bad: Option<BadCell>,
-    },
+    /// It names one digest and nothing else.
+    One(Digest),
+    /// It names one content by several digests, or not in every cell that should.
+    Several(Box<Several>),
     /// It names none.
     Invalid(DigestError),
     /// It could not be read, or not to its end: a hash may stand in it that was not looked at. If the list ends with
     /// it, neither was what stands behind it.
     Lost(Skip),
+}
+
+impl Content {
+    /// The digests that it names, if any.
+    pub fn digests(&self) -> Option<Digests> {
+        match self {
+            Content::One(digest) => Some(Digests::default().with(*digest)),
+            Content::Several(several) => Some(several.digests),
+            Content::Invalid(_) | Content::Lost(_) => None,
+        }
+    }
+
+    /// A cell beside its digests that should hold a hash and does not.
+    pub fn bad(&self) -> Option<&BadCell> {
+        match self {
+            Content::Several(several) => several.bad.as_ref(),
+            Content::One(_) | Content::Invalid(_) | Content::Lost(_) => None,
+        }
+    }
+}
+
+/// More than one digest, or one beside a cell that is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Several {
+    /// At least one.
+    pub digests: Digests,
+    /// A cell beside them that should hold a hash and does not.
+    pub bad: Option<BadCell>,
 }
 
 /// A cell that holds no hash beside one that does.
@@ -159,11 +184,21 @@ impl Gathered {
     #[inline]
     pub(super) fn content(self) -> Content {
         let Gathered { digests, bad } = self;
-        if digests.iter().next().is_some() {
-            Content::Digests { digests, bad }
-        } else {
-            Content::Invalid(bad.map_or(DigestError::Empty, |bad| bad.why))
+        let mut all = digests.iter();
+        match (all.next(), all.next(), bad) {
+            (Some(one), None, None) => Content::One(one),
+            (Some(_), _, bad) => Content::Several(Box::new(Several { digests, bad })),
+            (None, _, bad) => Content::Invalid(bad.map_or(DigestError::Empty, |bad| bad.why)),
         }
+    }
+}
+
+/// What a row says of which this is the only cell that should hold a hash: as [`Gathered`] has it, with less to carry.
+#[inline]
+pub(super) fn one(cell: &[u8], kind: Option<HashKind>) -> Content {
+    match value::parse(cell, kind) {
+        Ok(digest) => Content::One(digest),
+        Err(why) => Content::Invalid(why),
     }
 }
 

@@ -61,8 +61,9 @@ mod tests {
         let mut cells = Cells::default();
         let content = read(line.as_bytes(), &columns, None, &mut cells);
         let last = String::from_utf8_lossy(cells.get(line.as_bytes(), 3).unwrap_or(b"-")).into_owned();
-        let told = match content {
-            Content::Digests { digests, bad } => {
+        let told = match &content {
+            Content::One(_) | Content::Several(_) => {
+                let (digests, bad) = (content.digests().unwrap(), content.bad());
                 let bad = bad.map(|bad| format!(" but cell {}: {}", bad.cell, bad.why)).unwrap_or_default();
                 format!("{:?}{bad}", digests.iter().collect::<Vec<_>>())
             }

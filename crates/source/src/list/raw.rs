@@ -5,7 +5,7 @@
 
 use super::cut::{self, Cells, Content, Cut, Extent, Gathered};
 use super::extract::Extraction;
-use super::layout::{Layout, Table};
+use super::layout::{Column, Layout, Table};
 use super::tape::Tape;
 use super::{JsonShape, ListError, ListOrder, bodyfile, coreutils, dfxml, hashdeep, json, record};
 use hashsweep_model::{DigestError, HashKind, Skip, SkipKind};
@@ -260,7 +260,7 @@ impl RawRows {
                     Some(line) => Content::Lost(Skip::because(kind, format!("{detail} (line {line})"))),
                     None => Content::Lost(Skip::because(kind, detail)),
                 },
-                content @ Content::Digests { .. } => content,
+                content @ (Content::One(_) | Content::Several(_)) => content,
             },
         };
         Some((extent, cut, content))
@@ -414,7 +414,7 @@ impl RawRows {
             Layout::Json { shape: JsonShape::Array | JsonShape::Stream, .. } | Layout::Dfxml => {
                 let content = self.content(extent, None);
                 self.cells.clear();
-                !matches!(content, Content::Digests { .. }) && self.lacks_its_end(extent)
+                content.digests().is_none() && self.lacks_its_end(extent)
             }
             _ => self.tape.trouble().is_some(),
         }
@@ -554,12 +554,17 @@ impl RawRows {
         let raw = &bytes[extent.before..extent.before + extent.raw];
         match layout {
             Layout::Table(table) => {
-                let mut gathered = Gathered::default();
-                for column in &table.columns {
-                    let cell = cells.get(raw, column.at).unwrap_or_default();
-                    gathered.add(column.at, cell, column.kind.or(*only));
-                }
-                match gathered.content() {
+                let cell = |column: &Column| cells.get(raw, column.at).unwrap_or_default();
+                let content = if let [column] = table.columns.as_slice() {
+                    cut::one(cell(column), column.kind.or(*only))
+                } else {
+                    let mut gathered = Gathered::default();
+                    for column in &table.columns {
+                        gathered.add(column.at, cell(column), column.kind.or(*only));
+                    }
+                    gathered.content()
+                };
+                match content {
                     Content::Invalid(_) if extent.is_open => {
                         Content::Invalid(DigestError::Form("a quote is opened and never closed".to_owned()))
                     }
@@ -568,9 +573,7 @@ impl RawRows {
             }
             Layout::Text => {
                 cells.push_piece(0, raw.len());
-                let mut gathered = Gathered::default();
-                gathered.add(0, raw, *only);
-                gathered.content()
+                cut::one(raw, *only)
             }
             Layout::Hashdeep { columns } => hashdeep::read(raw, columns, *only, cells),
             Layout::Coreutils => coreutils::read(raw, *only, cells),

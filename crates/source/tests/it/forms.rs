@@ -28,8 +28,8 @@ fn digests(order: &ListOrder) -> Vec<Digests> {
     let mut list = RawRows::open(order, &layout).unwrap();
     let mut found = Vec::new();
     while let Some(row) = list.next() {
-        match row.content {
-            Content::Digests { digests, bad: None } => found.push(digests),
+        match (row.content.digests(), row.content.bad()) {
+            (Some(digests), None) => found.push(digests),
             other => panic!("row {} of {}: {other:?}", row.number, order.path.display()),
         }
     }
@@ -94,10 +94,10 @@ fn table(content: &[u8], change: impl FnOnce(&mut ListOrder)) -> String {
     let mut table = String::new();
     while let Some(row) = list.next() {
         let found = match &row.content {
-            Content::Digests { digests, bad } => {
+            content @ (Content::One(_) | Content::Several(_)) => {
+                let (digests, bad) = (content.digests().unwrap(), content.bad());
                 let kinds: Vec<&str> = digests.iter().map(|digest| digest.kind().name()).collect();
-                let bad =
-                    bad.as_ref().map_or(String::new(), |bad| format!(", cell {}: {}", bad.cell, bad.why));
+                let bad = bad.map_or(String::new(), |bad| format!(", cell {}: {}", bad.cell, bad.why));
                 kinds.join("+") + &bad
             }
             Content::Invalid(why) => format!("invalid: {why}"),
