@@ -110,6 +110,16 @@ fn newest<'w>(
     (!is_direct(word)).then_some((word, file))
 }
 
+/// CROSS: from the rows to their fates. The other way round, all rows would be gone through for each fate.
+const REMEMBER_FILES: &str = "INSERT OR IGNORE INTO same_file
+    SELECT w.answer, coalesce(s.md5, x''), coalesce(s.sha1, x''), coalesce(s.sha256, x'')
+    FROM present s
+    CROSS JOIN want w ON w.sweep = s.sweep AND w.kind = s.kind
+        AND w.digest = CASE s.kind WHEN 1 THEN s.md5 WHEN 2 THEN s.sha1 ELSE s.sha256 END
+    JOIN answer a ON a.id = w.answer
+    WHERE s.sweep = ?1 AND s.path IS NOT NULL AND a.kind = s.kind AND a.verdict <> 'unknown'
+        AND EXISTS (SELECT 1 FROM want WHERE sweep = ?1 AND answer IS NOT NULL)";
+
 impl Group<'_> {
     /// Settles those that an answer about another digest of their file answers, and takes them out. `rows` are those
     /// that offer them: behind its start, up to its end. Takes out and returns those as well that are to be asked
@@ -182,17 +192,7 @@ impl Group<'_> {
     /// one that got no answer.
     pub(crate) fn remember_files(&mut self, sweep: SweepId) -> Result<(), CaseError> {
         if self.has_several_kinds(sweep)? {
-            self.transaction.execute(
-                "INSERT OR IGNORE INTO same_file
-                 SELECT w.answer, coalesce(s.md5, x''), coalesce(s.sha1, x''), coalesce(s.sha256, x'')
-                 FROM present s
-                 JOIN want w ON w.sweep = s.sweep AND w.kind = s.kind
-                     AND w.digest = CASE s.kind WHEN 1 THEN s.md5 WHEN 2 THEN s.sha1 ELSE s.sha256 END
-                 JOIN answer a ON a.id = w.answer
-                 WHERE s.sweep = ?1 AND s.path IS NOT NULL AND a.kind = s.kind AND a.verdict <> 'unknown'
-                     AND EXISTS (SELECT 1 FROM want WHERE sweep = ?1 AND answer IS NOT NULL)",
-                [sweep.0],
-            )?;
+            self.transaction.execute(REMEMBER_FILES, [sweep.0])?;
         }
         Ok(())
     }
@@ -331,5 +331,23 @@ impl Group<'_> {
             "SELECT EXISTS (SELECT 1 FROM answer WHERE kind < ?1) OR EXISTS (SELECT 1 FROM answer WHERE kind > ?1)",
         )?;
         Ok(others.query_row([kind_code(kind)], |row| row.get(0))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Case;
+
+    /// It once took each fate to all rows of its kind: half a minute for 20,000 files.
+    #[test]
+    fn files_are_remembered_row_by_row() {
+        let directory = tempfile::tempdir().unwrap();
+        let case = Case::open(&directory.path().join("case.db")).unwrap();
+        let mut steps = case.connection.prepare(&format!("EXPLAIN QUERY PLAN {REMEMBER_FILES}")).unwrap();
+        let steps = steps.query_map([1], |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        let by_digest = "SEARCH w USING PRIMARY KEY (sweep=? AND kind=? AND digest=?)";
+        assert!(steps.iter().any(|step| step == by_digest), "{steps:#?}");
     }
 }

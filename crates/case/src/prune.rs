@@ -192,7 +192,7 @@ impl Group<'_> {
         )?;
         self.transaction.execute("DELETE FROM stretch WHERE sweep IN (SELECT id FROM gone)", [])?;
         let rows = self.transaction.execute(&format!("DELETE FROM sighting WHERE {unneeded}"), [])?;
-        let rows = count(in_stretches) - taken_out as u64 + rows as u64;
+        let rows = count(in_stretches).saturating_sub(taken_out as u64) + rows as u64;
         // Of the fates, those of the rows that are left.
         let left = format!(
             "SELECT sweep, kind, {ASKED} FROM sighting WHERE sweep IN (SELECT id FROM gone) AND kind IS NOT NULL"

@@ -70,7 +70,8 @@ const RULES: [(&str, &str); 19] = [
     (
         "rows that stand together have a digest each, and numbers that no other row has",
         "SELECT 'sweep ' || sweep || ' row ' || seq FROM stretch
-         WHERE n NOT BETWEEN 1 AND 256 OR length(digests) IS NOT n * CASE kind WHEN 1 THEN 16 WHEN 2 THEN 20 WHEN 3 THEN 32 END
+         -- Counted on from there, numbers stay below what a number holds.
+         WHERE n NOT BETWEEN 1 AND 256 OR seq NOT BETWEEN 1 AND 1 << 62 OR line NOT BETWEEN 0 AND 1 << 62 OR length(digests) IS NOT n * CASE kind WHEN 1 THEN 16 WHEN 2 THEN 20 WHEN 3 THEN 32 END
          UNION ALL SELECT 'sweep ' || sweep || ' row ' || seq FROM (
              SELECT sweep, seq, seq + n AS end, lead(seq) OVER (PARTITION BY sweep ORDER BY seq) AS next FROM stretch)
          WHERE next < end
@@ -372,14 +373,14 @@ fn integrity(case: &Connection) -> Result<Found, CaseError> {
     Ok(found)
 }
 
-/// SQLite keeps the words that a view was made with.
+/// SQLite keeps the words that a view was made with. To the end: the first half of one of ours shows half of the rows.
 fn views(case: &Connection) -> Result<Found, CaseError> {
     let mut shown = Found::default();
     let mut views = case.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'view'")?;
     let mut views = views.query([])?;
     while let Some(view) = views.next()? {
         let (name, words): (String, String) = (view.get(0)?, view.get(1)?);
-        if !VIEWS.contains(&words) {
+        if !VIEWS.contains(&format!("{words};")) {
             shown.add(format!("view {name}"));
         }
     }

@@ -1,6 +1,7 @@
 -- What is shown of the tables, beside them; made anew when an older case is brought up to date.
 
--- The rows of `stretch`, one by one.
+-- The rows of `stretch`, one by one. CROSS: once for each stretch, and not all of them once for each number. LIMIT says
+-- how few numbers there are: taken for millions, they would have a join look through all rows for each answer.
 CREATE VIEW listed AS
 SELECT
     sweep, seq + i AS seq, root, NULL AS path, line + i AS line, NULL AS size,
@@ -9,8 +10,9 @@ SELECT
     CASE kind WHEN 3 THEN substr(digests, i * 32 + 1, 32) END AS sha256,
     kind, 1 AS class, NULL AS suspicion, NULL AS outcome, NULL AS reason, NULL AS until, 0 AS kept, NULL AS device,
     NULL AS inode, NULL AS modified_ns, NULL AS changed_ns, NULL AS born_ns, NULL AS note
-FROM stretch
-JOIN (WITH RECURSIVE nth(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM nth WHERE i < 255) SELECT i FROM nth) ON i < n;
+FROM stretch CROSS JOIN (
+    WITH RECURSIVE up(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM up WHERE i < 255) SELECT i FROM up LIMIT 256
+) AS nth ON i < n;
 
 -- Every row that sweeps have recorded, whichever table it is in.
 CREATE VIEW recorded AS

@@ -240,6 +240,53 @@ fn a_stretch_that_does_not_fit_together_is_damage() {
     }
 }
 
+/// With the rows of stretches taken for millions, every answer was set against all rows.
+#[test]
+fn what_was_said_is_looked_for_row_by_row_and_each_stretch_is_read_once() {
+    let world = World::of_a_list("alpha");
+    let plan = |sql: &str| -> String {
+        let case = world.by_hand();
+        let mut steps = case.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = steps.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        steps.map(|step| step.unwrap() + "\n").collect()
+    };
+    for verdict in ["= 'malicious'", "IN ('malicious', 'suspicious')"] {
+        let found = plan(&format!("SELECT * FROM result WHERE sweep = 2 AND verdict {verdict}"));
+        assert!(found.contains("SEARCH a USING INTEGER PRIMARY KEY"), "{found}");
+        assert!(!found.contains("AUTOMATIC"), "{found}");
+    }
+    let shown = plan("SELECT * FROM listed WHERE sweep = 2");
+    let (stretch, number) = (shown.find("SEARCH stretch"), shown.rfind("SCAN nth"));
+    assert!(shown.contains("MATERIALIZE nth") && stretch < number, "{shown}");
+}
+
+#[test]
+fn what_another_made_of_a_pruned_list_stays_out() {
+    let (mut list, mut all) = (World::of_a_list("alpha"), World::of_a_list("desk"));
+    all.end();
+    list.record(&lines(0..400));
+    list.answer_list(5);
+    list.end_list();
+    let sweep = list.sweep;
+    list.prune(&[sweep]);
+    let far = "INSERT INTO stretch (sweep, seq, n, root, line, kind, digests)
+        VALUES (2, 9223372036854775807, 2, 0, 1, 2, zeroblob(40))";
+    list.by_hand().execute(far, []).unwrap();
+    let refused = all.case.merge(&list.path, Stamp(500)).unwrap_err();
+    assert!(matches!(refused, CaseError::Unsound { .. }), "{refused}");
+}
+
+#[test]
+fn pruning_a_damaged_list_does_not_count_below_nothing() {
+    let mut world = World::of_a_list("alpha");
+    world.record(&lines(0..400));
+    world.answer_list(5);
+    world.end_list();
+    world.by_hand().execute("UPDATE stretch SET n = -300 WHERE seq = 257", []).unwrap();
+    let sweep = world.sweep;
+    assert_eq!(world.prune(&[sweep]).rows_left, 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -121,6 +121,18 @@ fn a_view_that_shows_otherwise_than_the_tables_is_found() {
     assert!(broken[1].example.as_deref().unwrap().contains("the view 'result' counts otherwise"));
 }
 
+/// One that shows half of the rows would hide the rest from every rule.
+#[test]
+fn half_of_a_view_is_not_hashsweeps_own() {
+    let world = world();
+    let case = world.by_hand();
+    let whole = "SELECT sql FROM sqlite_schema WHERE name = 'recorded'";
+    let whole: String = case.query_row(whole, [], |row| row.get(0)).unwrap();
+    let (half, _) = whole.split_once("\nUNION ALL").unwrap();
+    case.execute_batch(&format!("DROP VIEW recorded; {half}")).unwrap();
+    assert_eq!(broken(&world)[0].example.as_deref(), Some("view recorded"));
+}
+
 /// A row that shares its digest with another, or has none, leaves no digest behind that would miss it.
 #[test]
 fn a_row_that_is_gone_is_missed_whatever_it_held() {
