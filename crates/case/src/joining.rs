@@ -252,7 +252,7 @@ impl Group<'_> {
         Ok(())
     }
 
-    /// Settles those with an earlier answer that still counts, and takes them out.
+    /// Settles those with an earlier answer that still counts, and takes them out. All are of one kind, ascending.
     pub(crate) fn settle_known(
         &self,
         sweep: SweepId,
@@ -300,19 +300,19 @@ impl Group<'_> {
             "INSERT INTO want (sweep, kind, digest, state, class, answer, learned)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
+        // Millions of rows that differ in three columns: the others are bound once.
+        insert.raw_bind_parameter(1, sweep.0)?;
+        insert.raw_bind_parameter(2, offers.first().map(|(digest, _)| kind_code(digest.kind())))?;
+        insert.raw_bind_parameter(4, Outcome::Cached.name())?;
+        insert.raw_bind_parameter(7, learned)?;
         for (offer, found) in offers.iter().zip(newest) {
             match found {
                 Some(Found { at: (_, answer), counts: true, .. }) => {
                     let (digest, class) = offer;
-                    insert.execute(params![
-                        sweep.0,
-                        kind_code(digest.kind()),
-                        digest.as_bytes(),
-                        Outcome::Cached.name(),
-                        class_code(*class),
-                        answer,
-                        learned
-                    ])?;
+                    insert.raw_bind_parameter(3, digest.as_bytes())?;
+                    insert.raw_bind_parameter(5, class_code(*class))?;
+                    insert.raw_bind_parameter(6, answer)?;
+                    insert.raw_execute()?;
                 }
                 _ => left.push(*offer),
             }
