@@ -1,5 +1,6 @@
 //! Best first: which digests a claim takes when it does not take all.
 
+use crate::pruning::{Found, answer, night};
 use crate::{World, digest, everything, file, sha1};
 use hashsweep_case::{Claim, Claimed, Fate, Freshness, Planned};
 use hashsweep_model::{
@@ -289,4 +290,32 @@ proptest! {
             prop_assert_eq!(n_full, claimed.len());
         }
     }
+}
+
+/// What a scan took over with an answer that counts has no fate of its own, and is not asked.
+#[test]
+fn the_page_shows_what_is_still_to_be_asked() {
+    let page = include_str!("../../../../docs/order-of-asking.md");
+    let query = page.split("```sql\n").nth(1).and_then(|rest| rest.split_once(';')).unwrap().0;
+    let mut world = World::new();
+    world.end();
+    let mut asked = |found: &[Found], is_answered: bool| -> Vec<(i64, i64)> {
+        world.begin_night();
+        world.walk_on(&night(found), is_answered);
+        if is_answered {
+            answer(&mut world, 9, 1);
+        }
+        let case = world.by_hand();
+        let mut lines = case.prepare(query).unwrap();
+        let lines = lines.query_map([], |row| Ok((row.get(0)?, row.get(2)?))).unwrap();
+        let lines = lines.map(Result::unwrap).collect();
+        world.end();
+        lines
+    };
+    let found = [Found::File(1), Found::File(2), Found::File(3)];
+    assert_eq!(asked(&found, true), []);
+    assert_eq!(asked(&found, false), []);
+    let more = [Found::File(1), Found::File(2), Found::File(3), Found::File(4)];
+    let waiting = asked(&more, false);
+    assert_eq!(waiting.iter().map(|(_, n)| n).sum::<i64>(), 1, "{waiting:?}");
 }
