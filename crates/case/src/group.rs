@@ -90,6 +90,9 @@ impl Group<'_> {
     /// Stores the rows and returns the number of the last.
     pub(crate) fn store(&mut self, sweep: SweepId, rows: &[Sighting]) -> Result<i64, CaseError> {
         let mut seq = stretch::last_row(&self.transaction, sweep)?;
+        if seq.checked_add(column(rows.len() as u64)).is_none() {
+            return Err(CaseError::Damaged("a row with a number that none comes after".to_owned()));
+        }
         for (rows, is_stretch) in stretch::apart(rows) {
             if is_stretch {
                 stretch::store(&self.transaction, (sweep, seq + 1), rows)?;

@@ -130,14 +130,21 @@ fn unite(offered: &mut Vec<Offered>) {
     });
 }
 
-/// What is read of the rows of the sweep ?1. The second argument tells whether it took a row over.
-fn rows_of(table: &str, carried: &str) -> String {
-    format!(
-        "SELECT seq, kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END, {carried}, size,
-             note IS NOT NULL, outcome, reason
-         FROM {table} WHERE sweep = ?1"
-    )
-}
+/// What is read of the rows that a sweep has of its own. The fourth column tells whether it took them over.
+const OWN: &str =
+    "SELECT seq, kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END, 0, size,
+        note IS NOT NULL, outcome, reason
+    FROM sighting WHERE sweep = ?1 AND seq > ?2 ORDER BY seq";
+
+/// The same of those that it took over, as the view `present` has them.
+const CARRIED: &str =
+    "SELECT seq, kind, CASE kind WHEN 1 THEN md5 WHEN 2 THEN sha1 WHEN 3 THEN sha256 END, 1, size,
+        note IS NOT NULL, outcome, reason
+    FROM sweep AS later
+    JOIN sweep AS earlier ON earlier.series = later.series AND earlier.id < later.id
+    JOIN sighting ON sighting.sweep = earlier.id
+    WHERE later.id = ?1 AND later.intake_finished_at IS NOT NULL AND later.pruned_at IS NULL
+        AND (until IS NULL OR until >= later.id)";
 
 /// The lowest digests of those that are offered, as many as may be in memory.
 struct Lowest {
@@ -233,17 +240,11 @@ impl Counting<'_> {
             Ok(())
         };
         let connection = &self.case.connection;
-        if self.case.is_of_lists(self.sweep)? {
-            let alone = rows_of("sighting", "0") + " AND seq > ?2 ORDER BY seq";
-            in_order(connection, (self.sweep, 0), &alone, |recorded| {
-                take(recorded).map(ControlFlow::Continue)
-            })?;
-        } else {
-            let mut rows = connection.prepare_cached(&rows_of("present", "carried"))?;
-            let mut rows = rows.query([self.sweep.0])?;
-            while let Some(row) = rows.next()? {
-                take(Recorded::Alone(row))?;
-            }
+        in_order(connection, (self.sweep, 0), OWN, |recorded| take(recorded).map(ControlFlow::Continue))?;
+        let mut carried = connection.prepare_cached(CARRIED)?;
+        let mut carried = carried.query([self.sweep.0])?;
+        while let Some(row) = carried.next()? {
+            take(Recorded::Alone(row))?;
         }
         unite(&mut lowest.offered);
         Ok((lowest.offered, lowest.end))

@@ -68,10 +68,12 @@ const RULES: [(&str, &str); 19] = [
          WHERE pruned_at IS NULL AND (first <> 1 OR last <> n OR queued > last)",
     ),
     (
-        "rows that stand together have a digest each, and numbers that no other row has",
+        "rows that stand together are those of a list, with a digest each and numbers that no other row has",
         "SELECT 'sweep ' || sweep || ' row ' || seq FROM stretch
          -- Counted on from there, numbers stay below what a number holds.
          WHERE n NOT BETWEEN 1 AND 256 OR seq NOT BETWEEN 1 AND 1 << 62 OR line NOT BETWEEN 0 AND 1 << 62 OR length(digests) IS NOT n * CASE kind WHEN 1 THEN 16 WHEN 2 THEN 20 WHEN 3 THEN 32 END
+         UNION ALL SELECT 'sweep ' || sweep || ' row ' || seq FROM stretch JOIN sweep ON sweep.id = stretch.sweep
+         WHERE command <> 'list' OR series IS NOT NULL
          UNION ALL SELECT 'sweep ' || sweep || ' row ' || seq FROM (
              SELECT sweep, seq, seq + n AS end, lead(seq) OVER (PARTITION BY sweep ORDER BY seq) AS next FROM stretch)
          WHERE next < end

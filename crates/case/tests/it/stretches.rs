@@ -277,6 +277,19 @@ fn what_another_made_of_a_pruned_list_stays_out() {
 }
 
 #[test]
+fn a_stretch_in_a_scan_and_a_row_that_none_can_follow_are_damage() {
+    let mut world = World::of_a_list("alpha");
+    world.record(&lines(0..400));
+    world.by_hand().execute("UPDATE sweep SET command = 'scan' WHERE id = 2", []).unwrap();
+    let broken = world.case.verify().unwrap().into_iter().find(|check| check.n_broken > 0).unwrap();
+    assert!(broken.rule.contains("those of a list"), "{broken:?}");
+    world.by_hand().execute("UPDATE stretch SET seq = 9223372036854775552 WHERE seq = 257", []).unwrap();
+    let sweep = world.sweep;
+    let more = world.case.group(|group| group.record(sweep, &lines(400..600), &everything()));
+    assert!(matches!(more, Err(CaseError::Damaged(_))), "{more:?}");
+}
+
+#[test]
 fn pruning_a_damaged_list_does_not_count_below_nothing() {
     let mut world = World::of_a_list("alpha");
     world.record(&lines(0..400));
