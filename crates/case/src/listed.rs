@@ -1,16 +1,18 @@
 //! The rows of a list as they stand in it, read back set at a time.
 //!
 //! ```text
-//!  a thread: rows of a part ─► their digests, sorted ─► beside `want` ─► what became of each ─┐
-//!  a thread: ┌──────────── the part ◄─────────────────────────────────────────────────────────┘
-//!            └─► beside `answer` ─► what was said, as the caller wants it ─┐
-//!  the caller: rows, in their order ◄──────────────────────────────────────┘
+//!  a thread: rows of a part ─► their digests, sorted ─► beside the fates ─► what became of each ─┐
+//!  two threads: ┌──────── the part ◄─────────────────────────────────────────────────────────────┘
+//!               └─► beside `answer` ─► what was said, as the caller wants it ─┐
+//!  the caller: rows, in their order ◄─────────────────────────────────────────┘
 //! ```
 //!
 //! Joined as they lie, each row would be two looks at random pages of the case. In key order, in which fates are stored
 //! and most answers were given, both tables are walked. The cost is memory: some 100 bytes for each row of the parts at
-//! hand, of which there are at most three.
+//! hand, of which there are at most five short ones or three long ones, and what is kept for all of them: fates, and
+//! what was said.
 
+mod fates;
 mod part;
 mod said;
 
@@ -20,21 +22,32 @@ use crate::{Case, CaseError, Only, Order, SweepId};
 use hashsweep_model::{Dates, Digests, Judged, Outcome, Place, Row};
 use part::Part;
 pub(crate) use said::Say;
-use said::{InWords, Keep, Said};
+use said::{Earlier, InWords, Keep, Said};
 use std::sync::mpsc::sync_channel;
 
 /// In what portions rows are read.
 #[derive(Clone, Copy)]
 struct Portions {
-    /// Rows of the first part. It is short, so that whoever writes soon has something to do.
-    first: usize,
-    /// Each is twice as long as the one before it, up to this. Each walks all fates of the sweep.
+    /// Rows of a part at least. The first is short, so that whoever writes soon has something to do.
+    least: usize,
+    /// Rows of a part at most.
     most: usize,
-    /// Fewer rows than this are not worth two threads, which first open the case once more.
+    /// Rows of a sweep for which all fates are in memory, at 32 bytes for each SHA-1. Its parts are all short. Of a
+    /// longer one each part walks the fates again, and so is twice as long as the one before it.
+    held: i64,
+    /// Fewer rows than this are not worth threads, which first open the case once more.
     worth_threads: i64,
+    /// Bytes of what was said that are kept for later parts.
+    remembered: usize,
 }
 
-const PORTIONS: Portions = Portions { first: 500_000, most: 4_000_000, worth_threads: 50_000 };
+const PORTIONS: Portions = Portions {
+    least: 100_000,
+    most: 4_000_000,
+    held: 12_000_000,
+    worth_threads: 50_000,
+    remembered: 512 << 20,
+};
 
 /// A row of a list, with what the reader says of it.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +128,7 @@ impl Case {
     ) -> Result<(), E> {
         self.in_parts(sweep, portions, &Packed::default, |part, said| {
             part.rows(
-                |place| said.at(place),
+                |places, to| said.at(places, to),
                 |found, at| {
                     let answer = said.answer(at)?;
                     let of_answer = answer.as_ref().and_then(|settled| settled.answer.reason.as_deref());
@@ -143,7 +156,7 @@ impl Case {
     ) -> Result<(), E> {
         self.in_parts(sweep, portions, &|| InWords::new(say), |part, said| {
             part.rows(
-                |place| said.words(place),
+                |places, to| said.words(places, to),
                 |found, words| {
                     let part::Found { root, line, digests, outcome, reason } = found;
                     each(Worded { root, line, digests, outcome, reason, words })
@@ -152,20 +165,28 @@ impl Case {
         })
     }
 
-    /// Hands the rows over in parts. Long lists are read by two threads, ahead of `each`.
-    fn in_parts<K: Keep + Send, E: From<CaseError>>(
+    /// Hands the rows over in parts. Long lists are read by three threads, ahead of `each`.
+    fn in_parts<K: Keep + Send + Sync, E: From<CaseError>>(
         &self,
         sweep: SweepId,
         portions: Portions,
         keep: &(dyn Fn() -> K + Sync),
         mut each: impl FnMut(&Part, &Said<K>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if last_row(&self.connection, sweep)? < portions.worth_threads {
-            return self.parts(sweep, portions, |part| each(&part, &self.said(&part, keep())?));
+        let n_rows = last_row(&self.connection, sweep)?;
+        if n_rows < portions.worth_threads {
+            let mut earlier = Earlier::new(portions.remembered);
+            return self.parts(sweep, portions, |mut part| {
+                let said = self.said(None, &mut part, keep, &mut earlier)?;
+                each(&part, &said)
+            });
         }
         let (of_rows, of_answers) = (Case::open_to_read(self.path())?, Case::open_to_read(self.path())?);
-        let (to_answers, parts) = sync_channel::<Result<Part, CaseError>>(0);
-        let (door, read) = sync_channel(0);
+        let mut beside = Case::open_to_read(self.path())?;
+        // Short parts may wait for the next thread, long ones take too much memory.
+        let n_waiting = usize::from(n_rows <= portions.held);
+        let (to_answers, parts) = sync_channel::<Result<Part, CaseError>>(n_waiting);
+        let (door, read) = sync_channel(n_waiting);
         std::thread::scope(|scope| {
             // Whoever finds nobody at the other end stops: what went wrong there is told by the last to come.
             scope.spawn(move || {
@@ -177,8 +198,11 @@ impl Case {
                 }
             });
             scope.spawn(move || {
+                let mut earlier = Earlier::new(portions.remembered);
                 for part in parts {
-                    let said = part.and_then(|part| Ok((of_answers.said(&part, keep())?, part)));
+                    let said = part.and_then(|mut part| {
+                        Ok((of_answers.said(Some(&mut beside), &mut part, keep, &mut earlier)?, part))
+                    });
                     let is_last = said.is_err();
                     if door.send(said).is_err() || is_last {
                         return;
@@ -201,10 +225,16 @@ impl Case {
     ) -> Result<(), E> {
         // One snapshot: rows and fates of all parts are those of one moment. Answers are only ever added.
         let _snapshot = self.connection.unchecked_transaction().map_err(CaseError::from)?;
-        let (mut last, mut at_once) = (0, portions.first);
-        while let Some(part) = self.part(sweep, &mut last, at_once)? {
+        let n_rows = last_row(&self.connection, sweep)?;
+        let sixteenth = usize::try_from(n_rows / 16).unwrap_or_default();
+        let mut at_once = sixteenth.min(portions.most / 4).max(portions.least);
+        let held = if n_rows <= portions.held { self.fates(sweep, n_rows)? } else { None };
+        let mut last = 0;
+        while let Some(part) = self.part(sweep, held.as_ref(), &mut last, at_once)? {
             each(part)?;
-            at_once = (at_once * 2).min(portions.most);
+            if held.is_none() {
+                at_once = (at_once * 2).min(portions.most);
+            }
         }
         Ok(())
     }
@@ -258,8 +288,9 @@ mod tests {
             rows in prop::collection::vec((prop::option::of((0u8..3, 0u8..40)), 1u8..60), 0..20),
             n_batches in 0usize..8,
             is_put_off: bool,
-            (first, most) in (1usize..40, 1usize..40),
-            has_threads: bool,
+            (least, most) in (1usize..40, 1usize..40),
+            (has_threads, is_held) in any::<(bool, bool)>(),
+            remembered in prop::sample::select(&[0, 300, usize::MAX][..]),
         ) {
             let directory = tempfile::tempdir().unwrap();
             let mut case = Case::open(&directory.path().join("case.db")).unwrap();
@@ -293,7 +324,12 @@ mod tests {
                 Ok::<_, CaseError>(sweep)
             }).unwrap();
             prop_assert!(case.is_of_lists(sweep).unwrap());
-            let portions = Portions { first, most, worth_threads: if has_threads { 0 } else { i64::MAX } };
+            let worth_threads = if has_threads { 0 } else { i64::MAX };
+            let held = if is_held { i64::MAX } else { 0 };
+            let portions = Portions { least, most, held, worth_threads, remembered };
+            let n_fates: i64 = case.connection.query_row("SELECT count(*) FROM want", [], |row| row.get(0)).unwrap();
+            prop_assert!(case.fates(sweep, n_fates).unwrap().is_some());
+            prop_assert!(n_fates == 0 || case.fates(sweep, n_fates - 1).unwrap().is_none());
             let mut listed = Vec::new();
             case.listed_with(sweep, portions, |row| { listed.push(row); Ok::<_, CaseError>(()) }).unwrap();
             let mut joined = Vec::new();

@@ -63,6 +63,11 @@ impl Packed {
         }
     }
 
+    /// Bytes of all of them.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The answer that begins there.
     pub(crate) fn get(&self, at: u64) -> Result<Settled, CaseError> {
         let mut rest = &self.bytes[usize::try_from(at).expect("it is in memory")..];

@@ -1,5 +1,6 @@
 //! Rows that stand one behind the other in a list, and what became of their digests.
 
+use super::fates::{self, Fate, Fates, Wordings};
 use crate::codes::{count, digest, digests, kind_code, outcome};
 use crate::joining::walk;
 use crate::stretch::{Recorded, Stretch, in_order};
@@ -11,10 +12,7 @@ use std::ops::ControlFlow;
 /// Rows with more than one digest, or with words of their own, that are in memory at once: some 110 bytes each.
 const MOST_ODD: usize = 1_000_000;
 
-/// Of all words, the last so many are looked at for the same: nearly all digests share a few.
-const RECENT: usize = 16;
-
-/// In [`Part::words`] those of a digest that waits.
+/// In [`Part::wordings`] those of a digest that waits.
 const WAITS: u32 = 0;
 
 /// Some rows of a sweep. What became of them stands at places: one for each distinct digest, in key order, and behind
@@ -26,10 +24,9 @@ pub(super) struct Part {
     odd: Vec<Odd>,
     /// For each place that has one its digest.
     digests: Vec<Digest>,
-    /// For each place which of the words.
+    /// For each place which of the wordings.
     fates: Vec<u32>,
-    /// Outcomes with their reasons. Few, and shared by many.
-    words: Vec<(Outcome, Option<String>)>,
+    wordings: Wordings,
     /// The numbers of answers, ascending, with the places that have them.
     pub(super) answered: Vec<(i64, u32)>,
 }
@@ -79,9 +76,11 @@ pub(super) struct Found<'p> {
 
 impl Case {
     /// The next rows behind the one numbered `last`, which becomes the last of them; `None` where there are no more.
+    /// What became of their digests is among what is held, or is read.
     pub(super) fn part(
         &self,
         sweep: SweepId,
+        held: Option<&Fates>,
         last: &mut i64,
         at_once: usize,
     ) -> Result<Option<Part>, CaseError> {
@@ -101,9 +100,11 @@ impl Case {
             odd: rows.odd,
             digests: Vec::new(),
             fates: Vec::new(),
-            words: vec![(Outcome::Deferred, Some(put_off))],
+            wordings: Wordings::default(),
             answered: Vec::new(),
         };
+        let waits = part.wordings.put(Outcome::Deferred, Some(&put_off));
+        debug_assert_eq!(waits, WAITS);
         for same in rows.offered.chunk_by(|(a, _), (b, _)| a == b) {
             let place = short(part.digests.len());
             part.digests.push(same[0].0);
@@ -113,7 +114,7 @@ impl Case {
         }
         drop(rows.offered);
         part.fates = vec![WAITS; part.digests.len()];
-        self.read_fates(sweep, &mut part)?;
+        self.read_fates(sweep, held, &mut part)?;
         part.add(rows.own);
         part.answered.sort_unstable();
         Ok(Some(part))
@@ -144,31 +145,26 @@ impl Case {
         Ok(rows)
     }
 
-    fn read_fates(&self, sweep: SweepId, part: &mut Part) -> Result<(), CaseError> {
+    fn read_fates(&self, sweep: SweepId, held: Option<&Fates>, part: &mut Part) -> Result<(), CaseError> {
         let digests = std::mem::take(&mut part.digests);
         let mut before = 0;
         for of_kind in digests.chunk_by(|a, b| a.kind() == b.kind()) {
-            let wants = self.connection.prepare_cached(
-                "SELECT digest, state, reason, answer FROM want
-                 WHERE sweep = ?1 AND kind = ?2 AND digest >= ?3 ORDER BY digest",
-            )?;
-            walk(
-                wants,
-                sweep,
-                of_kind,
-                |digest| digest,
-                |i, want| {
-                    let text = |i: usize| want.get_ref(i)?.as_str_or_null().map_err(rusqlite::Error::from);
-                    let state =
-                        text(1)?.ok_or_else(|| CaseError::Damaged("a digest without a fate".into()))?;
-                    let place = before + i;
-                    part.fates[place] = part.put(outcome(state)?, text(2)?);
-                    if let Some(answer) = want.get::<_, Option<i64>>(3)? {
-                        part.answered.push((answer, short(place)));
-                    }
-                    Ok(())
-                },
-            )?;
+            let mut note = |i: usize, Fate { became: (outcome, reason), answer }: Fate<'_>| {
+                let place = before + i;
+                part.fates[place] = part.wordings.put(outcome, reason);
+                part.answered.extend(answer.map(|answer| (answer, short(place))));
+                Ok(())
+            };
+            if let Some(held) = held {
+                held.of(of_kind, note)?;
+            } else {
+                let wants = self.connection.prepare_cached(&format!(
+                    "SELECT digest, {} FROM want
+                     WHERE sweep = ?1 AND kind = ?2 AND digest >= ?3 ORDER BY digest",
+                    fates::COLUMNS
+                ))?;
+                walk(wants, sweep, of_kind, |digest| digest, |i, want| note(i, Fate::of(want, 1)?))?;
+            }
             before += of_kind.len();
         }
         part.digests = digests;
@@ -225,17 +221,6 @@ impl Rows {
 }
 
 impl Part {
-    /// Which of the words these are.
-    fn put(&mut self, outcome: Outcome, reason: Option<&str>) -> u32 {
-        let recent = self.words.len().saturating_sub(RECENT);
-        let is_same = |words: &(Outcome, Option<String>)| words.0 == outcome && words.1.as_deref() == reason;
-        let known = self.words[recent..].iter().rposition(is_same).map(|at| recent + at);
-        short(known.unwrap_or_else(|| {
-            self.words.push((outcome, reason.map(str::to_owned)));
-            self.words.len() - 1
-        }))
-    }
-
     /// Gives rows that say something of themselves places of their own. An outcome is all there is to a row; a reason
     /// takes the place of what would be said of its digest.
     fn add(&mut self, own: Vec<Own>) {
@@ -249,10 +234,10 @@ impl Part {
             let place = short(self.fates.len());
             self.of_row[row as usize] = place;
             let words = match (outcome, reason) {
-                (Some(outcome), reason) => self.put(outcome, reason.as_deref()),
+                (Some(outcome), reason) => self.wordings.put(outcome, reason.as_deref()),
                 (None, Some(reason)) => {
                     let words = shared.map_or(WAITS, |shared| self.fates[shared as usize]);
-                    self.put(self.words[words as usize].0, Some(&reason))
+                    self.wordings.put(self.wordings.get(words).0, Some(&reason))
                 }
                 (None, None) => WAITS,
             };
@@ -264,37 +249,33 @@ impl Part {
 
     /// What became of a row in the words of the case: its outcome, and why.
     pub(super) fn fate(&self, place: u32) -> (Outcome, Option<&str>) {
-        self.wording(self.fates[place as usize])
+        self.wordings.get(self.fates[place as usize])
     }
 
-    pub(super) fn wording(&self, words: u32) -> (Outcome, Option<&str>) {
-        let (outcome, reason) = &self.words[words as usize];
-        (*outcome, reason.as_deref())
-    }
-
-    /// How many different words there are, and for each place which of them it has.
-    pub(super) fn worded(&self) -> (u32, &[u32]) {
-        (short(self.words.len()), &self.fates)
+    /// All that is said of outcomes, and for each place which of it.
+    pub(super) fn worded(&self) -> (&Wordings, &[u32]) {
+        (&self.wordings, &self.fates)
     }
 
     /// Hands the rows to `each`, in their order, with what `look` finds for the places of their digests. These lie in
     /// no order, so that it is asked for some rows at a time: the memory of all of them is on its way at once.
     pub(super) fn rows<'p, T, E>(
         &'p self,
-        look: impl Fn(u32) -> T,
+        look: impl Fn(&[u32], &mut Vec<T>),
         mut each: impl FnMut(Found<'p>, T) -> Result<(), E>,
     ) -> Result<(), E> {
         const AHEAD: usize = 64;
         let mut runs = self.runs.iter().copied().peekable();
         let mut odd = self.odd.iter().peekable();
         let mut run = Run { row: 0, root: 0, line: 0 };
-        let mut ahead = Vec::with_capacity(AHEAD);
+        let (mut ahead, mut looked) = (Vec::with_capacity(AHEAD), Vec::with_capacity(AHEAD));
         let mut row = 0;
         for places in self.of_row.chunks(AHEAD) {
-            ahead.extend(places.iter().map(|&place| {
-                (self.digests.get(place as usize).copied(), self.fates[place as usize], look(place))
-            }));
-            for (digest, words, looked) in ahead.drain(..) {
+            let of_place =
+                |&place: &u32| (self.digests.get(place as usize).copied(), self.fates[place as usize]);
+            ahead.extend(places.iter().map(of_place));
+            look(places, &mut looked);
+            for ((digest, words), looked) in ahead.drain(..).zip(looked.drain(..)) {
                 if let Some(next) = runs.next_if(|next| next.row == row) {
                     run = next;
                 }
@@ -303,7 +284,7 @@ impl Part {
                     (None, Some(digest)) => Digests::default().with(digest),
                     (None, None) => Digests::default(),
                 };
-                let (outcome, reason) = self.wording(words);
+                let (outcome, reason) = self.wordings.get(words);
                 let line = run.line + u64::from(row - run.row);
                 each(Found { root: run.root, line, digests, outcome, reason }, looked)?;
                 row += 1;
